@@ -1,0 +1,91 @@
+#pragma once
+// What one run is asked to do: plain structs, the defaults stated here and nowhere else.
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace conv_mult {
+
+/// The request itself is wrong (unknown option, value out of range, no such device): exit code 2.
+/// what() is one line: what is wrong, the offending value, what is allowed.
+class UsageError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+enum class Variant { baseline, exp };
+enum class OptimizerKind { adam, adamw, rmsprop, sgd };
+enum class DataForm { automatic, image, patches };
+enum class Dtype { float32, float64 };
+enum class FigureFormat { png, svg, pdf };
+
+/// The names users type, in declaration order of the enumerators.
+std::string to_string(Variant value);
+std::string to_string(OptimizerKind value);
+std::string to_string(DataForm value);
+std::string to_string(Dtype value);
+std::string to_string(FigureFormat value);
+
+/// A filled rectangle; lengths in pixels, row 0 at the top.
+struct Rectangle {
+  std::int64_t top = 0;
+  std::int64_t left = 0;
+  std::int64_t height = 1;
+  std::int64_t width = 1;
+  double value = 1.0;
+};
+
+/// Whether the two share a pixel.
+bool overlap(const Rectangle& a, const Rectangle& b);
+
+struct SceneConfig {
+  std::int64_t height = 100;
+  std::int64_t width = 100;
+  Rectangle a{20, 15, 45, 50, 1.0};
+  Rectangle b{40, 35, 40, 45, 2.0};
+};
+
+struct TrainingConfig {
+  OptimizerKind optimizer = OptimizerKind::adam;
+  double learning_rate = 0.01;
+  std::int64_t steps = 3000;
+};
+
+struct MachineConfig {
+  std::string device = "auto";  ///< auto, cpu, cuda or cuda:N
+  int threads = 1;
+  Dtype dtype = Dtype::float32;
+};
+
+struct OutputConfig {
+  std::string directory = "results";
+  std::vector<FigureFormat> figures{FigureFormat::png, FigureFormat::svg};  ///< empty: no figures
+  std::int64_t log_every = 1;                                               ///< rows of loss.csv, in steps
+  std::optional<double> require_ratio;
+  bool quiet = false;
+};
+
+struct Config {
+  std::vector<Variant> variants{Variant::baseline, Variant::exp};
+  std::int64_t seed = 0;
+  std::int64_t kernel_size = 3;
+  DataForm data = DataForm::automatic;
+  SceneConfig scene;
+  TrainingConfig training;
+  MachineConfig machine;
+  OutputConfig output;
+};
+
+/// What the command line (and the TOML file it may name) asks for.
+struct CommandLine {
+  Config config;
+  std::string resolved_toml;           ///< every setting of this run, readable by --config
+  std::optional<std::string> message;  ///< --help or --version: print this and stop
+};
+
+/// Parses and validates. `version` is the text of --version. Throws UsageError.
+CommandLine parse_command_line(int argc, const char* const* argv, const std::string& version);
+
+}  // namespace conv_mult

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "conv_mult/config.hpp"
+#include "conv_mult/data/scene.hpp"
+
+namespace conv_mult {
+
+/// A scene in the form it is trained on. Both forms have the layout [batch, channel, height, width] and the
+/// same loss, sqrt(sum(count * (out - target)^2)), so one model and one trainer serve both.
+struct Dataset {
+  DataForm form = DataForm::image;  ///< image or patches, never automatic
+  at::Tensor input;  // image: [1, 2, H, W], to be zero-padded by K/2; patches: [P, 2, K, K], padding included
+  at::Tensor target;      // image: [1, 1, H, W];                            patches: [P, 1, 1, 1]
+  at::Tensor root_count;  // patches: [P, 1, 1, 1], square root of how often each occurs; image: undefined
+  at::Tensor index;       // patches: int64 [H * W], the patch of each pixel;           image: undefined
+
+  /// Rows of the regression problem: distinct patches, or pixels.
+  std::int64_t rows() const { return target.numel(); }
+
+  /// L2 norm of the target over the whole scene: the loss of an output that vanished.
+  double target_norm() const;
+
+  Dataset to(at::Device device) const;
+};
+
+/// The literal form of the post.
+Dataset make_image_dataset(const Scene& scene);
+
+/// The distinct receptive fields of K x K pixels of both channels (zero-padded at the border), in order of
+/// their first appearance, found by hashing in one pass over the pixels. Values are compared bit by bit. None
+/// where there are more than `limit`. `scene.target` must depend on the pixel's receptive field only, as a
+/// product does.
+std::optional<Dataset> make_patch_dataset(const Scene& scene, std::int64_t kernel_size, std::int64_t limit);
+
+/// `automatic` takes patches where they are fewer than a quarter of the pixels.
+Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size);
+
+}  // namespace conv_mult

@@ -1,0 +1,25 @@
+#include "conv_mult/data/scene.hpp"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+namespace conv_mult {
+namespace {
+
+at::Tensor filled_rectangle(const SceneConfig& scene, const Rectangle& r, at::ScalarType dtype) {
+  auto image = at::zeros({1, 1, scene.height, scene.width}, dtype);
+  image.narrow(2, r.top, r.height).narrow(3, r.left, r.width).fill_(r.value);
+  return image;
+}
+
+}  // namespace
+
+at::Tensor Scene::input() const { return at::cat({a, b}, 1); }
+
+Scene make_scene(const at::Tensor& a, const at::Tensor& b) { return {a, b, a * b}; }
+
+Scene make_rectangles(const SceneConfig& config, at::ScalarType dtype) {
+  return make_scene(filled_rectangle(config, config.a, dtype), filled_rectangle(config, config.b, dtype));
+}
+
+}  // namespace conv_mult

@@ -1,0 +1,169 @@
+// conv_mult: parse, run, write. The only catch and the only exit codes of the program.
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <new>
+#include <string>
+
+#include "conv_mult/config.hpp"
+#include "conv_mult/report/figures.hpp"
+#include "conv_mult/report/files.hpp"
+#include "conv_mult/report/images.hpp"
+#include "conv_mult/report/tables.hpp"
+#include "conv_mult/run/experiment.hpp"
+#include "conv_mult/run/machine.hpp"
+
+namespace {
+
+using namespace conv_mult;
+
+enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed_by_signal = 128 };
+
+volatile std::sig_atomic_t caught_signal = 0;
+
+/// The first Ctrl-C or SIGTERM ends the run in good order; a second one ends it at once.
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int signal) { caught_signal = signal; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // a closed stdout is an error to report, not a silent death
+}
+
+/// One line on stderr. Where stderr is closed there is nobody to tell, so failure is ignored.
+void say(std::string message) {
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::fputs(fmt::format("conv_mult: {}\n", message).c_str(), stderr);
+}
+
+int report_error(ExitCode code, const std::string& message) {
+  say(message);
+  return code;
+}
+
+void note(const Config& config, const std::string& text) {
+  if (!config.output.quiet) {
+    say(text);
+  }
+}
+
+/// A line on the terminal that is written over and, at the end, wiped.
+class Progress {
+ public:
+  explicit Progress(const Config& config)
+      : shown_(!config.output.quiet && isatty(STDERR_FILENO) != 0), steps_(config.training.steps) {}
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void show(const std::string& variant, std::int64_t step, double loss) const {
+    if (shown_) {
+      const auto line = fmt::format("\r\x1b[K{}: step {} of {}, loss {:.6g}", variant, step, steps_, loss);
+      std::fputs(line.c_str(), stderr);
+    }
+  }
+
+  void clear() const {
+    if (shown_) {
+      std::fputs("\r\x1b[K", stderr);
+    }
+  }
+
+ private:
+  bool shown_;
+  std::int64_t steps_;
+};
+
+void print_result(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+    throw std::runtime_error("cannot write to stdout");
+  }
+}
+
+const VariantResult& find_variant(const ExperimentResult& result, Variant variant) {
+  return *std::find_if(result.variants.begin(), result.variants.end(),
+                       [&](const auto& v) { return v.variant == to_string(variant); });
+}
+
+/// Whether final loss of exp <= ratio x final loss of baseline. A run without a final loss does not meet it.
+bool meets_ratio(const ExperimentResult& result, double ratio) {
+  const auto& exp = find_variant(result, Variant::exp).statistics.final_loss;
+  const auto& baseline = find_variant(result, Variant::baseline).statistics.final_loss;
+  return exp && baseline && exp->median <= ratio * baseline->median;
+}
+
+int run(int argc, char** argv) {
+  const auto command = parse_command_line(argc, argv, version_text());
+  if (command.message) {
+    print_result(*command.message + "\n");
+    return done;
+  }
+  const Config& config = command.config;
+  const std::filesystem::path out = config.output.directory;
+  resolve_device(
+      config.machine.device);  // a missing device is wrong usage: say so before anything is written
+  prepare_process(config.machine);
+  prepare_directory(out);
+  catch_signals();
+  if (!overlap(config.scene.a, config.scene.b)) {
+    note(config, "warning: the rectangles do not overlap, so the target is zero everywhere");
+  }
+
+  const Progress progress(config);
+  const auto result = run_experiment(
+      config,
+      [&](const std::string& variant, std::int64_t step, double loss) {
+        progress.show(variant, step, loss);
+        return caught_signal == 0;
+      },
+      [&](const ExperimentResult& so_far) {
+        write_file(out / "config.toml", command.resolved_toml);
+        write_file(out / "loss.csv", loss_csv(so_far, config.output.log_every));
+        write_file(out / "summary.json", summary_json(so_far));
+      });
+  progress.clear();
+  print_result(result_table(result));
+  if (!result.interrupted) {
+    write_heat_maps(result, out);
+    for (const auto& warning : write_figures(result, config.output.figures, out)) {
+      note(config, warning);
+    }
+  }
+  if (caught_signal != 0) {
+    note(config, fmt::format("interrupted: what was done so far is in '{}'", out.string()));
+    return killed_by_signal + caught_signal;
+  }
+  note(config, fmt::format("figures and tables are in '{}'", out.string()));
+  if (const auto ratio = config.output.require_ratio; ratio && !meets_ratio(result, *ratio)) {
+    return report_error(ratio_not_met,
+                        fmt::format("--require-ratio {}: exp's final loss is more than that times "
+                                    "baseline's, see the table",
+                                    *ratio));
+  }
+  return done;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const UsageError& error) {
+    return report_error(wrong_usage, error.what());
+  } catch (const c10::Error& error) {
+    const std::string message = error.what_without_backtrace();
+    return report_error(failed, message.substr(0, message.find('\n')));
+  } catch (const std::bad_alloc&) {
+    return report_error(failed, "out of memory");
+  } catch (const std::exception& error) {
+    return report_error(failed, error.what());
+  }
+}

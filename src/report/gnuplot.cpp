@@ -1,0 +1,137 @@
+#include "conv_mult/report/gnuplot.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <system_error>
+
+namespace conv_mult {
+namespace {
+
+constexpr std::chrono::seconds kPatience{60};
+
+/// One gnuplot at work on one figure in one format.
+struct Drawing {
+  std::string figure;  // loss.png
+  std::filesystem::path part, whole;
+  pid_t pid = -1;
+  int words = -1;  // read end of the pipe that takes stdout and stderr
+  int error = 0;   // why it could not be started
+};
+
+Drawing start_drawing(const std::string& name, const std::string& format,
+                      const std::filesystem::path& directory) {
+  Drawing drawing;
+  drawing.figure = name + "." + format;
+  drawing.whole = directory / drawing.figure;
+  drawing.part = directory / (drawing.figure + ".part");
+  std::error_code ignored;
+  std::filesystem::remove(drawing.whole,
+                          ignored);  // should drawing fail, an older run's figure must not stay
+  const std::string script = name + ".gp";
+  const std::string settings = fmt::format("format='{}'; drawing='../{}.part'", format, drawing.figure);
+  const char* arguments[] = {"gnuplot", "-d", "-e", settings.c_str(), script.c_str(), nullptr};
+
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    drawing.error = errno;
+    return drawing;
+  }
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addchdir_np(&actions, (directory / "figures").c_str());
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+  drawing.error =
+      posix_spawnp(&drawing.pid, "gnuplot", &actions, nullptr, const_cast<char**>(arguments), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  drawing.words = ends[0];
+  return drawing;
+}
+
+/// Reads until gnuplot closes its end; false if the deadline comes first.
+bool read_words(int descriptor, std::chrono::steady_clock::time_point deadline, std::string& words) {
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd waiting{descriptor, POLLIN, 0};
+    if (poll(&waiting, 1, static_cast<int>(left.count())) <= 0) continue;  // time is up, or a signal came
+    char buffer[4096];
+    const ssize_t got = read(descriptor, buffer, sizeof buffer);
+    if (got == 0) return true;
+    if (got > 0) words.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+/// The last line that says something: before an error, gnuplot repeats the line of the script.
+std::string last_line(const std::string& words) {
+  const auto end = words.find_last_not_of(" \t\r\n");
+  if (end == std::string::npos) return "";
+  const auto newline = words.find_last_of("\r\n", end);
+  const auto begin = newline == std::string::npos ? 0 : newline + 1;
+  return words.substr(begin, end + 1 - begin);
+}
+
+/// Waits for the child and puts the figure in its place. Returns why there is none, or nothing.
+/// Any word of gnuplot's is a failure: without a font it draws an empty figure, says so and exits with 0.
+std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline) {
+  std::string words;
+  const bool in_time = read_words(drawing.words, deadline, words);
+  if (!in_time) kill(drawing.pid, SIGKILL);
+  close(drawing.words);
+  int status = 0;
+  while (waitpid(drawing.pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  std::error_code error;
+  if (in_time && words.empty() && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    std::filesystem::rename(drawing.part, drawing.whole, error);
+    return error ? error.message() : "";
+  }
+  std::filesystem::remove(drawing.part, error);
+  if (!in_time) return fmt::format("gnuplot took longer than {} s", kPatience.count());
+  return "gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : last_line(words));
+}
+
+}  // namespace
+
+std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
+                              const std::filesystem::path& directory) {
+  std::vector<Drawing> drawings;  // all of them at once: each takes a second or so
+  for (const auto& name : names) {
+    for (const FigureFormat format : formats) {
+      drawings.push_back(start_drawing(name, to_string(format), directory));
+    }
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  std::vector<std::string> warnings;
+  bool missing = false;
+  for (const Drawing& drawing : drawings) {
+    if (drawing.error != 0) {
+      if (drawing.words >= 0) {
+        close(drawing.words);
+      }
+      missing = missing || drawing.error == ENOENT;
+      warnings.push_back(
+          fmt::format("{} not drawn: gnuplot: {}", drawing.figure, std::strerror(drawing.error)));
+    } else if (const std::string reason = finish_drawing(drawing, deadline); !reason.empty()) {
+      warnings.push_back(fmt::format("{} not drawn: {}", drawing.figure, reason));
+    }
+  }
+  if (missing) {
+    return {"gnuplot not found: figures/*.gp and loss.csv are written, no figure drawn"};
+  }
+  return warnings;
+}
+
+}  // namespace conv_mult

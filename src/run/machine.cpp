@@ -1,0 +1,57 @@
+#include "conv_mult/run/machine.hpp"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <torch/cuda.h>
+#include <torch/version.h>
+
+namespace conv_mult {
+
+void prepare_process(const MachineConfig& config) {
+  // A dense step allocates and frees the same few blocks over and over. Above its threshold (at most 32 MiB)
+  // glibc maps and unmaps each anew, and the page faults cost more than the arithmetic; so keep such blocks
+  // in the heap.
+  constexpr int threshold = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, threshold);
+  mallopt(M_TRIM_THRESHOLD, threshold);
+
+  at::set_num_threads(config.threads);
+  at::set_num_interop_threads(1);
+  // OpenBLAS built with its own threads does not listen to OpenMP's setting and would compete with it.
+  using SetThreads = void (*)(int);
+  if (auto* symbol = dlsym(RTLD_DEFAULT, "openblas_set_num_threads"); symbol != nullptr) {
+    reinterpret_cast<SetThreads>(symbol)(config.threads);
+  }
+}
+
+c10::Device resolve_device(const std::string& name) {
+  const bool available = torch::cuda::is_available();
+  if (name == "cpu" || (name == "auto" && !available)) {
+    return c10::Device(c10::kCPU);
+  }
+  if (!available) {
+    throw UsageError(fmt::format(
+        "--device: {} is not available: {}; allowed: auto, cpu", name,
+        at::globalContext().hasCUDART() ? "no GPU was found" : "this LibTorch was built without CUDA"));
+  }
+  const c10::Device device(name == "auto" ? "cuda" : name);
+  const auto count = torch::cuda::device_count();
+  if (device.has_index() && static_cast<std::size_t>(device.index()) >= count) {
+    throw UsageError(fmt::format("--device: {} does not exist; allowed: cuda:0 to cuda:{}", name, count - 1));
+  }
+  return device;
+}
+
+std::string libtorch_version() { return TORCH_VERSION; }
+
+std::string conv_mult_version() { return CONV_MULT_VERSION; }
+
+std::string version_text() {
+  return fmt::format("conv_mult {} (LibTorch {}, {} CUDA)", conv_mult_version(), libtorch_version(),
+                     at::globalContext().hasCUDART() ? "with" : "without");
+}
+
+}  // namespace conv_mult

@@ -1,0 +1,164 @@
+#include "conv_mult/config.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace conv_mult {
+namespace {
+
+CommandLine parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "conv_mult");
+  return parse_command_line(static_cast<int>(arguments.size()), arguments.data(), "conv_mult 1.2.3");
+}
+
+/// A file that is gone with the test.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& content)
+      : path_(testing::TempDir() + testing::UnitTest::GetInstance()->current_test_info()->name() + ".toml") {
+    std::ofstream(path_) << content;
+  }
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const char* path() const { return path_.c_str(); }
+
+ private:
+  std::string path_;
+};
+
+TEST(Config, DefaultsAreThoseOfTheStructs) {
+  const auto config = parse({}).config;
+  EXPECT_EQ(config.variants, (std::vector{Variant::baseline, Variant::exp}));
+  EXPECT_EQ(config.training.steps, TrainingConfig{}.steps);
+  EXPECT_EQ(config.scene.a.left, SceneConfig{}.a.left);
+  EXPECT_EQ(config.output.figures, OutputConfig{}.figures);
+  EXPECT_FALSE(config.output.require_ratio);
+}
+
+TEST(Config, ListsAreRepeatableOrSeparatedByCommas) {
+  const auto repeated = parse({"--variant", "exp", "--variant", "baseline"}).config.variants;
+  EXPECT_EQ(repeated, (std::vector{Variant::exp, Variant::baseline}));
+  EXPECT_EQ(parse({"--variant", "exp,baseline,exp"}).config.variants, repeated);
+  EXPECT_TRUE(parse({"--figures", "none"}).config.output.figures.empty());
+}
+
+TEST(Config, SizeScalesTheDefaultRectangles) {
+  const auto config = parse({"--size", "200,50"}).config;
+  EXPECT_EQ(config.scene.height, 200);
+  EXPECT_EQ(config.scene.width, 50);
+  EXPECT_EQ(config.scene.a.top, 40);
+  EXPECT_EQ(config.scene.a.height, 90);
+  EXPECT_EQ(config.scene.a.left, 7);
+  EXPECT_EQ(parse({"--size", "30"}).config.scene.width, 30);
+  const auto one = parse({"--size", "1"}).config.scene;
+  EXPECT_EQ(one.a.top + one.a.height, 1);
+}
+
+TEST(Config, TheCommandLineWinsOverTheFile) {
+  const TemporaryFile file(
+      "steps = 7\nlr = 0.5\nvariant = [\"exp\"]\nrect-a = [1, 2, 3, 4, 5.5]\nfigures = \"none\"\n");
+  const auto config = parse({"--config", file.path(), "--steps", "8", "--variant", "baseline"}).config;
+  EXPECT_EQ(config.training.steps, 8);
+  EXPECT_EQ(config.training.learning_rate, 0.5);
+  EXPECT_EQ(config.variants, std::vector{Variant::baseline});
+  EXPECT_EQ(config.scene.a.width, 4);
+  EXPECT_EQ(config.scene.a.value, 5.5);
+  EXPECT_TRUE(config.output.figures.empty());
+}
+
+TEST(Config, TheResolvedConfigurationReadsBack) {
+  const auto first =
+      parse({"--size",    "60,70",    "--lr",           "0.003",           "--variant", "exp",
+             "--figures", "svg",      "--quiet",        "--kernel-size",   "5",         "--optimizer",
+             "sgd",       "--rect-b", "0,0,60,70,-1.5", "--require-ratio", "2",         "--variant",
+             "baseline",  "--dtype",  "float64",        "--data",          "image",     "--out",
+             "a b"});
+  const TemporaryFile file(first.resolved_toml);
+  const auto second = parse({"--config", file.path()});
+  EXPECT_EQ(second.resolved_toml, first.resolved_toml);
+  EXPECT_EQ(second.config.scene.width, 70);
+  EXPECT_EQ(second.config.scene.a.height, first.config.scene.a.height);
+  EXPECT_EQ(second.config.scene.b.value, -1.5);
+  EXPECT_EQ(second.config.variants, first.config.variants);
+  EXPECT_EQ(second.config.training.optimizer, OptimizerKind::sgd);
+  EXPECT_EQ(second.config.machine.dtype, Dtype::float64);
+  EXPECT_EQ(second.config.output.figures, first.config.output.figures);
+  EXPECT_EQ(second.config.output.require_ratio, 2);
+  EXPECT_EQ(second.config.output.directory, "a b");
+  EXPECT_TRUE(second.config.output.quiet);
+
+  const auto defaults = parse({});
+  const TemporaryFile defaults_file(defaults.resolved_toml);
+  EXPECT_EQ(parse({"--config", defaults_file.path()}).resolved_toml, defaults.resolved_toml);
+}
+
+TEST(Config, HelpAndVersionAreMessages) {
+  EXPECT_NE(parse({"--help"}).message->find("--rect-a"), std::string::npos);
+  EXPECT_EQ(parse({"--version"}).message, "conv_mult 1.2.3");
+}
+
+/// Every complaint is one line and names the culprit and its value.
+void expect_error(const std::vector<const char*>& arguments, const std::vector<std::string>& words) {
+  try {
+    parse(arguments);
+    ADD_FAILURE() << "accepted: " << testing::PrintToString(arguments);
+  } catch (const UsageError& error) {
+    const std::string message = error.what();
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    for (const auto& word : words) {
+      EXPECT_NE(message.find(word), std::string::npos) << "'" << word << "' is not in: " << message;
+    }
+  }
+}
+
+TEST(Config, ComplaintsNameTheCulprit) {
+  expect_error({"--no-such-option"}, {"--no-such-option"});
+  expect_error({"stray"}, {"stray"});
+  expect_error({"--variant", "cubic"}, {"--variant", "cubic", "baseline, exp"});
+  expect_error({"--optimizer", "lion"}, {"--optimizer", "lion", "adamw"});
+  expect_error({"--data", "video"}, {"--data", "video", "patches"});
+  expect_error({"--dtype", "int8"}, {"--dtype", "int8", "float64"});
+  expect_error({"--device", "tpu"}, {"--device", "tpu", "cuda:N"});
+  expect_error({"--device", "cuda:x"}, {"--device", "cuda:x"});
+  expect_error({"--figures", "gif"}, {"--figures", "gif", "svg"});
+  expect_error({"--figures", "png,none"}, {"--figures", "none"});
+  expect_error({"--steps", "many"}, {"--steps", "many"});
+  expect_error({"--steps", "-1"}, {"--steps", "-1"});
+  expect_error({"--steps", "1.5"}, {"--steps", "1.5"});
+  expect_error({"--steps"}, {"--steps"});
+  expect_error({"--seed", "-1"}, {"--seed", "-1"});
+  expect_error({"--lr", "0"}, {"--lr", "0"});
+  expect_error({"--lr", "nan"}, {"--lr", "nan"});
+  expect_error({"--lr", "1e999"}, {"--lr", "1e999"});
+  expect_error({"--threads", "0"}, {"--threads", "0"});
+  expect_error({"--kernel-size", "4"}, {"--kernel-size", "4", "odd"});
+  expect_error({"--kernel-size", "-3"}, {"--kernel-size", "-3"});
+  expect_error({"--size", "0"}, {"--size", "0"});
+  expect_error({"--size", "2,3,4"}, {"--size", "2,3,4"});
+  expect_error({"--size", "100000000"}, {"--size", "100000000"});
+  expect_error({"--log-every", "0"}, {"--log-every", "0"});
+  expect_error({"--rect-a", "1,2,3"}, {"--rect-a", "1,2,3"});
+  expect_error({"--rect-a", "1,2,3,4,5,6"}, {"--rect-a", "1,2,3,4,5,6"});
+  expect_error({"--rect-a", "60,0,50,10,1"}, {"--rect-a", "60..109", "100x100"});
+  expect_error({"--rect-b", "-1,0,5,5,1"}, {"--rect-b", "-1"});
+  expect_error({"--rect-b", "0,0,0,5,1"}, {"--rect-b", "height 0"});
+  expect_error({"--rect-b", "0,0,1.5,5,1"}, {"--rect-b", "1.5"});
+  expect_error({"--rect-b", "0,0,5,5,inf"}, {"--rect-b", "inf"});
+  expect_error({"--rect-b", "0,0,5,5,x"}, {"--rect-b", "x"});
+  expect_error({"--require-ratio", "-1"}, {"--require-ratio", "-1"});
+  expect_error({"--require-ratio", "1", "--variant", "exp"}, {"--require-ratio", "exp"});
+  expect_error({"--config", "/no/such/file.toml"}, {"/no/such/file.toml"});
+}
+
+TEST(Config, ComplaintsAboutTheFileNameTheKey) {
+  const TemporaryFile unknown("stepz = 7\n");
+  expect_error({"--config", unknown.path()}, {"stepz"});
+  const TemporaryFile bad("steps = \"many\"\n");
+  expect_error({"--config", bad.path()}, {"steps", "many"});
+}
+
+}  // namespace
+}  // namespace conv_mult

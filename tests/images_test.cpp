@@ -1,0 +1,152 @@
+#include "conv_mult/report/images.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#include <stb/stb_image.h>
+#pragma GCC diagnostic pop
+
+namespace conv_mult {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// 2 × 3 images, one variant called "v_1".
+ExperimentResult small_result() {
+  ExperimentResult result;
+  result.header.a = {2, 3, {0, 1, 2, 3, 4, 5}};
+  result.header.b = {2, 3, {1, 1, 1, 1, 1, 1}};
+  result.header.target = {2, 3, {0, 1, 2, 3, 4, 8}};
+  VariantResult variant;
+  variant.variant = "v_1";
+  variant.output = {2, 3, {0, 1, 2.5F, 100, -100, kNan}};
+  result.variants.push_back(variant);
+  return result;
+}
+
+/// Expects a PNG that shows `colours` (row-major, 2 × 3), each as a square of `side` pixels.
+void expect_png(const std::filesystem::path& path, const std::vector<Rgb>& colours, int side) {
+  int width = 0, height = 0, channels = 0;
+  unsigned char* pixels = stbi_load(path.c_str(), &width, &height, &channels, 0);
+  ASSERT_NE(pixels, nullptr) << path;
+  EXPECT_EQ(width, 3 * side);
+  EXPECT_EQ(height, 2 * side);
+  ASSERT_EQ(channels, 3);
+  int wrong = 0;
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const Rgb& wanted = colours[static_cast<std::size_t>(y / side * 3 + x / side)];
+      const unsigned char* got = pixels + 3 * (y * width + x);
+      if (wanted != Rgb{got[0], got[1], got[2]}) ++wrong;
+    }
+  }
+  EXPECT_EQ(wrong, 0) << path;
+  stbi_image_free(pixels);
+}
+
+TEST(ColourOf, InterpolatesBetweenStops) {
+  const std::vector<Rgb> colours{{0, 0, 0}, {100, 200, 50}, {200, 0, 250}};
+  const ColourScale scale{-1, 3};
+  EXPECT_EQ(colour_of(-1, scale, colours), (Rgb{0, 0, 0}));
+  EXPECT_EQ(colour_of(0, scale, colours), (Rgb{50, 100, 25}));
+  EXPECT_EQ(colour_of(1, scale, colours), (Rgb{100, 200, 50}));
+  EXPECT_EQ(colour_of(2, scale, colours), (Rgb{150, 100, 150}));
+  EXPECT_EQ(colour_of(3, scale, colours), (Rgb{200, 0, 250}));
+}
+
+TEST(ColourOf, ClampsAndMarksNan) {
+  const ColourScale scale{0, 1};
+  EXPECT_EQ(colour_of(-7, scale, sequential_colours), sequential_colours.front());
+  EXPECT_EQ(colour_of(7, scale, sequential_colours), sequential_colours.back());
+  EXPECT_EQ(colour_of(-kInfinity, scale, sequential_colours), sequential_colours.front());
+  EXPECT_EQ(colour_of(kInfinity, scale, sequential_colours), sequential_colours.back());
+  EXPECT_EQ(colour_of(kNan, scale, sequential_colours), (Rgb{128, 128, 128}));
+}
+
+TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
+  double before = -1;
+  for (const auto& [red, green, blue] : sequential_colours) {
+    const double luminance = 0.2126 * std::pow(red / 255.0, 2.2) + 0.7152 * std::pow(green / 255.0, 2.2) +
+                             0.0722 * std::pow(blue / 255.0, 2.2);
+    EXPECT_GT(luminance, before);
+    before = luminance;
+  }
+  EXPECT_EQ(colour_of(0, {-3, 3}, diverging_colours), (Rgb{255, 255, 255}));
+}
+
+TEST(SharedScale, SpansInputsAndTargetOnly) {
+  ExperimentResult result = small_result();
+  result.header.b.pixels[0] = kNan;
+  result.header.b.pixels[1] = -2;
+  const ColourScale scale = shared_scale(result.header);
+  EXPECT_EQ(scale.low, -2);
+  EXPECT_EQ(scale.high, 8);
+}
+
+TEST(SharedScale, IsNeverEmpty) {
+  RunHeader header;
+  EXPECT_LT(shared_scale(header).low, shared_scale(header).high);
+  header.a = header.b = header.target = {1, 1, {4}};
+  EXPECT_EQ(shared_scale(header).low, 4);
+  EXPECT_LT(shared_scale(header).low, shared_scale(header).high);
+}
+
+TEST(ErrorMap, IsOutputMinusTarget) {
+  const Image error = error_map({1, 3, {1, 2, 3}}, {1, 3, {0.5F, 2, 7}});
+  EXPECT_EQ(error.height, 1);
+  EXPECT_EQ(error.width, 3);
+  EXPECT_EQ(error.pixels, (std::vector<float>{0.5F, 0, -4}));
+}
+
+TEST(ErrorScale, IsSymmetricOverAllVariants) {
+  ExperimentResult result = small_result();
+  result.variants.push_back(result.variants.front());
+  result.variants[1].output.pixels = {0, 1, 2, 3, -300, kInfinity};
+  EXPECT_EQ(error_scale(result).low, -304);
+  EXPECT_EQ(error_scale(result).high, 304);
+}
+
+TEST(ErrorScale, IsOneWhereAllIsExact) {
+  ExperimentResult result = small_result();
+  result.variants[0].output = result.header.target;
+  EXPECT_EQ(error_scale(result).low, -1);
+  EXPECT_EQ(error_scale(result).high, 1);
+}
+
+TEST(HeatMaps, ShowEveryPixel) {
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("conv_mult_images_test." + std::to_string(getpid()));
+  std::filesystem::create_directories(directory);
+  const ExperimentResult result = small_result();
+  write_heat_maps(result, directory);
+
+  const int side = 400 / 3;
+  const auto shared = [](double value) { return colour_of(value, {0, 8}, sequential_colours); };
+  const auto error = [](double value) { return colour_of(value, {-104, 104}, diverging_colours); };
+  expect_png(directory / "a.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(5)}, side);
+  expect_png(directory / "b.png", std::vector<Rgb>(6, shared(1)), side);
+  expect_png(directory / "target.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(8)},
+             side);
+  expect_png(directory / "output-v_1.png",
+             {shared(0), shared(1), shared(2.5), shared(8), shared(0), Rgb{128, 128, 128}}, side);
+  expect_png(directory / "error-v_1.png",
+             {error(0), error(0), error(0.5), error(97), error(-104), Rgb{128, 128, 128}}, side);
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace conv_mult
