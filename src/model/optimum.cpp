@@ -58,7 +58,7 @@ AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size) {
   const auto lhs = r.narrow(1, 0, unknowns);
   const auto rhs = r.narrow(1, unknowns, 1);
   const auto solution = std::get<0>(at::linalg_lstsq(lhs, rhs, c10::nullopt, "gelsd"));
-  const double loss = (at::matmul(lhs, solution) - rhs).norm().item<double>();
+  const auto loss = (at::matmul(lhs, solution) - rhs).norm().item<double>();
   const bool exact = loss <= exact_fit * rhs.norm().item<double>();
   return {solution.narrow(0, 0, unknowns - 1).flatten(), solution[unknowns - 1].item<double>(),
           exact ? 0 : loss};

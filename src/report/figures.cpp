@@ -18,7 +18,9 @@ namespace {
 /// A single-quoted gnuplot string: nothing but the quote itself is special in it.
 std::string quoted(const std::string& text) {
   std::string result = "'";
-  for (const char c : text) result += c == '\'' ? "''" : std::string(1, c);
+  for (const char c : text) {
+    result += c == '\'' ? "''" : std::string(1, c);
+  }
   return result + "'";
 }
 
@@ -52,7 +54,7 @@ font = 'DejaVu Sans'
 set encoding utf8
 if (format eq 'png') set terminal pngcairo noenhanced size 2*width,2*height font font.',10' fontscale 2 linewidth 2 background rgb 'white'
 if (format eq 'svg') set terminal svg noenhanced size width,height font font.',13' linewidth 1 background rgb 'white'
-if (format eq 'pdf') set terminal pdfcairo noenhanced size width/72.0,height/72.0 font font.',13' fontscale 1 linewidth 1 background rgb 'white'
+if (format eq 'pdf') set terminal pdfcairo noenhanced size width/72.0,height/72.0 font font.',12' fontscale 1 linewidth 1 background rgb 'white'
 set output drawing
 
 )",
@@ -70,12 +72,18 @@ constexpr int kMarks = 9;                                  // a curve
 /// Labels at 1, 2 and 5 of each decade while few decades are shown, else gnuplot's own choice.
 std::string loss_tics(double low, double high) {
   const double decades = std::log10(high / low);
-  if (decades > 3.5) return "set ytics\n";
+  if (decades > 3.5) {
+    return "set ytics\n";
+  }
   const std::vector<double> mantissas =
       decades < 1 ? std::vector<double>{1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9} : std::vector<double>{1, 2, 5};
   std::vector<std::string> tics;
-  for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10) {
-    for (const double mantissa : mantissas) tics.push_back(fmt::format("{:.6g}", mantissa * power));
+  const auto first = static_cast<int>(std::floor(std::log10(low)));
+  const auto last = static_cast<int>(std::floor(std::log10(high)));
+  for (int exponent = first; exponent <= last; ++exponent) {
+    for (const double mantissa : mantissas) {
+      tics.push_back(fmt::format("{:.6g}", mantissa * std::pow(10, exponent)));
+    }
   }
   return fmt::format("set ytics ({})\n", fmt::join(tics, ", "));
 }
@@ -83,24 +91,40 @@ std::string loss_tics(double low, double high) {
 /// Both ranges are set here: gnuplot cannot find its own when no value is drawable. A run that diverges
 /// leaves through the top rather than squeezing the others.
 std::string loss_ranges(const ExperimentResult& result) {
-  double low = INFINITY, high = 0, start = 0;
+  double low = INFINITY;
+  double high = 0;
+  double start = 0;
   std::size_t steps = 1;
   const auto include = [&](double loss) {
-    if (!drawable(loss)) return;
+    if (!drawable(loss)) {
+      return;
+    }
     low = std::min(low, loss);
     high = std::max(high, loss);
   };
   for (const VariantResult& variant : result.variants) {
     include(variant.floor.value_or(0));
-    if (variant.runs.empty()) continue;
+    if (variant.runs.empty()) {
+      continue;
+    }
     const std::vector<double>& losses = variant.runs.front().losses;
-    for (const double loss : losses) include(loss);
-    if (losses.empty()) continue;
+    for (const double loss : losses) {
+      include(loss);
+    }
+    if (losses.empty()) {
+      continue;
+    }
     steps = std::max(steps, losses.size() - 1);
-    if (drawable(losses.front())) start = std::max(start, losses.front());
+    if (drawable(losses.front())) {
+      start = std::max(start, losses.front());
+    }
   }
-  if (high == 0) low = high = 1;
-  if (start > 0) high = std::min(high, 100 * start);
+  if (high == 0) {
+    low = high = 1;
+  }
+  if (start > 0) {
+    high = std::min(high, 100 * start);
+  }
   low = std::min(low, high) / 1.4;
   high *= 1.4;
   return fmt::format("set xrange [{}:{}]\nset yrange [{:.6g}:{:.6g}]\n{}", -0.01 * static_cast<double>(steps),
@@ -133,7 +157,9 @@ std::vector<std::string> loss_curves(const ExperimentResult& result) {
                       quoted(variant.variant + ": best possible loss " + number(variant.floor))));
     }
   }
-  if (curves.empty()) curves.push_back("NaN notitle");
+  if (curves.empty()) {
+    curves.emplace_back("NaN notitle");
+  }
   return curves;
 }
 
@@ -174,15 +200,18 @@ struct Reduction {
 /// gnuplot draws no image of fewer than 2 × 2 cells: a single row or column is drawn as two halves.
 Reduction reduction(std::int64_t pixels) {
   const std::int64_t stride = (pixels + kMostCells - 1) / kMostCells;
-  if (pixels == 1) return {1, 2, 0.5};
+  if (pixels == 1) {
+    return {1, 2, 0.5};
+  }
   return {stride, (pixels + stride - 1) / stride, static_cast<double>(stride)};
 }
 
 /// Mean of a block of pixels, clamped to the scale; kNoNumber if any of them is NaN.
 std::string cell(const Image& image, std::int64_t row, std::int64_t column, const ColourScale& scale) {
-  const std::int64_t tall = reduction(image.height).stride, wide = reduction(image.width).stride;
-  const std::int64_t top = std::min(row * tall, image.height - 1),
-                     left = std::min(column * wide, image.width - 1);
+  const std::int64_t tall = reduction(image.height).stride;
+  const std::int64_t wide = reduction(image.width).stride;
+  const std::int64_t top = std::min(row * tall, image.height - 1);
+  const std::int64_t left = std::min(column * wide, image.width - 1);
   double sum = 0;
   std::int64_t count = 0;
   for (std::int64_t y = top; y < std::min(top + tall, image.height); ++y) {
@@ -198,7 +227,9 @@ std::string data_block(const std::string& name, const Image& image, const Colour
   std::string text = fmt::format("${} << EOD\n", name);
   for (std::int64_t row = 0; row < reduction(image.height).cells; ++row) {
     for (std::int64_t column = 0; column < reduction(image.width).cells; ++column) {
-      if (column > 0) text += ' ';
+      if (column > 0) {
+        text += ' ';
+      }
       text += cell(image, row, column, scale);
     }
     text += '\n';
@@ -220,7 +251,7 @@ struct Layout {
   int columns, bands;         // a band: a line of outputs with the line of their errors below it
   int box_width, box_height;  // room for one map
   int map_width, map_height;  // the map itself, shaped like the image (but never a hair)
-  int left = 44, top = 34, gap = 26, line_gap = 58, bar_space = 86;
+  int left = 44, top = 34, gap = 26, line_gap = 64, bar_space = 86;
 
   int x(int column) const { return left + column * (box_width + gap); }
   int y(int line) const { return top + line * (box_height + line_gap); }
@@ -230,12 +261,13 @@ struct Layout {
 
 Layout lay_out(const ExperimentResult& result) {
   const int maps = 3 + static_cast<int>(result.variants.size());
-  const int columns = std::min(maps, 6), bands = (maps + columns - 1) / columns;
+  const int columns = std::min(maps, 6);
+  const int bands = (maps + columns - 1) / columns;
   const double aspect =
       static_cast<double>(result.header.a.height) / static_cast<double>(result.header.a.width);
   // A very long image leaves part of its box empty: titles, table and colour bar need the room.
-  const double box_width = 210 * std::clamp(1 / aspect, 0.8, 1.0),
-               box_height = 210 * std::clamp(aspect, 0.5, 1.0);
+  const double box_width = 210 * std::clamp(1 / aspect, 0.8, 1.0);
+  const double box_height = 210 * std::clamp(aspect, 0.5, 1.0);
   const double map_width = std::min(box_width, box_height / aspect);
   const auto whole = [](double length) { return std::max(12, static_cast<int>(length)); };
   return {columns, bands, whole(box_width), whole(box_height), whole(map_width), whole(map_width * aspect)};
@@ -244,7 +276,8 @@ Layout lay_out(const ExperimentResult& result) {
 /// One map; with `bar`, the colour bar stands to its right.
 std::string map(const Layout& layout, int column, int line, const std::string& block,
                 const std::string& title, bool bar) {
-  const int x = layout.x(column) + (layout.box_width - layout.map_width) / 2, y = layout.y(line);
+  const int x = layout.x(column) + (layout.box_width - layout.map_width) / 2;
+  const int y = layout.y(line);
   std::string text = fmt::format(
       "set lmargin at screen {}.0/width; set rmargin at screen {}.0/width\n"
       "set tmargin at screen 1 - {}.0/height; set bmargin at screen 1 - {}.0/height\n",
@@ -292,7 +325,8 @@ std::string number_table(const ExperimentResult& result, const Layout& layout) {
 
 std::string panel_data(const ExperimentResult& result) {
   const RunHeader& header = result.header;
-  const ColourScale shared = shared_scale(header), errors = error_scale(result);
+  const ColourScale shared = shared_scale(header);
+  const ColourScale errors = error_scale(result);
   std::string text = data_block("a", header.a, shared) + data_block("b", header.b, shared) +
                      data_block("target", header.target, shared);
   for (std::size_t i = 0; i < result.variants.size(); ++i) {
@@ -307,7 +341,8 @@ std::string panel_settings(const Image& image, const Layout& layout) {
   const auto tic = [](std::int64_t pixels, int room) {  // at 0 and the middle, or at 0 alone
     return std::max<std::int64_t>(1, room < 60 ? 2 * pixels : pixels / 2);
   };
-  const double wide = reduction(image.width).pitch, tall = reduction(image.height).pitch;
+  const double wide = reduction(image.width).pitch;
+  const double tall = reduction(image.height).pitch;
   return fmt::format(R"(
 # From cells of the matrices to pixels of the image; row 0 is at the top.
 x(column) = column * {0} + ({0} - 1) / 2.0
@@ -332,7 +367,8 @@ set object 1 rectangle from graph 0,0 to graph 1,1 behind fc rgb '#808080' fs so
 
 std::string panel_script(const ExperimentResult& result) {
   const Layout layout = lay_out(result);
-  const ColourScale shared = shared_scale(result.header), errors = error_scale(result);
+  const ColourScale shared = shared_scale(result.header);
+  const ColourScale errors = error_scale(result);
   const int count = static_cast<int>(result.variants.size());
   const auto column = [&](int i) { return (3 + i) % layout.columns; };
   const auto line = [&](int i) { return 2 * ((3 + i) / layout.columns); };
@@ -364,7 +400,9 @@ std::string panel_script(const ExperimentResult& result) {
 std::vector<std::string> write_figures(const ExperimentResult& result,
                                        const std::vector<FigureFormat>& formats,
                                        const std::filesystem::path& directory) {
-  if (formats.empty()) return {};
+  if (formats.empty()) {
+    return {};
+  }
   std::filesystem::create_directories(directory / "figures");
   write_file(directory / "figures" / "loss.gp", loss_script(result));
   write_file(directory / "figures" / "panel.gp", panel_script(result));

@@ -64,20 +64,30 @@ bool read_words(int descriptor, std::chrono::steady_clock::time_point deadline, 
   while (true) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return false;
+    if (left.count() <= 0) {
+      return false;
+    }
     pollfd waiting{descriptor, POLLIN, 0};
-    if (poll(&waiting, 1, static_cast<int>(left.count())) <= 0) continue;  // time is up, or a signal came
+    if (poll(&waiting, 1, static_cast<int>(left.count())) <= 0) {
+      continue;  // time is up, or a signal came
+    }
     char buffer[4096];
     const ssize_t got = read(descriptor, buffer, sizeof buffer);
-    if (got == 0) return true;
-    if (got > 0) words.append(buffer, static_cast<std::size_t>(got));
+    if (got == 0) {
+      return true;
+    }
+    if (got > 0) {
+      words.append(buffer, static_cast<std::size_t>(got));
+    }
   }
 }
 
 /// The last line that says something: before an error, gnuplot repeats the line of the script.
 std::string last_line(const std::string& words) {
   const auto end = words.find_last_not_of(" \t\r\n");
-  if (end == std::string::npos) return "";
+  if (end == std::string::npos) {
+    return "";
+  }
   const auto newline = words.find_last_of("\r\n", end);
   const auto begin = newline == std::string::npos ? 0 : newline + 1;
   return words.substr(begin, end + 1 - begin);
@@ -88,7 +98,9 @@ std::string last_line(const std::string& words) {
 std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline) {
   std::string words;
   const bool in_time = read_words(drawing.words, deadline, words);
-  if (!in_time) kill(drawing.pid, SIGKILL);
+  if (!in_time) {
+    kill(drawing.pid, SIGKILL);
+  }
   close(drawing.words);
   int status = 0;
   while (waitpid(drawing.pid, &status, 0) < 0 && errno == EINTR) {
@@ -99,7 +111,9 @@ std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::ti
     return error ? error.message() : "";
   }
   std::filesystem::remove(drawing.part, error);
-  if (!in_time) return fmt::format("gnuplot took longer than {} s", kPatience.count());
+  if (!in_time) {
+    return fmt::format("gnuplot took longer than {} s", kPatience.count());
+  }
   return "gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : last_line(words));
 }
 

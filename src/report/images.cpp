@@ -61,9 +61,13 @@ std::vector<std::uint8_t> paint(const Image& image, std::int64_t factor, const C
     for (std::int64_t column = 0; column < image.width; ++column) {
       const float value = image.pixels[static_cast<std::size_t>(row * image.width + column)];
       const Rgb colour = colour_of(value, scale, colours);
-      for (std::int64_t i = 0; i < factor; ++i) line.insert(line.end(), colour.begin(), colour.end());
+      for (std::int64_t i = 0; i < factor; ++i) {
+        line.insert(line.end(), colour.begin(), colour.end());
+      }
     }
-    for (std::int64_t i = 0; i < factor; ++i) bytes.insert(bytes.end(), line.begin(), line.end());
+    for (std::int64_t i = 0; i < factor; ++i) {
+      bytes.insert(bytes.end(), line.begin(), line.end());
+    }
   }
   return bytes;
 }
@@ -71,7 +75,8 @@ std::vector<std::uint8_t> paint(const Image& image, std::int64_t factor, const C
 void write_png(const std::filesystem::path& path, const Image& image, const ColourScale& scale,
                const std::vector<Rgb>& colours) {
   const std::int64_t factor = std::max<std::int64_t>(1, kSidePixels / std::max(image.height, image.width));
-  const std::int64_t width = image.width * factor, height = image.height * factor;
+  const std::int64_t width = image.width * factor;
+  const std::int64_t height = image.height * factor;
   // stb counts bytes in int: beyond that it would overflow instead of reporting an error.
   if (height > INT_MAX / (3 * width + 1)) {
     throw std::runtime_error(path.string() + ": the image is too large for a PNG file of ours");
@@ -88,16 +93,23 @@ void write_png(const std::filesystem::path& path, const Image& image, const Colo
 }  // namespace
 
 ColourScale shared_scale(const RunHeader& header) {
-  double low = std::numeric_limits<double>::infinity(), high = -low;
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
   for (const Image* image : {&header.a, &header.b, &header.target}) {
     for (const double value : image->pixels) {
-      if (!std::isfinite(value)) continue;
+      if (!std::isfinite(value)) {
+        continue;
+      }
       low = std::min(low, value);
       high = std::max(high, value);
     }
   }
-  if (low > high) return {0, 1};           // no finite pixel at all
-  if (low == high) return {low, low + 1};  // one flat value: any width will do
+  if (low > high) {
+    return {0, 1};  // no finite pixel at all
+  }
+  if (low == high) {
+    return {low, low + 1};  // one flat value: any width will do
+  }
   return {low, high};
 }
 
@@ -112,26 +124,34 @@ ColourScale error_scale(const ExperimentResult& result) {
   double largest = 0;
   for (const VariantResult& variant : result.variants) {
     for (const double error : error_map(variant.output, result.header.target).pixels) {
-      if (std::isfinite(error)) largest = std::max(largest, std::abs(error));
+      if (std::isfinite(error)) {
+        largest = std::max(largest, std::abs(error));
+      }
     }
   }
-  if (largest == 0) largest = 1;
+  if (largest == 0) {
+    largest = 1;
+  }
   return {-largest, largest};
 }
 
 Rgb colour_of(double value, const ColourScale& scale, const std::vector<Rgb>& colours) {
-  if (std::isnan(value)) return kNotANumber;
+  if (std::isnan(value)) {
+    return kNotANumber;
+  }
   const double share = std::clamp((value - scale.low) / (scale.high - scale.low), 0.0, 1.0);
   const double place = share * static_cast<double>(colours.size() - 1);
   const auto stop = std::min(static_cast<std::size_t>(place), colours.size() - 2);
   const double beyond = place - static_cast<double>(stop);
-  const Rgb &from = colours[stop], &to = colours[stop + 1];
+  const Rgb& from = colours[stop];
+  const Rgb& to = colours[stop + 1];
   return {mix(from[0], to[0], beyond), mix(from[1], to[1], beyond), mix(from[2], to[2], beyond)};
 }
 
 void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory) {
   const RunHeader& header = result.header;
-  const ColourScale shared = shared_scale(header), errors = error_scale(result);
+  const ColourScale shared = shared_scale(header);
+  const ColourScale errors = error_scale(result);
   write_png(directory / "a.png", header.a, shared, sequential_colours);
   write_png(directory / "b.png", header.b, shared, sequential_colours);
   write_png(directory / "target.png", header.target, shared, sequential_colours);

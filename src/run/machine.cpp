@@ -1,7 +1,7 @@
 #include "conv_mult/run/machine.hpp"
 
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -30,12 +30,13 @@ void prepare_process(const MachineConfig& config) {
 c10::Device resolve_device(const std::string& name) {
   const bool available = torch::cuda::is_available();
   if (name == "cpu" || (name == "auto" && !available)) {
-    return c10::Device(c10::kCPU);
+    return c10::kCPU;
   }
   if (!available) {
-    throw UsageError(fmt::format(
-        "--device: {} is not available: {}; allowed: auto, cpu", name,
-        at::globalContext().hasCUDART() ? "no GPU was found" : "this LibTorch was built without CUDA"));
+    throw UsageError(fmt::format("--device: {} is not available: {}; allowed: auto, cpu", name,
+                                 at::detail::getCUDAHooks().hasCUDART()
+                                     ? "no GPU was found"
+                                     : "this LibTorch was built without CUDA"));
   }
   const c10::Device device(name == "auto" ? "cuda" : name);
   const auto count = torch::cuda::device_count();
@@ -51,7 +52,7 @@ std::string conv_mult_version() { return CONV_MULT_VERSION; }
 
 std::string version_text() {
   return fmt::format("conv_mult {} (LibTorch {}, {} CUDA)", conv_mult_version(), libtorch_version(),
-                     at::globalContext().hasCUDART() ? "with" : "without");
+                     at::detail::getCUDAHooks().hasCUDART() ? "with" : "without");
 }
 
 }  // namespace conv_mult
