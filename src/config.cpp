@@ -13,6 +13,7 @@
 namespace conv_mult {
 namespace {
 
+constexpr std::int64_t most_steps = 100'000'000;
 constexpr std::int64_t largest_side = 32768;  // 2^15: pixel counts stay far from any overflow
 
 template <typename Enum, std::size_t N>
@@ -136,7 +137,11 @@ CLI::Validator one_of(const std::map<std::string, Enum>& names, const std::vecto
             return known ? std::string()
                          : fmt::format("'{}' is unknown; allowed: {}", text, fmt::join(allowed, ", "));
           },
-          "NAME"};
+          ""};
+}
+
+CLI::Validator in_range(std::int64_t low, std::int64_t high) {
+  return CLI::Validator(CLI::Range(low, high)).description("");
 }
 
 /// Gives an option that the user left out the values that it took.
@@ -226,67 +231,66 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   CLI::App app{"Can a convolutional layer multiply two of its input channels, and at what price?",
                "conv_mult"};
   app.option_defaults()->always_capture_default()->take_last();
-  app.get_formatter()->column_width(34);
+  app.get_formatter()->column_width(36);
 
+  std::string group;
+  const auto add = [&](const std::string& name, const std::string& placeholder, auto& target,
+                       const std::string& help) {
+    return app.add_option(name, target, help)->type_name(placeholder)->group(group);
+  };
   // Lists are replaced as a whole by the command line, never appended to what the file says.
-  const auto list = [&app](const std::string& name, auto& target, const std::string& help) {
-    return app.add_option(name, target, help)
+  const auto add_list = [&](const std::string& name, const std::string& placeholder, auto& target,
+                            const std::string& help) {
+    return add(name, placeholder, target, help)
         ->delimiter(',')
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   };
-  auto* variant = list("--variant", raw.variants, "What to train, repeatable");
-  variant->check(one_of(variant_names))->group("Experiment");
-  app.add_option("--seed", config.seed, "Seed of the initial weights")
-      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
-      ->group("Experiment");
-  app.add_option("--kernel-size", config.kernel_size, "Odd; the padding is half of it")
-      ->check(CLI::Validator(check_odd, "odd"))
-      ->check(CLI::Range(1, 31))
-      ->group("Experiment");
-  app.add_option("--data", raw.data, "auto, image (the scene itself) or patches (distinct receptive fields)")
-      ->check(one_of(data_names))
-      ->group("Experiment");
 
-  auto* size = list("--size", raw.size, "Image size H[,W] in pixels");
-  size->check(CLI::Range(std::int64_t{1}, largest_side))->group("Scene");
-  auto* rect_a =
-      list("--rect-a", raw.rect_a, "First rectangle: top,left,height,width,value; scales with --size");
-  auto* rect_b = list("--rect-b", raw.rect_b, "Second rectangle, likewise");
-  for (auto* option : {rect_a, rect_b}) {
-    option->group("Scene");
-  }
+  group = "Experiment";
+  auto* variant = add_list("--variant", "NAME", raw.variants, "What to train: baseline, exp; repeatable");
+  variant->check(one_of(variant_names));
+  add("--seed", "N", config.seed, "Seed of the initial weights")
+      ->check(in_range(0, std::numeric_limits<std::int64_t>::max()));
+  add("--kernel-size", "K", config.kernel_size, "Odd, 1 to 31; the padding is K/2")
+      ->check(CLI::Validator(check_odd, ""))
+      ->check(in_range(1, 31));
+  add("--data", "FORM", raw.data,
+      "auto, image (the scene itself) or patches (distinct receptive fields with counts)")
+      ->check(one_of(data_names));
 
-  app.add_option("--steps", config.training.steps, "Updates")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{100'000'000}))
-      ->group("Training");
-  app.add_option("--optimizer", raw.optimizer, "adam, adamw, rmsprop or sgd")
-      ->check(one_of(optimizer_names))
-      ->group("Training");
-  app.add_option("--lr", config.training.learning_rate, "Learning rate")
-      ->check(CLI::Validator(check_positive, "X > 0"))
-      ->group("Training");
+  group = "Scene";
+  auto* size = add_list("--size", "H[,W]", raw.size, "Image size in pixels");
+  size->check(in_range(1, largest_side));
+  auto* rect_a = add_list("--rect-a", "T,L,H,W,V", raw.rect_a,
+                          "First rectangle: top, left, height, width, value; its default scales with --size");
+  auto* rect_b = add_list("--rect-b", "T,L,H,W,V", raw.rect_b, "Second rectangle, likewise");
 
-  app.add_option("--device", config.machine.device, "auto, cpu, cuda or cuda:N")
-      ->check(CLI::Validator(check_device, ""))
-      ->group("Machine");
-  app.add_option("--threads", config.machine.threads, "CPU threads")
-      ->check(CLI::Range(1, 1024))
-      ->group("Machine");
-  app.add_option("--dtype", raw.dtype, "float32 or float64")->check(one_of(dtype_names))->group("Machine");
+  group = "Training";
+  add("--steps", "N", config.training.steps, "Number of updates")->check(in_range(0, most_steps));
+  add("--optimizer", "NAME", raw.optimizer, "adam, adamw, rmsprop or sgd")->check(one_of(optimizer_names));
+  add("--lr", "X", config.training.learning_rate, "Learning rate, above 0")
+      ->check(CLI::Validator(check_positive, ""));
 
-  app.add_option("--out", config.output.directory, "Folder of all output")->group("Output");
-  auto* figures = list("--figures", raw.figures, "png, svg, pdf, or none");
-  figures->check(one_of(figure_names, {"none"}))->group("Output");
-  app.add_option("--log-every", config.output.log_every, "Rows of loss.csv: every N-th step")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{100'000'000}))
-      ->group("Output");
+  group = "Machine";
+  add("--device", "NAME", config.machine.device, "auto, cpu, cuda or cuda:N")
+      ->check(CLI::Validator(check_device, ""));
+  add("--threads", "N", config.machine.threads, "CPU threads")->check(in_range(1, 1024));
+  add("--dtype", "NAME", raw.dtype, "float32 or float64")->check(one_of(dtype_names));
+
+  group = "Output";
+  add("--out", "DIR", config.output.directory, "Folder of all output");
+  auto* figures = add_list("--figures", "FORMAT", raw.figures, "png, svg, pdf (a list), or none");
+  figures->check(one_of(figure_names, {"none"}));
+  add("--log-every", "N", config.output.log_every, "Rows of loss.csv: every N-th step and the last")
+      ->check(in_range(1, most_steps));
   const auto set_ratio = [&](double x) { config.output.require_ratio = x; };
   app.add_option_function<double>("--require-ratio", set_ratio,
                                   "Exit with 3 unless exp's final loss is at most X times baseline's")
-      ->check(CLI::Validator(check_positive, "X > 0"))
-      ->group("Output");
-  app.add_flag("--quiet", config.output.quiet, "No progress and no notes on stderr")->group("Output");
-  app.set_config("--config", "", "TOML file with the same names; the command line wins");
+      ->type_name("X")
+      ->check(CLI::Validator(check_positive, ""))
+      ->group(group);
+  app.add_flag("--quiet", config.output.quiet, "No progress and no notes on stderr")->group(group);
+  app.set_config("--config", "", "TOML file with the same names; the command line wins")->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", version);
 
