@@ -25,12 +25,12 @@ std::map<std::string, Enum> names_of(const std::array<Enum, N>& values) {
   return names;
 }
 
-const auto variant_names = names_of(std::array{Variant::baseline, Variant::exp});
+const auto variant_names = names_of(all_variants);
 const auto optimizer_names = names_of(
     std::array{OptimizerKind::adam, OptimizerKind::adamw, OptimizerKind::rmsprop, OptimizerKind::sgd});
 const auto data_names = names_of(std::array{DataForm::automatic, DataForm::image, DataForm::patches});
 const auto dtype_names = names_of(std::array{Dtype::float32, Dtype::float64});
-const auto figure_names = names_of(std::array{FigureFormat::png, FigureFormat::svg, FigureFormat::pdf});
+const auto figure_names = names_of(all_figure_formats);
 
 template <typename Enum>
 std::vector<std::string> strings_of(const std::vector<Enum>& values) {

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "conv_mult/config.hpp"
 #include "conv_mult/report/figures.hpp"
@@ -88,6 +89,23 @@ void print_result(const std::string& text) {
   }
 }
 
+/// Pictures of an older run must not stay beside the numbers of a new one. Only names that this program
+/// writes.
+void remove_old_pictures(const std::filesystem::path& out) {
+  std::vector<std::string> names{"a.png", "b.png", "target.png"};
+  for (const auto variant : all_variants) {
+    names.push_back("output-" + to_string(variant) + ".png");
+    names.push_back("error-" + to_string(variant) + ".png");
+  }
+  for (const auto format : all_figure_formats) {
+    names.push_back("loss." + to_string(format));
+    names.push_back("panel." + to_string(format));
+  }
+  for (const auto& name : names) {
+    std::filesystem::remove(out / name);
+  }
+}
+
 const VariantResult& find_variant(const ExperimentResult& result, Variant variant) {
   return *std::find_if(result.variants.begin(), result.variants.end(),
                        [&](const auto& v) { return v.variant == to_string(variant); });
@@ -125,7 +143,10 @@ int run(int argc, char** argv) {
         return caught_signal == 0;
       },
       [&](const ExperimentResult& so_far) {
-        write_file(out / "config.toml", command.resolved_toml);
+        if (so_far.variants.size() == 1) {
+          remove_old_pictures(out);
+          write_file(out / "config.toml", command.resolved_toml);
+        }
         write_file(out / "loss.csv", loss_csv(so_far, config.output.log_every));
         write_file(out / "summary.json", summary_json(so_far));
       });

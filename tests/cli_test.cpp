@@ -82,6 +82,18 @@ TEST_F(Cli, WritesTheDocumentedFiles) {
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * 51);
 }
 
+TEST_F(Cli, NoPictureOfAnOlderRunStays) {
+  ASSERT_EQ(run("--size 20 --steps 5 --figures png --out r").code, 0);
+  ASSERT_TRUE(fs::exists(folder_ / "r/panel.png"));
+  std::ofstream(folder_ / "r/output-mine.png") << "not ours";
+  ASSERT_EQ(run("--variant exp --out r " + std::string(small)).code, 0);
+  EXPECT_TRUE(fs::exists(folder_ / "r/output-exp.png"));
+  EXPECT_TRUE(fs::exists(folder_ / "r/output-mine.png"));
+  for (const auto* name : {"output-baseline.png", "error-baseline.png", "loss.png", "panel.png"}) {
+    EXPECT_FALSE(fs::exists(folder_ / "r" / name)) << name;
+  }
+}
+
 TEST_F(Cli, ARunIsRepeatedFromItsOwnConfiguration) {
   ASSERT_EQ(run("--variant exp --seed 3 --lr 0.02 --out r " + std::string(small)).code, 0);
   ASSERT_EQ(run("--config r/config.toml --out r2").code, 0);
@@ -115,12 +127,13 @@ TEST_F(Cli, SmokeConfigurationHoldsItsRatioAndFailsAnImpossibleOne) {
 TEST_F(Cli, EveryConfigurationRuns) {
   int count = 0;
   for (const auto& entry : fs::directory_iterator(CONV_MULT_SOURCE_DIR "/configs")) {
-    const auto outcome = run("--config '" + entry.path().string() + "' --out r");
+    const auto outcome =
+        run("--config '" + entry.path().string() + "' --out " + entry.path().stem().string());
     EXPECT_EQ(outcome.code, 0) << entry.path() << outcome.err;
     ++count;
   }
   EXPECT_GE(count, 2);
-  EXPECT_TRUE(fs::exists(folder_ / "r/panel.pdf"));  // the blog's figures
+  EXPECT_TRUE(fs::exists(folder_ / "blog/panel.pdf"));  // the blog's figures
 }
 
 TEST_F(Cli, HelpAndVersionGoToStdout) {

@@ -1,6 +1,7 @@
 #pragma once
 // What one run is asked to do: plain structs, the defaults stated here and nowhere else.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -20,6 +21,9 @@ enum class OptimizerKind { adam, adamw, rmsprop, sgd };
 enum class DataForm { automatic, image, patches };
 enum class Dtype { float32, float64 };
 enum class FigureFormat { png, svg, pdf };
+
+constexpr std::array all_variants{Variant::baseline, Variant::exp};
+constexpr std::array all_figure_formats{FigureFormat::png, FigureFormat::svg, FigureFormat::pdf};
 
 /// The names users type, in declaration order of the enumerators.
 std::string to_string(Variant value);
