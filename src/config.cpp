@@ -154,6 +154,17 @@ void state(CLI::Option* option, const std::vector<T>& values) {
   }
 }
 
+/// CLI11 says of any key it does not know that "INI was not able to parse" it.
+std::string config_complaint(std::string message) {
+  const std::string unknown = "INI was not able to parse ";
+  if (message.rfind(unknown, 0) != 0) {
+    return message;
+  }
+  std::string key = message.substr(unknown.size());
+  key = key.substr(0, key.find(".++"));  // its mark for the head of a section
+  return fmt::format("--config: unknown key '{}'; allowed: the long names of --help, without sections", key);
+}
+
 void validate(const Config& config) {
   const auto has = [&](Variant v) {
     return std::find(config.variants.begin(), config.variants.end(), v) != config.variants.end();
@@ -302,6 +313,8 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   } catch (const CLI::CallForVersion&) {
     result.message = version;
     return result;
+  } catch (const CLI::ConfigError& error) {
+    throw UsageError(config_complaint(error.what()));
   } catch (const CLI::ParseError& error) {
     std::string line = error.what();
     std::replace(line.begin(), line.end(), '\n', ' ');

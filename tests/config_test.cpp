@@ -155,7 +155,9 @@ TEST(Config, ComplaintsNameTheCulprit) {
 
 TEST(Config, ComplaintsAboutTheFileNameTheKey) {
   const TemporaryFile unknown("stepz = 7\n");
-  expect_error({"--config", unknown.path()}, {"stepz"});
+  expect_error({"--config", unknown.path()}, {"unknown key 'stepz'"});
+  const TemporaryFile section("[training]\nsteps = 7\n");
+  expect_error({"--config", section.path()}, {"unknown key 'training'"});
   const TemporaryFile bad("steps = \"many\"\n");
   expect_error({"--config", bad.path()}, {"steps", "many"});
 }

@@ -22,8 +22,8 @@ enum class DataForm { automatic, image, patches };
 enum class Dtype { float32, float64 };
 enum class FigureFormat { png, svg, pdf };
 
-constexpr std::array all_variants{Variant::baseline, Variant::exp};
-constexpr std::array all_figure_formats{FigureFormat::png, FigureFormat::svg, FigureFormat::pdf};
+inline constexpr std::array all_variants{Variant::baseline, Variant::exp};
+inline constexpr std::array all_figure_formats{FigureFormat::png, FigureFormat::svg, FigureFormat::pdf};
 
 /// The names users type, in declaration order of the enumerators.
 std::string to_string(Variant value);
