@@ -39,8 +39,8 @@ c10::Device resolve_device(const std::string& name) {
                                      : "this LibTorch was built without CUDA"));
   }
   const c10::Device device(name == "auto" ? "cuda" : name);
-  const auto count = torch::cuda::device_count();
-  if (device.has_index() && static_cast<std::size_t>(device.index()) >= count) {
+  const auto count = static_cast<int>(torch::cuda::device_count());
+  if (device.has_index() && device.index() >= count) {
     throw UsageError(fmt::format("--device: {} does not exist; allowed: cuda:0 to cuda:{}", name, count - 1));
   }
   return device;
