@@ -1,6 +1,7 @@
 #include "conv_mult/report/figures.hpp"
 
 #include <gtest/gtest.h>
+#include <stb/stb_image.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,18 +12,6 @@
 #include <limits>
 #include <set>
 #include <sstream>
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wall"
-#pragma GCC diagnostic ignored "-Wextra"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#define STB_IMAGE_STATIC
-#define STB_IMAGE_IMPLEMENTATION
-#include <stb/stb_image.h>
-#pragma GCC diagnostic pop
 
 namespace conv_mult {
 namespace {
