@@ -1,6 +1,7 @@
 #include "conv_mult/config.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -1,6 +1,7 @@
 #include "conv_mult/report/figures.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>

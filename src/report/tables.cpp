@@ -77,13 +77,17 @@ Json json_of(const VariantResult& v) {
           {"runs", std::move(runs)}};
 }
 
+std::string percent(double fraction, int decimals) {
+  return fraction < 10 ? fmt::format("{:.{}f} %", 100 * fraction, decimals)
+                       : fmt::format("{:.3g} %", 100 * fraction);
+}
+
 /// How far above the floor the loss ended; a floor of 0 leaves no ratio.
 std::string gap(const VariantResult& v) {
   if (!v.statistics.final_loss || !v.floor || *v.floor <= 0) {
     return "-";
   }
-  const double percent = 100 * (v.statistics.final_loss->median / *v.floor - 1);
-  return percent < 1000 ? fmt::format("{:.3f} %", percent) : fmt::format("{:.3g} %", percent);
+  return percent(v.statistics.final_loss->median / *v.floor - 1, 3);
 }
 
 std::string outcome(const VariantResult& v) {
@@ -106,7 +110,7 @@ Row row_of(const VariantResult& v) {
           loss ? fmt::format("{:.6g}", loss->median) : "-",
           v.floor ? fmt::format("{:.6g}", *v.floor) : "-",
           gap(v),
-          relative ? fmt::format(*relative < 10 ? "{:.2f} %" : "{:.3g} %", 100 * *relative) : "-",
+          relative ? percent(*relative, 2) : "-",
           fmt::format("{:.2f} s", v.seconds),
           outcome(v)};
 }
