@@ -7,31 +7,45 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstddef>
 #include <limits>
-#include <map>
+#include <sstream>
+#include <string_view>
+#include <utility>
 
 namespace conv_mult {
 namespace {
 
 constexpr std::int64_t most_steps = 100'000'000;
 constexpr std::int64_t largest_side = 32768;  // 2^15: pixel counts stay far from any overflow
+constexpr std::int64_t most_seeds = 100'000'000;
+constexpr std::int64_t rows_per_curve =
+    100;  // of loss.csv for each of many seeds, unless --log-every is given
 
-template <typename Enum, std::size_t N>
-std::map<std::string, Enum> names_of(const std::array<Enum, N>& values) {
-  std::map<std::string, Enum> names;
-  for (const Enum value : values) {
-    names.emplace(to_string(value), value);
-  }
-  return names;
+/// The names users type, in the order of --help.
+template <typename Enum>
+using Names = std::vector<std::pair<std::string, Enum>>;
+
+const Names<Variant> variant_names{{"baseline", Variant::baseline}, {"exp", Variant::exp}};
+const Names<OptimizerKind> optimizer_names{{"adam", OptimizerKind::adam},
+                                           {"adamw", OptimizerKind::adamw},
+                                           {"rmsprop", OptimizerKind::rmsprop},
+                                           {"sgd", OptimizerKind::sgd}};
+const Names<DataForm> data_names{
+    {"auto", DataForm::automatic}, {"image", DataForm::image}, {"patches", DataForm::patches}};
+const Names<Dtype> dtype_names{{"float32", Dtype::float32}, {"float64", Dtype::float64}};
+const Names<FigureFormat> figure_names{
+    {"png", FigureFormat::png}, {"svg", FigureFormat::svg}, {"pdf", FigureFormat::pdf}};
+
+template <typename Enum>
+std::string name_of(Enum value, const Names<Enum>& names) {
+  return std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.second == value; })->first;
 }
 
-const auto variant_names = names_of(all_variants);
-const auto optimizer_names = names_of(
-    std::array{OptimizerKind::adam, OptimizerKind::adamw, OptimizerKind::rmsprop, OptimizerKind::sgd});
-const auto data_names = names_of(std::array{DataForm::automatic, DataForm::image, DataForm::patches});
-const auto dtype_names = names_of(std::array{Dtype::float32, Dtype::float64});
-const auto figure_names = names_of(all_figure_formats);
+/// The name is already validated.
+template <typename Enum>
+Enum value_of(const std::string& name, const Names<Enum>& names) {
+  return std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.first == name; })->second;
+}
 
 template <typename Enum>
 std::vector<std::string> strings_of(const std::vector<Enum>& values) {
@@ -43,26 +57,34 @@ std::vector<std::string> strings_of(const std::vector<Enum>& values) {
   return strings;
 }
 
-/// The inverse of strings_of; a name given twice counts once. The names are already validated.
-template <typename Enum>
-std::vector<Enum> values_of(const std::vector<std::string>& strings,
-                            const std::map<std::string, Enum>& names) {
-  std::vector<Enum> values;
-  for (const auto& string : strings) {
-    const Enum value = names.at(string);
-    if (std::find(values.begin(), values.end(), value) == values.end()) {
-      values.push_back(value);
+/// What is given twice counts once.
+template <typename T>
+std::vector<T> distinct(const std::vector<T>& values) {
+  std::vector<T> kept;
+  for (const auto& value : values) {
+    if (std::find(kept.begin(), kept.end(), value) == kept.end()) {
+      kept.push_back(value);
     }
   }
-  return values;
+  return kept;
+}
+
+template <typename Enum>
+std::vector<Enum> values_of(const std::vector<std::string>& strings, const Names<Enum>& names) {
+  std::vector<Enum> values;
+  values.reserve(strings.size());
+  for (const auto& string : strings) {
+    values.push_back(value_of(string, names));
+  }
+  return distinct(values);
 }
 
 /// What the options bind to where a Config member's own type is not what users type.
 struct Raw {
-  std::vector<std::string> variants, figures;
-  std::string optimizer, data, dtype;
+  std::vector<std::string> variants, figures, optimizers;
+  std::string data, dtype, shard;
   std::vector<std::int64_t> size;
-  std::vector<double> rect_a, rect_b;
+  std::vector<double> rect_a, rect_b, held_out_values;
 };
 
 std::vector<double> numbers_of(const Rectangle& r) {
@@ -79,6 +101,20 @@ Rectangle scaled(const Rectangle& r, const SceneConfig& scene) {
   const std::int64_t right = (r.left + r.width) * scene.width / defaults.width;
   return {top, left, std::max<std::int64_t>(1, bottom - top), std::max<std::int64_t>(1, right - left),
           r.value};
+}
+
+/// "I/N" with 1 <= I <= N <= seeds.
+Shard shard_of(const std::string& text, std::int64_t seeds) {
+  Shard shard{0, 0};
+  const auto slash = text.find('/');
+  const bool parsed = slash != std::string::npos &&
+                      CLI::detail::lexical_cast(text.substr(0, slash), shard.index) &&
+                      CLI::detail::lexical_cast(text.substr(slash + 1), shard.count);
+  if (!parsed || shard.index < 1 || shard.index > shard.count || shard.count > seeds) {
+    throw UsageError(fmt::format("--shard: '{}' is not I/N; allowed: 1 <= I <= N <= {}, the number of seeds",
+                                 text, seeds));
+  }
+  return shard;
 }
 
 /// Checks `numbers` (T, L, H, W, V) against the image. `option` names the culprit in the message.
@@ -128,7 +164,7 @@ std::string check_positive(const std::string& text) {
 }
 
 template <typename Enum>
-CLI::Validator one_of(const std::map<std::string, Enum>& names, const std::vector<std::string>& extra = {}) {
+CLI::Validator one_of(const Names<Enum>& names, const std::vector<std::string>& extra = {}) {
   std::vector<std::string> allowed = extra;
   for (const auto& [name, value] : names) {
     allowed.push_back(name);
@@ -175,50 +211,47 @@ void validate(const Config& config) {
         fmt::format("--require-ratio compares exp with baseline, but --variant is {}; allowed: both",
                     fmt::join(strings_of(config.variants), ",")));
   }
+  if (config.output.require_ratio && is_grid(config.training)) {
+    throw UsageError("--require-ratio compares one row each; allowed: one --optimizer and one --lr");
+  }
+  const auto& held_out = config.held_out;
+  if (!(std::isfinite(held_out.low) && std::isfinite(held_out.high) && held_out.low < held_out.high)) {
+    throw UsageError(fmt::format("--heldout-values: {},{} is not LO,HI; allowed: finite, LO below HI",
+                                 held_out.low, held_out.high));
+  }
 }
 
 }  // namespace
 
-std::string to_string(Variant value) { return value == Variant::baseline ? "baseline" : "exp"; }
+std::string to_string(Variant value) { return name_of(value, variant_names); }
+std::string to_string(OptimizerKind value) { return name_of(value, optimizer_names); }
+std::string to_string(DataForm value) { return name_of(value, data_names); }
+std::string to_string(Dtype value) { return name_of(value, dtype_names); }
+std::string to_string(FigureFormat value) { return name_of(value, figure_names); }
 
-std::string to_string(OptimizerKind value) {
-  switch (value) {
-    case OptimizerKind::adam:
-      return "adam";
-    case OptimizerKind::adamw:
-      return "adamw";
-    case OptimizerKind::rmsprop:
-      return "rmsprop";
-    case OptimizerKind::sgd:
-      break;
-  }
-  return "sgd";
+bool is_grid(const TrainingGrid& grid) {
+  return grid.optimizers.size() > 1 || grid.learning_rates.size() > 1;
 }
 
-std::string to_string(DataForm value) {
-  switch (value) {
-    case DataForm::automatic:
-      return "auto";
-    case DataForm::image:
-      return "image";
-    case DataForm::patches:
-      break;
-  }
-  return "patches";
+SeedRange seeds_of_shard(const Config& config) {
+  const std::int64_t count = config.seeds.count;
+  const std::int64_t shards = config.shard.count;
+  const auto begin_of = [&](std::int64_t i) { return count / shards * i + std::min(i, count % shards); };
+  const std::int64_t begin = begin_of(config.shard.index - 1);
+  return {config.seeds.first + begin, begin_of(config.shard.index) - begin};
 }
 
-std::string to_string(Dtype value) { return value == Dtype::float32 ? "float32" : "float64"; }
-
-std::string to_string(FigureFormat value) {
-  switch (value) {
-    case FigureFormat::png:
-      return "png";
-    case FigureFormat::svg:
-      return "svg";
-    case FigureFormat::pdf:
-      break;
+std::string deciding_settings(const std::string& resolved_toml, bool with_shard) {
+  std::string kept;
+  std::istringstream lines(resolved_toml);
+  for (std::string line; std::getline(lines, line);) {
+    const auto is = [&](const char* key) { return line.rfind(key, 0) == 0; };
+    const bool output = is("out=") || is("figures=") || is("require-ratio=") || is("quiet=");
+    if (!output && (with_shard || !is("shard="))) {
+      kept += line + '\n';
+    }
   }
-  return "pdf";
+  return kept;
 }
 
 bool overlap(const Rectangle& a, const Rectangle& b) {
@@ -226,19 +259,68 @@ bool overlap(const Rectangle& a, const Rectangle& b) {
          b.left < a.left + a.width;
 }
 
+namespace {
+
+/// What CLI11 says, in one line.
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+/// conv_mult merge: the settings of the first folder, as one run of all shards.
+CommandLine parse_merge(int argc, const char* const* argv, const std::string& version) {
+  CLI::App app{"Joins the results of shards: the tables of the unsharded run.", "conv_mult merge"};
+  std::vector<std::string> folders;
+  std::string out;
+  std::string figures;
+  bool quiet = false;
+  app.add_option("DIR", folders, "Result folders, one for each shard")->required();
+  app.add_option("--out", out, "Folder of the joined results")->required()->type_name("DIR");
+  app.add_option("--figures", figures, "As for conv_mult; the shards' own unless given")->type_name("FORMAT");
+  app.add_flag("--quiet", quiet, "No notes on stderr");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    CommandLine help;
+    help.message = app.help();
+    return help;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError("merge: " + one_line(error.what()));
+  }
+  const std::string config_file = folders.front() + "/config.toml";
+  std::vector<const char*> words{"conv_mult", "--shard",          "1/1", "--out", out.c_str(),
+                                 "--config",  config_file.c_str()};
+  if (!figures.empty()) {
+    words.insert(words.end(), {"--figures", figures.c_str()});
+  }
+  if (quiet) {
+    words.push_back("--quiet");
+  }
+  auto result = parse_command_line(static_cast<int>(words.size()), words.data(), version);
+  result.merge = folders;
+  return result;
+}
+
+}  // namespace
+
 CommandLine parse_command_line(int argc, const char* const* argv, const std::string& version) {
+  if (argc > 1 && argv[1] == std::string_view("merge")) {
+    return parse_merge(argc - 1, argv + 1, version);
+  }
   CommandLine result;
   Config& config = result.config;
 
   Raw raw;
   raw.variants = strings_of(config.variants);
   raw.figures = strings_of(config.output.figures);
-  raw.optimizer = to_string(config.training.optimizer);
+  raw.optimizers = strings_of(config.training.optimizers);
   raw.data = to_string(config.data);
   raw.dtype = to_string(config.machine.dtype);
   raw.size = {config.scene.height, config.scene.width};
   raw.rect_a = numbers_of(config.scene.a);
   raw.rect_b = numbers_of(config.scene.b);
+  raw.held_out_values = {config.held_out.low, config.held_out.high};
+  raw.shard = "1/1";
 
   CLI::App app{"Can a convolutional layer multiply two of its input channels, and at what price?",
                "conv_mult"};
@@ -261,8 +343,13 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   group = "Experiment";
   auto* variant = add_list("--variant", "NAME", raw.variants, "What to train: baseline, exp; repeatable");
   variant->check(one_of(variant_names));
-  add("--seed", "N", config.seed, "Seed of the initial weights")
-      ->check(in_range(0, std::numeric_limits<std::int64_t>::max()));
+  add("--seed", "N", config.seeds.first, "First seed of the initial weights")
+      ->check(in_range(0, std::numeric_limits<std::int64_t>::max() - most_seeds));
+  add("--seeds", "N", config.seeds.count, "How many seeds to train, side by side")
+      ->check(in_range(1, most_seeds));
+  add("--shard", "I/N", raw.shard, "Train only the I-th of N parts of the seeds; see conv_mult merge --help");
+  add("--success", "X", config.success, "Relative error up to which a run is a success")
+      ->check(CLI::Validator(check_positive, ""));
   add("--kernel-size", "K", config.kernel_size, "Odd, 1 to 31; the padding is K/2")
       ->check(CLI::Validator(check_odd, ""))
       ->check(in_range(1, 31));
@@ -277,11 +364,22 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
                           "First rectangle: top, left, height, width, value; its default scales with --size");
   auto* rect_b = add_list("--rect-b", "T,L,H,W,V", raw.rect_b, "Second rectangle, likewise");
 
+  group = "Held-out scenes";
+  add("--heldout-scenes", "N", config.held_out.scenes, "Scenes in each split, 0 for none")
+      ->check(in_range(0, 1000));
+  add("--heldout-seed", "N", config.held_out.seed, "Seed that they are drawn from")
+      ->check(in_range(0, std::numeric_limits<std::uint32_t>::max()));
+  auto* held_out_values =
+      add_list("--heldout-values", "LO,HI", raw.held_out_values, "Range of their fill values");
+
   group = "Training";
   add("--steps", "N", config.training.steps, "Number of updates")->check(in_range(0, most_steps));
-  add("--optimizer", "NAME", raw.optimizer, "adam, adamw, rmsprop or sgd")->check(one_of(optimizer_names));
-  add("--lr", "X", config.training.learning_rate, "Learning rate, above 0")
-      ->check(CLI::Validator(check_positive, ""));
+  auto* optimizer =
+      add_list("--optimizer", "NAME", raw.optimizers, "adam, adamw, rmsprop, sgd; several are a grid");
+  optimizer->check(one_of(optimizer_names));
+  auto* rate = add_list("--lr", "X", config.training.learning_rates,
+                        "Learning rate, above 0; several are a grid with --optimizer");
+  rate->check(CLI::Validator(check_positive, ""));
 
   group = "Machine";
   add("--device", "NAME", config.machine.device, "auto, cpu, cuda or cuda:N")
@@ -293,8 +391,12 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   add("--out", "DIR", config.output.directory, "Folder of all output");
   auto* figures = add_list("--figures", "FORMAT", raw.figures, "png, svg, pdf (a list), or none");
   figures->check(one_of(figure_names, {"none"}));
-  add("--log-every", "N", config.output.log_every, "Rows of loss.csv: every N-th step and the last")
-      ->check(in_range(1, most_steps));
+  auto* log_every = add("--log-every", "N", config.output.log_every,
+                        "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred");
+  log_every->check(in_range(1, most_steps));
+  app.add_flag("--resume", config.output.resume, "Go on from the finished seeds in --out")
+      ->configurable(false)
+      ->group(group);
   const auto set_ratio = [&](double x) { config.output.require_ratio = x; };
   app.add_option_function<double>("--require-ratio", set_ratio,
                                   "Exit with 3 unless exp's final loss is at most X times baseline's")
@@ -305,6 +407,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   app.set_config("--config", "", "TOML file with the same names; the command line wins")->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", version);
+  app.footer("conv_mult merge DIR... --out DIR joins the results of shards.");
 
   try {
     app.parse(argc, argv);
@@ -317,15 +420,24 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   } catch (const CLI::ConfigError& error) {
     throw UsageError(config_complaint(error.what()));
   } catch (const CLI::ParseError& error) {
-    std::string line = error.what();
-    std::replace(line.begin(), line.end(), '\n', ' ');
-    throw UsageError(line);
+    throw UsageError(one_line(error.what()));
   }
 
   config.variants = values_of(raw.variants, variant_names);
-  config.training.optimizer = optimizer_names.at(raw.optimizer);
-  config.data = data_names.at(raw.data);
-  config.machine.dtype = dtype_names.at(raw.dtype);
+  config.training.optimizers = values_of(raw.optimizers, optimizer_names);
+  config.training.learning_rates = distinct(config.training.learning_rates);
+  config.shard = shard_of(raw.shard, config.seeds.count);
+  if (raw.held_out_values.size() != 2) {
+    throw UsageError(
+        fmt::format("--heldout-values: {} is not LO,HI: two numbers", fmt::join(raw.held_out_values, ",")));
+  }
+  config.held_out.low = raw.held_out_values[0];
+  config.held_out.high = raw.held_out_values[1];
+  if (log_every->count() == 0 && config.seeds.count > 1) {
+    config.output.log_every = std::max<std::int64_t>(1, config.training.steps / rows_per_curve);
+  }
+  config.data = value_of(raw.data, data_names);
+  config.machine.dtype = value_of(raw.dtype, dtype_names);
   const bool no_figures = std::find(raw.figures.begin(), raw.figures.end(), "none") != raw.figures.end();
   if (no_figures && raw.figures.size() > 1) {
     throw UsageError(fmt::format("--figures: {}: none excludes every format", fmt::join(raw.figures, ",")));
@@ -351,6 +463,10 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   state(rect_a, numbers_of(config.scene.a));
   state(rect_b, numbers_of(config.scene.b));
   state(figures, raw.figures);
+  state(optimizer, strings_of(config.training.optimizers));
+  state(rate, config.training.learning_rates);
+  state(held_out_values, raw.held_out_values);
+  state(log_every, std::vector{config.output.log_every});
   result.resolved_toml = app.config_to_str(true, true);
   return result;
 }

@@ -11,12 +11,14 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "conv_mult/config.hpp"
 #include "conv_mult/report/figures.hpp"
 #include "conv_mult/report/files.hpp"
 #include "conv_mult/report/images.hpp"
+#include "conv_mult/report/reader.hpp"
 #include "conv_mult/report/tables.hpp"
 #include "conv_mult/run/experiment.hpp"
 #include "conv_mult/run/machine.hpp"
@@ -57,19 +59,27 @@ void note(const Config& config, const std::string& text) {
 }
 
 /// A line on the terminal that is written over and, at the end, wiped.
-class Progress {
+class ProgressLine {
  public:
-  explicit Progress(const Config& config)
-      : shown_(!config.output.quiet && isatty(STDERR_FILENO) != 0), steps_(config.training.steps) {}
-  ~Progress() { clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  explicit ProgressLine(const Config& config)
+      : shown_(!config.output.quiet && isatty(STDERR_FILENO) != 0),
+        steps_(config.training.steps),
+        seeds_(seeds_of_shard(config)) {}
+  ~ProgressLine() { clear(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
 
-  void show(const std::string& variant, std::int64_t step, double loss) const {
-    if (shown_) {
-      const auto line = fmt::format("\r\x1b[K{}: step {} of {}, loss {:.6g}", variant, step, steps_, loss);
-      std::fputs(line.c_str(), stderr);
+  void show(const Progress& progress) const {
+    if (!shown_) {
+      return;
     }
+    const auto seeds = seeds_.count == 1
+                           ? fmt::format("loss {:.6g}", progress.loss)
+                           : fmt::format("seeds {} to {} of {} to {}", progress.first_seed,
+                                         progress.last_seed, seeds_.first, seeds_.first + seeds_.count - 1);
+    const auto line =
+        fmt::format("\r\x1b[K{}: step {} of {}, {}", progress.row, progress.step, steps_, seeds);
+    std::fputs(line.c_str(), stderr);
   }
 
   void clear() const {
@@ -81,6 +91,7 @@ class Progress {
  private:
   bool shown_;
   std::int64_t steps_;
+  SeedRange seeds_;
 };
 
 void print_result(const std::string& text) {
@@ -89,17 +100,18 @@ void print_result(const std::string& text) {
   }
 }
 
-/// Pictures of an older run must not stay beside the numbers of a new one. Only names that this program
-/// writes.
-void remove_old_pictures(const std::filesystem::path& out) {
-  std::vector<std::string> names{"a.png", "b.png", "target.png"};
+/// Pictures of an older run must not stay beside the numbers of a new one, nor its summary beside a new
+/// configuration. Only names that this program writes.
+void remove_old_results(const std::filesystem::path& out) {
+  std::vector<std::string> names{"summary.json", "a.png", "b.png", "target.png"};
   for (const auto variant : all_variants) {
     names.push_back("output-" + to_string(variant) + ".png");
     names.push_back("error-" + to_string(variant) + ".png");
   }
   for (const auto format : all_figure_formats) {
-    names.push_back("loss." + to_string(format));
-    names.push_back("panel." + to_string(format));
+    for (const auto& name : figure_names) {
+      names.push_back(name + "." + to_string(format));
+    }
   }
   for (const auto& name : names) {
     std::filesystem::remove(out / name);
@@ -124,10 +136,20 @@ int run(int argc, char** argv) {
     print_result(*command.message + "\n");
     return done;
   }
-  const Config& config = command.config;
+  const bool merging = !command.merge.empty();
+  Config config = command.config;
+  if (merging) {
+    config.machine.device = "cpu";  // nothing is left to train
+  }
   const std::filesystem::path out = config.output.directory;
   resolve_device(
       config.machine.device);  // a missing device is wrong usage: say so before anything is written
+  ExperimentResult finished;
+  if (merging) {
+    finished = read_shards(command.merge, command.resolved_toml, config);
+  } else if (config.output.resume) {
+    finished = read_earlier_run(out, command.resolved_toml);
+  }
   prepare_process(config.machine);
   prepare_directory(out);
   catch_signals();
@@ -135,31 +157,43 @@ int run(int argc, char** argv) {
     note(config, "warning: the rectangles do not overlap, so the target is zero everywhere");
   }
 
-  const Progress progress(config);
+  const ProgressLine progress_line(config);
+  CsvFiles csv;
+  const auto write_tables = [&](const ExperimentResult& result) {
+    csv.append(result);
+    write_file(out / "loss.csv", csv.loss());
+    write_file(out / "weights.csv", csv.weights());
+    write_file(out / "evaluation.csv", csv.evaluation());
+    write_file(out / "summary.json", summary_json(result));  // last: it says what the others hold
+  };
+  bool first_block = true;
   const auto result = run_experiment(
-      config,
-      [&](const std::string& variant, std::int64_t step, double loss) {
-        progress.show(variant, step, loss);
+      config, std::move(finished),
+      [&](const Progress& progress) {
+        progress_line.show(progress);
         return caught_signal == 0;
       },
       [&](const ExperimentResult& so_far) {
-        if (so_far.variants.size() == 1) {
-          remove_old_pictures(out);
+        if (std::exchange(first_block, false)) {
+          remove_old_results(out);
           write_file(out / "config.toml", command.resolved_toml);
         }
-        write_file(out / "loss.csv", loss_csv(so_far, config.output.log_every));
-        write_file(out / "summary.json", summary_json(so_far));
+        write_tables(so_far);
       });
-  progress.clear();
+  progress_line.clear();
   print_result(result_table(result));
-  if (!result.interrupted) {
-    write_heat_maps(result, out);
-    for (const auto& warning : write_figures(result, config.output.figures, out)) {
-      note(config, warning);
-    }
+  if (result.status == ExperimentStatus::interrupted) {
+    note(config, fmt::format("interrupted: what was done so far is in '{}'; --resume goes on from there",
+                             out.string()));
+    return killed_by_signal + caught_signal;
+  }
+  write_heat_maps(result, out);
+  for (const auto& warning : write_figures(result, config.output.figures, out)) {
+    note(config, warning);
   }
   if (caught_signal != 0) {
-    note(config, fmt::format("interrupted: what was done so far is in '{}'", out.string()));
+    note(config, fmt::format("interrupted while the figures were drawn; the tables in '{}' are complete",
+                             out.string()));
     return killed_by_signal + caught_signal;
   }
   note(config, fmt::format("figures and tables are in '{}'", out.string()));

@@ -4,11 +4,14 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -73,11 +76,30 @@ TEST_F(Cli, WritesTheDocumentedFiles) {
     }
   }
   std::sort(files.begin(), files.end());
-  EXPECT_EQ(files,
-            (std::vector<std::string>{"a.png", "b.png", "config.toml", "error-baseline.png", "error-exp.png",
-                                      "figures/loss.gp", "figures/panel.gp", "loss.csv", "loss.pdf",
-                                      "loss.png", "loss.svg", "output-baseline.png", "output-exp.png",
-                                      "panel.pdf", "panel.png", "panel.svg", "summary.json", "target.png"}));
+  EXPECT_EQ(files, (std::vector<std::string>{"a.png",
+                                             "b.png",
+                                             "config.toml",
+                                             "error-baseline.png",
+                                             "error-exp.png",
+                                             "evaluation.csv",
+                                             "figures/heldout.gp",
+                                             "figures/loss.gp",
+                                             "figures/panel.gp",
+                                             "heldout.pdf",
+                                             "heldout.png",
+                                             "heldout.svg",
+                                             "loss.csv",
+                                             "loss.pdf",
+                                             "loss.png",
+                                             "loss.svg",
+                                             "output-baseline.png",
+                                             "output-exp.png",
+                                             "panel.pdf",
+                                             "panel.png",
+                                             "panel.svg",
+                                             "summary.json",
+                                             "target.png",
+                                             "weights.csv"}));
   const auto csv = read(folder_ / "r/loss.csv");
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * 51);
 }
@@ -134,6 +156,8 @@ TEST_F(Cli, EveryConfigurationRuns) {
   }
   EXPECT_GE(count, 2);
   EXPECT_TRUE(fs::exists(folder_ / "blog/panel.pdf"));  // the blog's figures
+  EXPECT_TRUE(fs::exists(folder_ / "sweep/distribution.png"));
+  EXPECT_TRUE(fs::exists(folder_ / "stability/grid.svg"));
 }
 
 TEST_F(Cli, HelpAndVersionGoToStdout) {
@@ -154,6 +178,13 @@ TEST_F(Cli, WrongUsageIsOneLineAndWritesNothing) {
   expect_usage_error("--config /no/such/file", "/no/such/file");
   std::ofstream(folder_ / "bad.toml") << "stepz = 7\n";
   expect_usage_error("--config bad.toml", "stepz");
+  expect_usage_error("--seeds 4 --shard 5/4", "5/4");
+  expect_usage_error("--seeds 4 --shard 1/5", "number of seeds");
+  expect_usage_error("--seeds 4 --shard half", "half");
+  expect_usage_error("--heldout-values 3,1", "3,1");
+  expect_usage_error("--lr 0.1,-1", "-1");
+  expect_usage_error("--lr 0.1,0.2 --require-ratio 1", "--require-ratio");
+  expect_usage_error("merge nowhere", "nowhere");
 }
 
 // Where a GPU is at hand, a device number that cannot exist takes the place of the missing device.
@@ -205,6 +236,143 @@ TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
     EXPECT_GT(fs::file_size(folder_ / "r/loss.csv"), 1000U);
     fs::remove_all(folder_ / "r");
   }
+}
+
+/// A summary without what a clock put into it.
+nlohmann::json timeless(const std::string& text) {
+  auto summary = nlohmann::json::parse(text);
+  summary["data"].erase("seconds");
+  for (auto& variant : summary["variants"]) {
+    variant.erase("seconds");
+  }
+  return summary;
+}
+
+TEST_F(Cli, ManySeedsAreTheSingleRunsToTheLastBit) {
+  ASSERT_EQ(run("--seed 3 --seeds 64 --log-every 10 --out all " + std::string(small)).code, 0);
+  for (const auto* seed : {"3", "20", "66"}) {
+    ASSERT_EQ(run("--seed " + std::string(seed) + " --log-every 10 --out one " + small).code, 0);
+    for (const auto* file : {"loss.csv", "evaluation.csv", "weights.csv"}) {
+      std::istringstream lines(read(folder_ / "all" / file));
+      std::string of_seed;
+      for (std::string line; std::getline(lines, line);) {
+        const auto fields = line.substr(line.find(',') + 1);
+        if (fields.rfind(std::string(seed) + ',', 0) == 0 || of_seed.empty()) {
+          of_seed += line + '\n';
+        }
+      }
+      EXPECT_EQ(of_seed, read(folder_ / "one" / file)) << file << " seed " << seed;
+    }
+  }
+}
+
+TEST_F(Cli, MergedShardsAreTheWhole) {
+  const std::string sweep = "--seeds 7 --lr 0.01,0.1 " + std::string(small);
+  const auto whole = run(sweep + "--out whole");
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  for (const std::string i : {"1", "2", "3"}) {
+    ASSERT_EQ(run(sweep + "--shard " + i + "/3 --out part" + i).code, 0);
+  }
+  const auto merged = run("merge part2 part1 part3 --out merged");
+  ASSERT_EQ(merged.code, 0) << merged.err;
+  for (const auto& entry : fs::directory_iterator(folder_ / "whole")) {
+    const auto name = entry.path().filename();
+    if (name != "summary.json" && name != "config.toml") {
+      EXPECT_EQ(read(folder_ / "merged" / name), read(entry.path())) << name;
+    }
+  }
+  EXPECT_EQ(timeless(read(folder_ / "merged/summary.json")), timeless(read(folder_ / "whole/summary.json")));
+  const auto without_times = [](std::string text) {
+    std::string kept;
+    for (std::istringstream words(text); words >> text;) {
+      kept += std::isdigit(text[0]) != 0 && text.find('.') + 3 == text.size() ? "" : text + ' ';
+    }
+    return kept;
+  };
+  EXPECT_EQ(without_times(merged.out), without_times(whole.out));
+  ASSERT_EQ(run("--config merged/config.toml --out again").code, 0);
+  EXPECT_EQ(read(folder_ / "again/loss.csv"), read(folder_ / "whole/loss.csv"));
+
+  const auto gap = run("merge part1 part3 --out gap");
+  EXPECT_EQ(gap.code, 2);
+  EXPECT_NE(gap.err.find("seed 3 are in none"), std::string::npos) << gap.err;
+  EXPECT_FALSE(fs::exists(folder_ / "gap"));
+}
+
+TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
+  // 20 blocks of 1,024 seeds; the signal comes after the first.
+  const std::string sweep =
+      "--variant exp --seeds 20480 --steps 200 --log-every 100 --heldout-scenes 0 --size 20 --figures none ";
+  const std::string command =
+      "exec >stdout 2>stderr; '" CONV_MULT_EXECUTABLE "' " + sweep +
+      "--out part & child=$!; until [ -s part/summary.json ] || ! kill -0 $child; do sleep 0.02; done; "
+      "kill -INT $child; wait $child; exit $?";
+  const int status = std::system(("cd '" + folder_.string() + "'; " + command).c_str());
+  ASSERT_EQ(WEXITSTATUS(status), 130) << read(folder_ / "stderr");
+  const auto summary = nlohmann::json::parse(read(folder_ / "part/summary.json"));
+  EXPECT_EQ(summary["status"], "interrupted");
+  const std::int64_t finished = summary["variants"][0]["success"]["of"];
+  EXPECT_GE(finished, 1024);
+  EXPECT_LT(finished, 20480);
+  EXPECT_EQ(finished % 1024, 0);
+
+  const auto other = run(sweep + "--steps 201 --resume --out part");
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.err.find("other settings"), std::string::npos) << other.err;
+  ASSERT_EQ(run(sweep + "--resume --out part").code, 0);
+  ASSERT_EQ(run(sweep + "--out whole").code, 0);
+  for (const auto* file : {"loss.csv", "evaluation.csv", "weights.csv", "output-exp.png"}) {
+    EXPECT_TRUE(read(folder_ / "part" / file) == read(folder_ / "whole" / file)) << file;
+  }
+  EXPECT_TRUE(timeless(read(folder_ / "part/summary.json")) ==
+              timeless(read(folder_ / "whole/summary.json")));
+}
+
+TEST_F(Cli, AGridHasARowForEachCombination) {
+  const auto outcome =
+      run("--seeds 3 --optimizer adam,sgd --lr 0.01,0.1 --out r --figures png --size 20 --steps 50");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  ASSERT_EQ(summary["variants"].size(), 8U);
+  EXPECT_EQ(summary["variants"][7]["variant"], "exp");
+  EXPECT_EQ(summary["variants"][7]["optimizer"], "sgd");
+  EXPECT_EQ(summary["variants"][7]["learning_rate"], 0.1);
+  EXPECT_EQ(summary["comparisons"].size(), 4U);
+  EXPECT_TRUE(fs::exists(folder_ / "r/grid.png"));
+  ASSERT_EQ(run("--optimizer sgd --lr 0.1 --seeds 3 --out one " + std::string(small)).code, 0);
+  const auto one = nlohmann::json::parse(read(folder_ / "one/summary.json"));
+  EXPECT_EQ(one["variants"][1]["final_loss"], summary["variants"][7]["final_loss"]);
+}
+
+// exp at one learning rate works, at another it dies, and plain SGD fails at both.
+TEST_F(Cli, StabilityConfigurationShowsWhereExpDies) {
+  ASSERT_EQ(run("--config '" CONV_MULT_SOURCE_DIR "/configs/stability.toml' --figures none --out r").code, 0);
+  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  for (const auto& row : summary["variants"]) {
+    if (row["variant"] != "exp") {
+      continue;
+    }
+    const bool adam = row["optimizer"] == "adam";
+    const double rate = row["learning_rate"];
+    const std::int64_t successes = row["success"]["count"];
+    EXPECT_EQ(row["success"]["of"], 100);
+    if (adam && rate == 0.01) {
+      EXPECT_GE(successes, 95);
+    } else if (adam && rate == 0.1) {
+      EXPECT_GE(row["dead"], 50);
+    } else if (!adam) {
+      EXPECT_EQ(successes, 0);
+    }
+  }
+}
+
+TEST_F(Cli, HeldOutScenesTellAnAndGateFromAProduct) {
+  ASSERT_EQ(run("--variant exp --out r --figures none").code, 0);
+  const auto errors = nlohmann::json::parse(read(folder_ / "r/summary.json"))["variants"][0]["evaluation"];
+  EXPECT_LE(errors["train"]["median"], 0.05);
+  EXPECT_GE(errors["values"]["median"], 1);  // an output of zero would score 1
+  ASSERT_EQ(run("--variant exp --out none --heldout-scenes 0 " + std::string(small)).code, 0);
+  EXPECT_EQ(nlohmann::json::parse(read(folder_ / "none/summary.json"))["splits"].size(), 1U);
 }
 
 TEST_F(Cli, QuietLeavesStderrEmpty) { EXPECT_EQ(run("--quiet --out r " + std::string(small)).err, ""); }

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 namespace conv_mult {
 namespace {
@@ -57,12 +58,73 @@ TEST(Config, SizeScalesTheDefaultRectangles) {
   EXPECT_EQ(one.a.top + one.a.height, 1);
 }
 
+TEST(Config, ShardsArePartsOfTheSeedsWithoutGapOrOverlap) {
+  for (const std::int64_t shards : {1, 2, 3, 7, 10}) {
+    std::int64_t next = 5;
+    for (std::int64_t i = 1; i <= shards; ++i) {
+      Config config;
+      config.seeds = {5, 10};
+      config.shard = {i, shards};
+      const auto part = seeds_of_shard(config);
+      EXPECT_EQ(part.first, next);
+      EXPECT_GE(part.count, 10 / shards);
+      EXPECT_LE(part.count, (10 + shards - 1) / shards);
+      next += part.count;
+    }
+    EXPECT_EQ(next, 15);
+  }
+  const auto config = parse({"--seeds", "8", "--shard", "2/3"}).config;
+  EXPECT_EQ(config.shard.index, 2);
+  EXPECT_EQ(config.shard.count, 3);
+}
+
+TEST(Config, OptimizersAndRatesAreAGrid) {
+  const auto grid = parse({"--optimizer", "sgd,adam", "--lr", "0.1,0.01,0.1"}).config.training;
+  EXPECT_EQ(grid.optimizers, (std::vector{OptimizerKind::sgd, OptimizerKind::adam}));
+  EXPECT_EQ(grid.learning_rates, (std::vector{0.1, 0.01}));
+  EXPECT_TRUE(is_grid(grid));
+  EXPECT_FALSE(is_grid(parse({}).config.training));
+}
+
+TEST(Config, ManySeedsAreLoggedInAboutAHundredRows) {
+  EXPECT_EQ(parse({"--steps", "3000"}).config.output.log_every, 1);
+  EXPECT_EQ(parse({"--steps", "3000", "--seeds", "2"}).config.output.log_every, 30);
+  EXPECT_EQ(parse({"--steps", "50", "--seeds", "2"}).config.output.log_every, 1);
+  EXPECT_EQ(parse({"--seeds", "2", "--log-every", "7"}).config.output.log_every, 7);
+}
+
+TEST(Config, SettingsThatDecideTheNumbersAreToldFromTheRest) {
+  const auto settings = [](std::vector<const char*> arguments) {
+    return deciding_settings(parse(std::move(arguments)).resolved_toml, false);
+  };
+  EXPECT_EQ(settings({}), settings({"--out", "elsewhere", "--figures", "none", "--quiet", "--resume"}));
+  EXPECT_EQ(settings({"--seeds", "4"}), settings({"--seeds", "4", "--shard", "2/4"}));
+  EXPECT_NE(settings({}), settings({"--steps", "7"}));
+  EXPECT_NE(settings({}), settings({"--heldout-seed", "7"}));
+}
+
+TEST(Config, MergeTakesTheSettingsOfItsFirstFolder) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "conv_mult-merge";
+  std::filesystem::create_directories(folder);
+  const auto shard = parse({"--seeds", "9", "--shard", "2/3", "--lr", "0.5", "--out", "x"});
+  std::ofstream(folder / "config.toml") << shard.resolved_toml;
+  const auto name = folder.string();
+  const auto merge = parse({"merge", name.c_str(), "other", "--out", "all", "--figures", "none"});
+  EXPECT_EQ(merge.merge, (std::vector<std::string>{name, "other"}));
+  EXPECT_EQ(merge.config.seeds.count, 9);
+  EXPECT_EQ(merge.config.shard.count, 1);
+  EXPECT_EQ(merge.config.output.directory, "all");
+  EXPECT_TRUE(merge.config.output.figures.empty());
+  EXPECT_EQ(deciding_settings(merge.resolved_toml, false), deciding_settings(shard.resolved_toml, false));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Config, TheCommandLineWinsOverTheFile) {
   const TemporaryFile file(
       "steps = 7\nlr = 0.5\nvariant = [\"exp\"]\nrect-a = [1, 2, 3, 4, 5.5]\nfigures = \"none\"\n");
   const auto config = parse({"--config", file.path(), "--steps", "8", "--variant", "baseline"}).config;
   EXPECT_EQ(config.training.steps, 8);
-  EXPECT_EQ(config.training.learning_rate, 0.5);
+  EXPECT_EQ(config.training.learning_rates, std::vector{0.5});
   EXPECT_EQ(config.variants, std::vector{Variant::baseline});
   EXPECT_EQ(config.scene.a.width, 4);
   EXPECT_EQ(config.scene.a.value, 5.5);
@@ -83,7 +145,7 @@ TEST(Config, TheResolvedConfigurationReadsBack) {
   EXPECT_EQ(second.config.scene.a.height, first.config.scene.a.height);
   EXPECT_EQ(second.config.scene.b.value, -1.5);
   EXPECT_EQ(second.config.variants, first.config.variants);
-  EXPECT_EQ(second.config.training.optimizer, OptimizerKind::sgd);
+  EXPECT_EQ(second.config.training.optimizers, std::vector{OptimizerKind::sgd});
   EXPECT_EQ(second.config.machine.dtype, Dtype::float64);
   EXPECT_EQ(second.config.output.figures, first.config.output.figures);
   EXPECT_EQ(second.config.output.require_ratio, 2);

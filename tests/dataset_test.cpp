@@ -4,6 +4,8 @@
 #include <torch/nn/functional/fold.h>
 #include <torch/types.h>
 
+#include <cmath>
+
 #include "conv_mult/model/variants.hpp"
 #include "scenes.hpp"
 
@@ -16,7 +18,7 @@ struct Gradient {
 };
 
 Gradient gradient_of(const Dataset& data, Variant variant, std::int64_t kernel_size) {
-  auto model = make_model(variant, kernel_size, 3, at::kDouble, at::kCPU);
+  auto model = make_model(variant, kernel_size, SeedRange{3, 1}, at::kDouble, at::kCPU);
   const auto loss = l2_loss(model->forward(data.input, data.form), data);
   loss.backward();
   return {loss.item<double>(), model->conv->weight.grad(), model->conv->bias.grad()};
@@ -74,10 +76,58 @@ TEST(Dataset, PatchesAreTheDistinctRowsOfUnfold) {
   const auto [distinct, inverse, count] = torch::unique_dim(unfolded, 0, true, false, true);
   EXPECT_EQ(patches.rows(), distinct.size(0));
   // Every pixel finds its own receptive field and target again.
-  EXPECT_TRUE(torch::equal(patches.input.flatten(1).index_select(0, patches.index), unfolded));
-  EXPECT_TRUE(torch::equal(patches.target.flatten().index_select(0, patches.index), scene.target.flatten()));
+  EXPECT_TRUE(torch::equal(patches.input.flatten(1).index_select(0, patches.index.flatten()), unfolded));
+  EXPECT_TRUE(torch::equal(patches.picture(patches.target.flatten()), scene.target[0][0]));
   EXPECT_TRUE(torch::allclose(std::get<0>(patches.root_count.square().flatten().sort()),
                               std::get<0>(count.to(at::kDouble).sort())));
+}
+
+/// Both ways to the patches of two rectangles, over the whole image and over its short form, in one order.
+void expect_short_form_is_equal(const SceneConfig& config, std::int64_t kernel_size) {
+  SCOPED_TRACE(testing::Message() << config.height << 'x' << config.width << " K=" << kernel_size);
+  const auto scene = make_rectangles(config, at::kDouble);
+  const auto whole = make_dataset(scene, DataForm::patches, kernel_size);
+  const auto small = make_dataset(config, at::kDouble, DataForm::patches, kernel_size);
+  ASSERT_EQ(small.rows(), whole.rows());
+  EXPECT_TRUE(torch::equal(small.input, whole.input));
+  EXPECT_TRUE(torch::equal(small.target, whole.target));
+  EXPECT_TRUE(torch::equal(small.root_count, whole.root_count));
+  EXPECT_TRUE(torch::equal(small.picture(small.target.flatten()), scene.target[0][0]));
+  const auto number = torch::arange(whole.rows());
+  EXPECT_TRUE(torch::equal(small.picture(number), whole.picture(number)));
+}
+
+TEST(Dataset, RectanglesNeedNoImageForTheirPatches) {
+  SceneConfig config;
+  for (const std::int64_t kernel_size : {1, 3, 5, 9, 31}) {
+    expect_short_form_is_equal(config, kernel_size);
+  }
+  torch::manual_seed(11);
+  for (int i = 0; i < 200; ++i) {  // touching borders and each other, equal edges, one pixel, whole images
+    const auto draw = [](std::int64_t low, std::int64_t high) {
+      return torch::randint(low, high + 1, {1}).item<std::int64_t>();
+    };
+    const std::int64_t height = draw(1, 24);
+    const std::int64_t width = draw(1, 24);
+    const auto rectangle = [&](double value) {
+      const std::int64_t top = draw(0, height - 1);
+      const std::int64_t left = draw(0, width - 1);
+      return Rectangle{top, left, draw(1, height - top), draw(1, width - left), value};
+    };
+    expect_short_form_is_equal({height, width, rectangle(1), rectangle(2)}, 2 * draw(0, 3) + 1);
+  }
+}
+
+TEST(Dataset, TheLargestSceneTakesNoMoreThanItsPatches) {
+  SceneConfig config;
+  config.height = config.width = 32768;
+  config.a = {6000, 5000, 15000, 16000, 1};
+  config.b = {13000, 11000, 13000, 15000, 2};
+  const auto data = make_dataset(config, at::kFloat, DataForm::automatic, 3);
+  EXPECT_EQ(data.form, DataForm::patches);
+  EXPECT_EQ(data.rows(), 68);
+  // sqrt(overlap) * 2, the overlap of rows 13000..20999 and columns 11000..20999
+  EXPECT_NEAR(data.target_norm() / (2 * std::sqrt(8000.0 * 10000.0)), 1, 1e-6);
 }
 
 TEST(Dataset, DefaultSceneHas68DistinctReceptiveFields) {
@@ -88,7 +138,7 @@ TEST(Dataset, ManyDistinctFieldsAreNumberedRight) {
   const auto scene = random_scene(70, 80);  // 5,600 fields: the hash table grows several times
   const auto patches = make_dataset(scene, DataForm::patches, 3);
   EXPECT_EQ(patches.rows(), 70 * 80);
-  EXPECT_TRUE(torch::equal(patches.index, torch::arange(70 * 80)));
+  EXPECT_TRUE(torch::equal(patches.index.flatten(), torch::arange(70 * 80)));
 }
 
 TEST(Dataset, AutoTakesPatchesBelowAQuarterOfThePixels) {

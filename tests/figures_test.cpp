@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <limits>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 namespace conv_mult {
 namespace {
@@ -42,19 +44,42 @@ Picture decode(const std::filesystem::path& path) {
   return picture;
 }
 
-VariantResult variant(const std::string& name, std::vector<double> losses, std::optional<double> floor,
-                      Image output) {
-  VariantResult result;
-  result.variant = name;
-  result.floor = floor;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// losses[i] is the loss at step i * stride; it diverges with its first loss that is not finite.
+RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int64_t stride = 1) {
   RunRecord run;
-  run.seed = 7;
-  if (std::isfinite(losses.back())) run.final_loss = losses.back();
-  if (!std::isfinite(losses.back())) run.status = RunStatus::diverged;
-  run.losses = std::move(losses);
-  result.runs = {run};
-  result.output = std::move(output);
-  return result;
+  run.seed = seed;
+  for (const double loss : losses) {
+    run.curve.push_back({static_cast<std::int64_t>(run.curve.size()) * stride, loss});
+  }
+  run.last_step = run.curve.back().step;
+  if (std::isfinite(losses.back())) {
+    run.final_loss = losses.back();
+  } else {
+    run.status = RunStatus::diverged;
+  }
+  return run;
+}
+
+VariantResult variant(const std::string& name, const std::vector<double>& losses, std::optional<double> floor,
+                      Image output) {
+  VariantResult row;
+  row.variant = name;
+  row.optimizer = "adam";
+  row.learning_rate = 0.01;
+  row.steps = 2;
+  row.floor = floor;
+  row.runs = {run_of(7, losses)};
+  if (const auto loss = row.runs[0].final_loss) {
+    row.statistics.final_loss = Spread{*loss, *loss, *loss, *loss, *loss};
+  } else {
+    row.statistics.diverged = 1;
+  }
+  row.statistics.success = {0, 1, 0, 0, 0.7935};
+  row.output = std::move(output);
+  row.statistics.split_errors = {Spread{0.5, 0.5, 0.5, 0.5, 0.5}, Spread{2, 2, 2, 2, 2}};
+  return row;
 }
 
 class Figures : public testing::Test {
@@ -68,26 +93,62 @@ class Figures : public testing::Test {
     result.header.a = {4, 4, {5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};  // hot at the top left only
     result.header.b = {4, 4, std::vector<float>(16, 1)};
     result.header.target = result.header.a;
+    result.header.splits = {{"train", 1, 4}, {"both", 16, 9}};
     result.variants = {variant("baseline", {9, 4, 3.25}, 3.125, result.header.b),
                        variant("log_exp", {8, 2, 0.5}, 0.0, result.header.a)};
   }
 
   void TearDown() override { std::filesystem::remove_all(directory); }
 
-  /// Writes loss.csv as tables.cpp does, then the figures.
   std::vector<std::string> draw(const std::vector<FigureFormat>& formats) const {
-    std::ofstream csv(directory / "loss.csv");
-    csv << "variant,seed,step,loss\n";
-    for (const VariantResult& each : result.variants) {
-      for (std::size_t step = 0; step < each.runs[0].losses.size(); ++step) {
-        csv << each.variant << ",7," << step << ',' << each.runs[0].losses[step] << '\n';
-      }
-    }
-    csv.close();
     return write_figures(result, formats, directory);
   }
 
   std::string script(const std::string& name) const { return read(directory / "figures" / name); }
+
+  std::set<std::string> files() const {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+      names.insert(entry.path().filename());
+    }
+    return names;
+  }
+
+  /// Three seeds whose quartiles are the means of neighbours; a fourth diverges.
+  void several_seeds() {
+    result.variants[0].runs.assign(4, result.variants[0].runs[0]);
+    result.variants[0].statistics.success = {0, 4, 0, 0, 0.4899};
+    VariantResult& row = result.variants[1];
+    row.runs = {run_of(1, {8, 4, 2}, 10), run_of(2, {12, 6, 3}, 10), run_of(3, {16, 10, 6}, 10),
+                run_of(4, {20, kInfinity}, 10)};
+    row.shown = 1;
+    row.statistics.final_loss = Spread{3, 2.5, 4.5, 2, 6};
+    row.statistics.success = {1, 4, 0.25, 0.0456, 0.6994};
+    row.statistics.diverged = 1;
+    row.statistics.split_errors = {Spread{0.75, 0.625, 1.125, 0.5, 1.5},
+                                   Spread{1500, 800, kInfinity, 9, kInfinity}};
+    result.header.seeds = 4;
+  }
+
+  /// Every optimizer x rate for each variant: rates of success 0, 1/8, 2/8 ...; the second row is the best.
+  void grid_of(const std::vector<std::string>& variants, const std::vector<std::string>& optimizers,
+               const std::vector<double>& rates) {
+    result.grid = true;
+    result.variants.clear();
+    for (const std::string& name : variants) {
+      for (std::size_t i = 0; i < optimizers.size() * rates.size(); ++i) {
+        VariantResult row = variant(name, {9, 4, 2}, 1.5, result.header.a);
+        row.optimizer = optimizers[i / rates.size()];
+        row.learning_rate = rates[i % rates.size()];
+        row.best = i == std::min<std::size_t>(1, optimizers.size() * rates.size() - 1);
+        if (!row.best) row.output = {};
+        row.statistics.final_loss = Spread{2, 2, 2, 2, 2};
+        const double share = static_cast<double>(i % 9) / 8;
+        row.statistics.success = {static_cast<std::int64_t>(i % 9), 8, share, share * 0.9, share * 0.9 + 0.1};
+        result.variants.push_back(row);
+      }
+    }
+  }
 
   bool exists(const std::string& name) const { return std::filesystem::exists(directory / name); }
 
@@ -106,11 +167,9 @@ TEST_F(Figures, NoFormatMeansNothingIsDone) {
 
 TEST_F(Figures, AllFormatsAreDrawnAndNothingElseIsLeft) {
   EXPECT_EQ(draw({FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}), std::vector<std::string>{});
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(directory))
-    names.insert(entry.path().filename());
-  EXPECT_EQ(names, (std::set<std::string>{"figures", "loss.csv", "loss.pdf", "loss.png", "loss.svg",
-                                          "panel.pdf", "panel.png", "panel.svg"}));
+  EXPECT_EQ(files(),
+            (std::set<std::string>{"figures", "heldout.pdf", "heldout.png", "heldout.svg", "loss.pdf",
+                                   "loss.png", "loss.svg", "panel.pdf", "panel.png", "panel.svg"}));
   EXPECT_EQ(read(directory / "loss.pdf").substr(0, 5), "%PDF-");
   EXPECT_TRUE(contains(read(directory / "loss.svg"), "log_exp: final loss 0.5"));
   EXPECT_TRUE(contains(read(directory / "panel.svg"), "log_exp: loss 0.5"));
@@ -123,7 +182,7 @@ TEST_F(Figures, LossHasAFloorOnlyWhereItIsPositive) {
   EXPECT_TRUE(contains(text, "3.125 with lines"));
   EXPECT_TRUE(contains(text, "'baseline: best possible loss 3.125'"));
   EXPECT_FALSE(contains(text, "log_exp: best possible"));
-  EXPECT_TRUE(contains(text, "strcol(1) eq 'log_exp' && strcol(2) eq '7'"));
+  EXPECT_TRUE(contains(text, "$curve2 << EOD\n0 8 8 8\n1 2 2 2\n2 0.5 0.5 0.5\nEOD\n"));
   EXPECT_TRUE(contains(text, "set logscale y"));
 }
 
@@ -140,20 +199,20 @@ TEST_F(Figures, PanelCarriesItsDataClampedToTheSharedScale) {
 }
 
 TEST_F(Figures, PanelAveragesLargeImages) {
-  Image large{2, 402, std::vector<float>(804, 0)};  // 402 columns: blocks of 3, so 134 of them
+  Image large{2, 402, std::vector<float>(804, 0)};  // 402 columns become 200: the first is the mean of two
   large.pixels[0] = 3;
   result.header.a = result.header.b = result.header.target = large;
   for (VariantResult& each : result.variants) each.output = large;
   EXPECT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
   const std::string text = script("panel.gp");
   const std::string row = text.substr(text.find("$a << EOD\n") + 10);
-  EXPECT_EQ(row.substr(0, row.find('\n')).size(), 2 * 134U - 1);
-  EXPECT_EQ(row.substr(0, 6), "1 0 0 ");
+  EXPECT_EQ(row.substr(0, row.find('\n')).size(), 2 * 200U + 1);
+  EXPECT_EQ(row.substr(0, 8), "1.5 0 0 ");
 }
 
 TEST_F(Figures, PicturesAreNotBlank) {
   ASSERT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
-  for (const char* name : {"loss.png", "panel.png"}) {
+  for (const char* name : {"loss.png", "panel.png", "heldout.png"}) {
     const Picture picture = decode(directory / name);
     ASSERT_GT(picture.width, 1000) << name;
     const std::set<Pixel> colours(picture.pixels.begin(), picture.pixels.end());
@@ -185,7 +244,6 @@ TEST_F(Figures, RowZeroIsAtTheTop) {
 }
 
 TEST_F(Figures, DivergedAndMissingValuesAreDrawn) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const Image nothing{4, 4, std::vector<float>(16, std::numeric_limits<float>::quiet_NaN())};
   result.header.target_norm = 0;
   result.variants = {variant("it's_wild", {9, 1e30, kInfinity}, std::nullopt, nothing),
@@ -231,8 +289,206 @@ TEST_F(Figures, AnyWordOfGnuplotIsAFailure) {
   const auto warnings = draw({FigureFormat::png});
   setenv("PATH", path.c_str(), 1);
   EXPECT_EQ(warnings, (std::vector<std::string>{"loss.png not drawn: gnuplot failed: no font",
-                                                "panel.png not drawn: gnuplot failed: no font"}));
+                                                "panel.png not drawn: gnuplot failed: no font",
+                                                "heldout.png not drawn: gnuplot failed: no font"}));
   EXPECT_FALSE(exists("loss.png"));
+}
+
+TEST_F(Figures, EveryFigureAppliesToAGridOfManySeeds) {
+  grid_of({"baseline", "log_exp"}, {"adam", "sgd"}, {0.1, 0.001});
+  result.header.seeds = 2;
+  for (VariantResult& row : result.variants) row.runs.assign(2, row.runs[0]);
+  EXPECT_EQ(draw({FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}), std::vector<std::string>{});
+  std::set<std::string> names{"figures"};
+  for (const std::string& name : figure_names) {
+    EXPECT_TRUE(exists("figures/" + name + ".gp"));
+    for (const char* format : {".png", ".svg", ".pdf"}) names.insert(name + format);
+  }
+  EXPECT_EQ(files(), names);
+}
+
+TEST_F(Figures, WhatAnEarlierRunLeftIsRemoved) {
+  std::filesystem::create_directories(directory / "figures");
+  for (const char* name : {"figures/grid.gp", "grid.png", "distribution.svg", "loss.pdf", "own.png"}) {
+    std::ofstream(directory / name) << "old";
+  }
+  EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});
+  EXPECT_EQ(files(), (std::set<std::string>{"figures", "heldout.svg", "loss.svg", "own.png", "panel.svg"}));
+  EXPECT_FALSE(exists("figures/grid.gp"));
+}
+
+TEST_F(Figures, LossOfSeveralSeedsIsTheMedianWithinQuartiles) {
+  several_seeds();
+  EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});
+  const std::string text = script("loss.gp");
+  // At step 0 over all four; then over the three that go on.
+  EXPECT_TRUE(contains(text, "$curve2 << EOD\n0 14 11 17\n10 6 5 8\n20 3 2.5 4.5\nEOD\n"));
+  EXPECT_TRUE(contains(text, "'log_exp: median final loss 3, 1 diverged'"));
+  EXPECT_TRUE(contains(text, "median of 4 seeds"));
+}
+
+TEST_F(Figures, AGridShowsTheBestRows) {
+  grid_of({"exp"}, {"adam", "sgd"}, {0.001, 0.0001});
+  EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});
+  const std::string loss = script("loss.gp");
+  EXPECT_TRUE(contains(loss, "'exp, adam, lr 0.0001: final loss 2'"));
+  EXPECT_FALSE(contains(loss, "sgd"));
+  EXPECT_FALSE(contains(script("panel.gp"), "sgd"));
+  EXPECT_FALSE(contains(script("panel.gp"), "$output2"));
+  EXPECT_FALSE(contains(script("heldout.gp"), "sgd"));
+  EXPECT_TRUE(contains(read(directory / "panel.svg"), "adam, lr 0.0001"));
+}
+
+TEST_F(Figures, PanelSaysWhichSeedItShows) {
+  several_seeds();
+  EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});
+  const std::string panel = read(directory / "panel.svg");
+  EXPECT_TRUE(contains(panel, "log_exp: loss 3<"));
+  EXPECT_TRUE(contains(panel, ">seed 2<"));
+  EXPECT_TRUE(contains(panel, "shown: the seed of median final loss"));
+  EXPECT_TRUE(contains(panel, "75.0 %"));  // 3 of a norm of 4
+}
+
+TEST_F(Figures, DistributionHoldsTheStatisticsOfEveryRow) {
+  several_seeds();
+  EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});
+  const std::string text = script("distribution.gp");
+  EXPECT_TRUE(contains(text,
+                       "$rows << EOD\n1 3.25 3.25 3.25 3.25 3.25 3.125 0 0 48.99 29362\n"
+                       "2 3 2.5 4.5 2 6 0 25 4.56 69.94 13983232\nEOD\n"));
+  const std::string picture = read(directory / "distribution.svg");
+  for (const char* words : {"output ≡ 0", "1 of 4", "1 diverged", "relative error ≤ 5 %"}) {
+    EXPECT_TRUE(contains(picture, words)) << words;
+  }
+}
+
+TEST_F(Figures, ManyRunsAreThinnedToDotsThatKeepTheExtremes) {
+  VariantResult& row = result.variants[1];
+  row.runs.clear();
+  result.header.seeds = 1000;
+  for (int seed = 0; seed < 1000; ++seed) row.runs.push_back(run_of(seed, {9.0, 1.0 + seed}));
+  row.statistics.final_loss = Spread{500.5, 250.75, 750.25, 1, 1000};
+  row.statistics.success = {1, 1000, 0.001, 0.0002, 0.0056};
+  EXPECT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
+  const std::string text = script("distribution.gp");
+  const auto begin = text.find("$dots << EOD\n") + 13;
+  const std::string dots = text.substr(begin, text.find("EOD", begin) - begin);
+  EXPECT_EQ(std::count(dots.begin(), dots.end(), '\n'), 301);  // and one of the other row
+  EXPECT_TRUE(contains(dots, "\n1 2.100 "));
+  EXPECT_TRUE(contains(dots, "\n1000 2."));
+  EXPECT_TRUE(contains(text, "'1 of 1000'"));
+}
+
+TEST_F(Figures, HeldoutHoldsMediansAndQuartilesOfTheSplits) {
+  several_seeds();
+  EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});
+  const std::string text = script("heldout.gp");
+  EXPECT_TRUE(contains(text, "$errors1 << EOD\n0.850 0.5 0.5 0.5 0.5 \"0.5\"\n1.850 2 2 2 2 \"2\"\nEOD\n"));
+  EXPECT_TRUE(contains(text,
+                       "$errors2 << EOD\n1.150 0.75 0.625 1.125 1.125 \"0.75\"\n"
+                       "2.150 1500 800 1e+300 1e+300 \"1500\"\nEOD\n"));
+  EXPECT_TRUE(contains(text, "success = 0.05\n"));
+  const std::string picture = read(directory / "heldout.svg");
+  for (const char* words :
+       {"Is it multiplication?", "the scene", "and values", "16 scenes", "median and quartiles of 4 seeds"}) {
+    EXPECT_TRUE(contains(picture, words)) << words;
+  }
+}
+
+TEST_F(Figures, HeldoutErrorsMayBeInfiniteZeroOrMissing) {
+  auto& errors = result.variants[1].statistics.split_errors;
+  const double nan = std::nan("");
+  const std::vector<std::pair<std::optional<Spread>, std::string>> cases{
+      {Spread{nan, nan, nan, kInfinity, kInfinity}, "1e+300 1e+300 1e+300 1e+300 \"∞\"\n"},
+      {Spread{2.5e9, 0, kInfinity, 0, kInfinity}, "2.5e+09 0 1e+300 1e+300 \"2.5e+09\"\n"},
+      {Spread{0, 0, 0, 0, 0}, "0 0 0 0 \"0\"\n"},
+      {Spread{150, 99.6, 999.6, 9, 1e4}, "150 99.6 999.6 999.6 \"150\"\n"},
+      {Spread{999.6, 1, 2000, 1, 2000}, "999.6 1 2000 2000 \"1000\"\n"},
+      {Spread{4e-7, 1e-9, 1, 0, 2}, "4e-07 1e-09 1 1 \"4e-07\"\n"},
+      {std::nullopt, "nan nan nan 0 \"–\"\n"},
+      {Spread{nan, nan, nan, nan, nan}, "nan nan nan 0 \"–\"\n"}};
+  for (const auto& [spread, expected] : cases) {
+    errors[1] = spread;
+    EXPECT_EQ(draw({FigureFormat::png, FigureFormat::svg}), std::vector<std::string>{}) << expected;
+    EXPECT_TRUE(contains(script("heldout.gp"), expected)) << expected;
+  }
+}
+
+TEST_F(Figures, GridCellsHaveTheColourOfTheirRate) {
+  grid_of({"exp"}, {"adam", "sgd"}, {0.1, 0.001});  // in the figure, rates increase
+  result.variants[0].statistics.success = {8, 8, 1, 0.68, 1};
+  result.variants[1].statistics.success = {0, 8, 0, 0, 0.32};
+  for (VariantResult& row : result.variants) row.runs.assign(8, row.runs[0]);
+  result.variants[1].statistics.dead = 3;
+  result.variants[1].statistics.diverged = 2;
+  ASSERT_EQ(draw({FigureFormat::png, FigureFormat::svg}), std::vector<std::string>{});
+  EXPECT_TRUE(contains(script("grid.gp"),
+                       "$cells << EOD\n2 1 100 \"100 %\" \"68–100 %\\n\"\n"
+                       "1 1 0 \"0 %\" \"0–32 %\\n2 diverged\\n3 dead\"\n2 2 25 "));
+  EXPECT_TRUE(contains(script("grid.gp"), "set xtics scale 0 ('0.001' 1, '0.1' 2)"));
+  const Picture grid = decode(directory / "grid.png");
+  ASSERT_EQ(grid.width, 960);
+  // Cells of 200 x 164 pixels from (156, 160) on; 10 pixels into each, where no text stands.
+  const auto at = [&](int column, int row) {
+    return grid
+        .pixels[static_cast<std::size_t>((160 + 164 * row + 10) * grid.width + 156 + 200 * column + 10)];
+  };
+  EXPECT_EQ(at(0, 0), (Pixel{68, 1, 84}));
+  EXPECT_EQ(at(1, 0), (Pixel{253, 231, 37}));
+  EXPECT_NEAR(at(0, 1)[0], 38, 8);  // 3/8
+  const Pixel quarter = at(1, 1);   // 2.25 stops of 9 on: between (62, 74, 137) and (49, 104, 142)
+  EXPECT_NEAR(quarter[0], 62 - 13 / 4.0, 2);
+  EXPECT_NEAR(quarter[1], 74 + 30 / 4.0, 2);
+  EXPECT_NEAR(quarter[2], 137 + 5 / 4.0, 2);
+  const std::string picture = read(directory / "grid.svg");
+  for (const char* words : {"68–100 %", "3 dead", "2 diverged", "learning rate"}) {
+    EXPECT_TRUE(contains(picture, words)) << words;
+  }
+}
+
+TEST_F(Figures, GridsOfEverySizeAreDrawn) {
+  for (const auto& [variants, optimizers, rates] :
+       std::vector<std::tuple<std::vector<std::string>, std::vector<std::string>, std::vector<double>>>{
+           {{"exp"}, {"adam"}, {0.01}},
+           {{"baseline", "it's_exp"}, {"adam", "adamw", "rmsprop", "sgd"}, {0.1, 0.01, 0.001}},
+           {{"a", "b", "c"}, {"adam", "sgd"}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}}) {
+    grid_of(variants, optimizers, rates);
+    result.header.seeds = 2;
+    for (VariantResult& row : result.variants) row.runs.push_back(run_of(8, {9, 4, 3}));
+    EXPECT_EQ(draw({FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}), std::vector<std::string>{});
+  }
+}
+
+TEST_F(Figures, SeveralSeedsWithoutAnythingToDrawAreDrawn) {
+  const std::vector<FigureFormat> formats{FigureFormat::png, FigureFormat::svg, FigureFormat::pdf};
+  result.variants.erase(result.variants.begin());
+  VariantResult& row = result.variants[0];
+  result.header.seeds = 2;
+  row.runs = {run_of(1, {kInfinity}), run_of(2, {kInfinity})};  // all diverged at once
+  row.output = {};
+  row.statistics = {};
+  row.statistics.split_errors.resize(2);
+  row.statistics.diverged = 2;
+  row.statistics.success = {0, 2, 0, 0, 0.66};
+  EXPECT_EQ(draw(formats), std::vector<std::string>{});
+  EXPECT_TRUE(contains(script("loss.gp"), "'log_exp: 2 diverged'"));
+
+  row.runs = {run_of(1, {9, 1e30, kInfinity}), run_of(2, {8, kInfinity})};  // all diverged, later
+  EXPECT_EQ(draw(formats), std::vector<std::string>{});
+  EXPECT_TRUE(contains(script("loss.gp"), "$curve1 << EOD\n0 8.5 8.25 8.75\n1 1e+30 1e+30 1e+30\nEOD\n"));
+
+  row.runs = {run_of(1, {0, 0}), run_of(2, {0, 0})};  // all losses 0
+  row.statistics.final_loss = Spread{0, 0, 0, 0, 0};
+  row.statistics.diverged = 0;
+  EXPECT_EQ(draw(formats), std::vector<std::string>{});
+  EXPECT_TRUE(contains(script("loss.gp"), "'log_exp: median final loss 0'"));
+
+  row.runs = {run_of(1, {9, 1e-30}), run_of(2, {9, 1e30})};  // the widest of boxes
+  row.statistics.final_loss = Spread{5e29, 2e29, 7e29, 1e-30, 1e30};
+  EXPECT_EQ(draw(formats), std::vector<std::string>{});
+
+  result.header.target_norm = 0;
+  EXPECT_EQ(draw(formats), std::vector<std::string>{});
 }
 
 }  // namespace

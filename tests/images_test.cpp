@@ -137,5 +137,15 @@ TEST(HeatMaps, ShowEveryPixel) {
   std::filesystem::remove_all(directory);
 }
 
+TEST(Images, LargeImagesAreAveragedInBlocks) {
+  const Image image{2, 5, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}};
+  EXPECT_EQ(averaged(image, 5).pixels, image.pixels);
+  const auto small = averaged(image, 3);  // blocks of 1 x 2, the last column alone
+  EXPECT_EQ(small.height, 2);
+  EXPECT_EQ(small.width, 3);
+  EXPECT_EQ(small.pixels, (std::vector<float>{1.5, 3.5, 5, 6.5, 8.5, 10}));
+  EXPECT_EQ(averaged(image, 1).pixels, std::vector<float>{5.5});
+}
+
 }  // namespace
 }  // namespace conv_mult

@@ -10,10 +10,36 @@
 namespace conv_mult {
 namespace {
 
+const double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// A run that went through these losses, in float32.
+RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int64_t steps) {
+  Recorder recorder(seed, 1, {steps, 2, 0.5});
+  std::int64_t step = 0;
+  for (const double loss : losses) {
+    recorder.take(step++, &loss);
+  }
+  auto run = recorder.finish().front();
+  run.weights = {0.25, static_cast<double>(0.1F)};
+  if (run.final_loss) {
+    run.split_losses = {*run.final_loss, 0.3};
+  }
+  return run;
+}
+
+/// baseline: a run of three steps; exp: one that diverges at its first.
 ExperimentResult sample() {
   ExperimentResult result;
-  result.header = {
-      "1.0.0", "1.13.0", "cpu", 1, "float32", "patches", 68, 10.0, {}, {}, {2, 3, {0, 0, 0, 0, 0, 0}}};
+  auto& header = result.header;
+  header.conv_mult = "1.0.0";
+  header.libtorch = "1.13.0";
+  header.device = "cpu";
+  header.dtype = "float32";
+  header.data_form = "patches";
+  header.rows = 68;
+  header.target_norm = 10;
+  header.splits = {{"train", 1, 10}, {"moved", 4, 2}};
+  header.target = {2, 3, {0, 0, 0, 0, 0, 0}};
   VariantResult baseline;
   baseline.variant = "baseline";
   baseline.optimizer = "adam";
@@ -22,29 +48,61 @@ ExperimentResult sample() {
   baseline.parameters = 19;
   baseline.floor = 5.0;
   baseline.seconds = 0.5;
-  baseline.runs = {assess(4, {8, 7, 6, static_cast<double>(5.1F)}, false, 10)};
-  baseline.statistics = statistics_of(baseline.runs, 10);
+  baseline.runs = {run_of(4, {8, 7, 6, static_cast<double>(5.1F)}, 3)};
   VariantResult exp = baseline;
   exp.variant = "exp";
   exp.floor.reset();
-  exp.runs = {assess(4, {8, std::numeric_limits<double>::quiet_NaN()}, false, 10)};
-  exp.statistics = statistics_of(exp.runs, 10);
+  exp.runs = {run_of(4, {8, nan}, 3)};
   result.variants = {baseline, exp};
+  for (auto& row : result.variants) {
+    row.statistics = statistics_of(row.runs, header);
+  }
+  result.status = ExperimentStatus::complete;
   return result;
 }
 
-TEST(Tables, LossCsvHoldsEveryStepInItsShortestForm) {
-  EXPECT_EQ(loss_csv(sample(), 1),
-            "variant,seed,step,loss\n"
-            "baseline,4,0,8\nbaseline,4,1,7\nbaseline,4,2,6\nbaseline,4,3,5.1\n"
-            "exp,4,0,8\nexp,4,1,nan\n");
-}
-
-TEST(Tables, LossCsvThinnedKeepsTheLastStep) {
-  EXPECT_EQ(loss_csv(sample(), 2),
+TEST(Tables, CsvFilesHoldNumbersInTheirShortestForm) {
+  CsvFiles csv;
+  csv.append(sample());
+  EXPECT_EQ(csv.loss(),
             "variant,seed,step,loss\n"
             "baseline,4,0,8\nbaseline,4,2,6\nbaseline,4,3,5.1\n"
             "exp,4,0,8\nexp,4,1,nan\n");
+  EXPECT_EQ(csv.weights(),
+            "variant,seed,index,value\n"
+            "baseline,4,0,0.25\nbaseline,4,1,0.1\nexp,4,0,0.25\nexp,4,1,0.1\n");
+  EXPECT_EQ(csv.evaluation(),
+            "variant,seed,split,loss,relative_error\n"
+            "baseline,4,train,5.099999904632568,0.5099999904632568\nbaseline,4,moved,0.3,0.15\n"
+            "exp,4,train,,\nexp,4,moved,,\n");
+}
+
+TEST(Tables, CsvFilesGrowByWhatIsNew) {
+  auto result = sample();
+  CsvFiles at_once;
+  auto all = result;
+  all.variants[1].runs.push_back(run_of(5, {8, 1, 1, 1}, 3));
+  at_once.append(all);
+  CsvFiles bit_by_bit;
+  const auto exp = result.variants[1];
+  result.variants.pop_back();
+  bit_by_bit.append(result);
+  bit_by_bit.append(result);
+  result.variants.push_back(exp);
+  bit_by_bit.append(result);
+  bit_by_bit.append(all);
+  EXPECT_EQ(bit_by_bit.loss(), at_once.loss());
+  EXPECT_EQ(bit_by_bit.weights(), at_once.weights());
+  EXPECT_EQ(bit_by_bit.evaluation(), at_once.evaluation());
+}
+
+TEST(Tables, AGridIsNamedInEveryLine) {
+  auto result = sample();
+  result.grid = true;
+  CsvFiles csv;
+  csv.append(result);
+  EXPECT_EQ(csv.loss().substr(0, 73),
+            "variant,optimizer,learning_rate,seed,step,loss\nbaseline,adam,0.01,4,0,8\nb");
 }
 
 std::vector<std::string> keys_of(const nlohmann::ordered_json& object) {
@@ -56,40 +114,77 @@ std::vector<std::string> keys_of(const nlohmann::ordered_json& object) {
 }
 
 TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
-  const auto summary = nlohmann::ordered_json::parse(summary_json(sample()));
+  auto result = sample();
+  result.comparisons = comparisons_of(result);
+  const auto summary = nlohmann::ordered_json::parse(summary_json(result));
   using Keys = std::vector<std::string>;
   EXPECT_EQ(keys_of(summary),
-            (Keys{"conv_mult", "libtorch", "device", "threads", "dtype", "status", "data", "variants"}));
-  EXPECT_EQ(keys_of(summary["data"]), (Keys{"scene", "height", "width", "form", "rows", "target_norm"}));
-  EXPECT_EQ(keys_of(summary["variants"][0]),
-            (Keys{"variant", "optimizer", "learning_rate", "steps", "parameters", "floor", "seconds",
-                  "final_loss", "relative_error", "success", "diverged", "dead", "runs"}));
-  EXPECT_EQ(keys_of(summary["variants"][0]["final_loss"]), (Keys{"median", "q1", "q3", "min", "max"}));
-  EXPECT_EQ(keys_of(summary["variants"][0]["success"]), (Keys{"count", "of", "rate", "low", "high"}));
-  EXPECT_EQ(keys_of(summary["variants"][0]["runs"][0]),
-            (Keys{"seed", "status", "final_loss", "first_success_step"}));
+            (Keys{"conv_mult", "libtorch", "device", "threads", "dtype", "status", "grid", "seeds",
+                  "success_threshold", "data", "splits", "variants", "comparisons"}));
+  EXPECT_EQ(keys_of(summary["data"]),
+            (Keys{"scene", "height", "width", "form", "rows", "target_norm", "seconds"}));
+  const auto& variant = summary["variants"][0];
+  EXPECT_EQ(keys_of(variant), (Keys{"variant", "optimizer", "learning_rate", "steps", "parameters", "floor",
+                                    "seconds", "final_loss", "relative_error", "success", "first_success",
+                                    "diverged", "dead", "evaluation", "shown_seed", "runs"}));
+  EXPECT_EQ(keys_of(variant["final_loss"]), (Keys{"median", "q1", "q3", "min", "max"}));
+  EXPECT_EQ(keys_of(variant["success"]), (Keys{"count", "of", "rate", "low", "high"}));
+  EXPECT_EQ(keys_of(variant["evaluation"]), (Keys{"train", "moved"}));
+  EXPECT_EQ(keys_of(variant["runs"][0]),
+            (Keys{"seed", "status", "last_step", "final_loss", "first_success_step"}));
+  EXPECT_EQ(keys_of(summary["comparisons"][0]), (Keys{"variant", "reference", "optimizer", "learning_rate",
+                                                      "lower", "ties", "ratio", "success"}));
 }
 
 TEST(Tables, SummaryGivesNullForWhatDoesNotExist) {
-  const auto summary = nlohmann::json::parse(summary_json(sample()));
+  auto result = sample();
+  result.variants[0].runs[0].split_losses[1] = std::numeric_limits<double>::infinity();
+  result.variants[0].statistics = statistics_of(result.variants[0].runs, result.header);
+  const auto summary = nlohmann::json::parse(summary_json(result));
   EXPECT_EQ(summary["status"], "complete");
   EXPECT_EQ(summary["data"]["height"], 2);
   EXPECT_EQ(summary["variants"][0]["floor"], 5.0);
   EXPECT_EQ(summary["variants"][0]["runs"][0]["status"], "ok");
+  EXPECT_TRUE(summary["variants"][0]["evaluation"]["moved"]["median"].is_null());  // infinite
   const auto& diverged = summary["variants"][1];
   EXPECT_TRUE(diverged["floor"].is_null());
   EXPECT_TRUE(diverged["final_loss"].is_null());
   EXPECT_TRUE(diverged["relative_error"].is_null());
+  EXPECT_TRUE(diverged["evaluation"]["moved"].is_null());
+  EXPECT_TRUE(diverged["first_success"]["median"].is_null());
   EXPECT_EQ(diverged["diverged"], 1);
   EXPECT_EQ(diverged["runs"][0]["status"], "diverged");
+  EXPECT_EQ(diverged["runs"][0]["last_step"], 1);
   EXPECT_TRUE(diverged["runs"][0]["final_loss"].is_null());
 }
 
-TEST(Tables, ResultTableShowsTheGapAndTheOutcome) {
+TEST(Tables, OneSeedHasAnOutcome) {
   EXPECT_EQ(result_table(sample()),
-            "variant   parameters  loss  floor      gap  rel. error    time  outcome\n"
-            "baseline          19   5.1      5  2.000 %     51.00 %  0.50 s  no success\n"
-            "exp               19     -      -        -           -  0.50 s  diverged at step 1\n");
+            "variant   loss  floor      gap    train    moved    time  outcome\n"
+            "baseline   5.1      5  2.000 %  51.00 %  15.00 %  0.50 s  no success\n"
+            "exp          -      -        -        -        -  0.50 s  diverged at step 1\n");
+}
+
+TEST(Tables, ManySeedsHaveARateWithItsInterval) {
+  auto result = sample();
+  result.header.seeds = 2;
+  result.variants[0].runs.push_back(run_of(5, {8, 7, 0.5, 0.25}, 3));
+  result.variants[1].runs.push_back(run_of(5, {8, 7, 6, 9.999}, 3));
+  for (auto& row : result.variants) {
+    row.statistics = statistics_of(row.runs, result.header);
+  }
+  result.comparisons = comparisons_of(result);
+  // Wilson's interval of 1 in 2: 0.5 -+ z sqrt(1/8 + z^2/16) / (1 + z^2/2) = 0.0945 to 0.9055
+  EXPECT_EQ(
+      result_table(result),
+      "variant   median loss  floor    train    moved  success  95 % interval  at step  diverged"
+      "  dead  seeds    time\n"
+      "baseline        2.675      5  26.75 %  15.00 %   50.0 %  9.5 to 90.5 %        2         0"
+      "     0      2  0.50 s\n"
+      "exp             9.999      -  99.99 %  15.00 %    0.0 %  0.0 to 65.8 %        -         1"
+      "     1      2  0.50 s\n"
+      "exp against baseline, same seeds: lower loss on 0 of 2 (0.0 to 65.8 %), median ratio 40; success: "
+      "both 0, only exp 0, only baseline 1, neither 1\n");
 }
 
 }  // namespace

@@ -57,6 +57,35 @@ struct TrainingConfig {
   std::int64_t steps = 3000;
 };
 
+/// Every optimizer is tried with every learning rate.
+struct TrainingGrid {
+  std::vector<OptimizerKind> optimizers{TrainingConfig().optimizer};
+  std::vector<double> learning_rates{TrainingConfig().learning_rate};
+  std::int64_t steps = TrainingConfig().steps;
+};
+
+bool is_grid(const TrainingGrid& grid);
+
+/// Consecutive seeds.
+struct SeedRange {
+  std::int64_t first = 0;
+  std::int64_t count = 1;
+};
+
+/// The part `index` of `count`, from 1 on.
+struct Shard {
+  std::int64_t index = 1;
+  std::int64_t count = 1;
+};
+
+/// Scenes for evaluation only; see data/heldout.hpp.
+struct HeldOutConfig {
+  std::int64_t scenes = 10;  ///< in each split; 0: none
+  std::int64_t seed = 1;
+  double low = 0.5;  ///< fill values are drawn from [low, high]
+  double high = 4;
+};
+
 struct MachineConfig {
   std::string device = "auto";  ///< auto, cpu, cuda or cuda:N
   int threads = 1;
@@ -68,26 +97,38 @@ struct OutputConfig {
   std::vector<FigureFormat> figures{FigureFormat::png, FigureFormat::svg};  ///< empty: no figures
   std::int64_t log_every = 1;                                               ///< rows of loss.csv, in steps
   std::optional<double> require_ratio;
+  bool resume = false;  ///< go on from the files in `directory`
   bool quiet = false;
 };
 
 struct Config {
   std::vector<Variant> variants{Variant::baseline, Variant::exp};
-  std::int64_t seed = 0;
+  SeedRange seeds;  ///< of all shards together
+  Shard shard;
+  double success = 0.05;  ///< a run succeeds with a loss of at most this fraction of the target's norm
   std::int64_t kernel_size = 3;
   DataForm data = DataForm::automatic;
   SceneConfig scene;
-  TrainingConfig training;
+  HeldOutConfig held_out;
+  TrainingGrid training;
   MachineConfig machine;
   OutputConfig output;
 };
+
+/// The seeds of config.shard: contiguous parts, whose sizes differ by one at most.
+SeedRange seeds_of_shard(const Config& config);
 
 /// What the command line (and the TOML file it may name) asks for.
 struct CommandLine {
   Config config;
   std::string resolved_toml;           ///< every setting of this run, readable by --config
   std::optional<std::string> message;  ///< --help or --version: print this and stop
+  std::vector<std::string> merge;  ///< `merge`: the folders to join; config is theirs, of all shards together
 };
+
+/// The lines of a resolved_toml that decide the numbers of a run. Without the shard they are those of the
+/// whole: all shards of one sweep share them.
+std::string deciding_settings(const std::string& resolved_toml, bool with_shard);
 
 /// Parses and validates. `version` is the text of --version. Throws UsageError.
 CommandLine parse_command_line(int argc, const char* const* argv, const std::string& version);

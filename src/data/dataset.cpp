@@ -4,119 +4,62 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
-#include <cstring>
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace conv_mult {
 namespace {
 
-/// Numbers distinct fixed-length keys in order of first appearance: open addressing with linear probing; a
-/// hit is confirmed by comparing the keys themselves, so a collision of hashes costs time, never correctness.
-template <typename Word>
-class Numbering {
- public:
-  explicit Numbering(std::size_t key_length) : key_length_(key_length), slots_(1024, empty) {}
-
-  std::int64_t number_of(const Word* key) {
-    if (2 * hashes_.size() >= slots_.size()) {
-      grow();
-    }
-    const std::uint64_t hash = hash_of(key);
-    std::size_t slot = hash & (slots_.size() - 1);
-    while (slots_[slot] != empty) {
-      const auto number = static_cast<std::size_t>(slots_[slot]);
-      if (hashes_[number] == hash && std::memcmp(this->key(number), key, key_length_ * sizeof(Word)) == 0) {
-        return slots_[slot];
-      }
-      slot = (slot + 1) & (slots_.size() - 1);
-    }
-    slots_[slot] = size();
-    hashes_.push_back(hash);
-    keys_.insert(keys_.end(), key, key + key_length_);
-    return slots_[slot];
-  }
-
-  std::int64_t size() const { return static_cast<std::int64_t>(hashes_.size()); }
-  const Word* key(std::size_t number) const { return keys_.data() + number * key_length_; }
-
- private:
-  static constexpr std::int64_t empty = -1;
-
-  std::uint64_t hash_of(const Word* key) const {
-    std::uint64_t hash = 0x9E3779B97F4A7C15U;  // 2^64 / golden ratio, Fibonacci hashing
-    for (std::size_t i = 0; i < key_length_; ++i) {
-      std::uint64_t bits = 0;
-      std::memcpy(&bits, key + i, sizeof(Word));
-      hash = (hash ^ bits) * 0x9E3779B97F4A7C15U;
-      hash ^= hash >> 32U;
-    }
-    return hash;
-  }
-
-  void grow() {
-    slots_.assign(2 * slots_.size(), empty);
-    for (std::size_t number = 0; number < hashes_.size(); ++number) {
-      std::size_t slot = hashes_[number] & (slots_.size() - 1);
-      while (slots_[slot] != empty) {
-        slot = (slot + 1) & (slots_.size() - 1);
-      }
-      slots_[slot] = static_cast<std::int64_t>(number);
-    }
-  }
-
-  std::size_t key_length_;
-  std::vector<std::int64_t> slots_;
-  std::vector<std::uint64_t> hashes_;
-  std::vector<Word> keys_;
-};
-
 struct Patches {
   std::vector<std::int64_t> first_pixel;  // [P]
   std::vector<double> count;              // [P]
-  at::Tensor index;                       // int64 [H * W]
+  at::Tensor index;                       // int64 [H, W]
 };
 
-/// A receptive field is K neighbouring columns, each of K pixels of both channels. Columns are numbered
-/// first, then the K-tuples of column numbers: a pixel costs one key of 2 K values and one of K numbers
-/// instead of 2 K^2 values.
+/// Which row or column of a smaller scene stands for each of a larger one; none: the scene is as it is.
+struct Origin {
+  at::Tensor row_of, column_of;  // int64
+};
+
 template <typename Scalar>
-std::optional<Patches> find_patches(const at::Tensor& input, std::int64_t kernel_size, std::int64_t limit) {
+std::optional<Patches> find_patches(const at::Tensor& input, std::int64_t kernel_size, std::int64_t limit,
+                                    const Origin& origin) {
   const std::int64_t height = input.size(2);
   const std::int64_t width = input.size(3);
   const std::int64_t padding = kernel_size / 2;
-  const auto pixels = input.accessor<Scalar, 4>();
-
-  Numbering<Scalar> columns(static_cast<std::size_t>(2 * kernel_size));
-  Numbering<std::int64_t> fields(static_cast<std::size_t>(kernel_size));
-  std::vector<Scalar> column(static_cast<std::size_t>(2 * kernel_size), Scalar{0});
-  const std::int64_t zero_column = columns.number_of(column.data());
-  std::vector<std::int64_t> line(static_cast<std::size_t>(width + 2 * padding), zero_column);
+  const auto padded = at::constant_pad_nd(input, {padding, padding, padding, padding}).contiguous();
+  const auto pixels = padded.accessor<Scalar, 4>();
+  const auto row_count = at::bincount(origin.row_of);
+  const auto column_count = at::bincount(origin.column_of);
 
   Patches found;
-  found.index = at::empty({height * width}, at::kLong);
+  found.index = at::empty({height, width}, at::kLong);
   auto* index = found.index.data_ptr<std::int64_t>();
+  std::unordered_map<std::string, std::size_t> numbers;  // of the bytes of a receptive field
+  std::string field;
   for (std::int64_t row = 0; row < height; ++row) {
-    for (std::int64_t x = 0; x < width; ++x) {
-      std::size_t i = 0;
+    for (std::int64_t column = 0; column < width; ++column) {
+      field.clear();
       for (std::int64_t channel = 0; channel < 2; ++channel) {
-        for (std::int64_t y = row - padding; y <= row + padding; ++y) {
-          column[i++] = y >= 0 && y < height ? pixels[0][channel][y][x] : Scalar{0};
+        for (std::int64_t y = row; y < row + kernel_size; ++y) {
+          field.append(reinterpret_cast<const char*>(&pixels[0][channel][y][column]),
+                       static_cast<std::size_t>(kernel_size) * sizeof(Scalar));
         }
       }
-      line[static_cast<std::size_t>(x + padding)] = columns.number_of(column.data());
-    }
-    for (std::int64_t x = 0; x < width; ++x) {
-      const std::int64_t pixel = row * width + x;
-      const std::int64_t number = fields.number_of(line.data() + x);
-      if (number == static_cast<std::int64_t>(found.count.size())) {
-        if (fields.size() > limit) {
+      const auto [entry, is_new] = numbers.emplace(field, found.count.size());
+      if (is_new) {
+        if (static_cast<std::int64_t>(numbers.size()) > limit) {
           return std::nullopt;
         }
-        found.first_pixel.push_back(pixel);
+        found.first_pixel.push_back(row * width + column);
         found.count.push_back(0);
       }
-      found.count[static_cast<std::size_t>(number)] += 1;
-      index[pixel] = number;
+      found.count[entry->second] += static_cast<double>(row_count.data_ptr<std::int64_t>()[row] *
+                                                        column_count.data_ptr<std::int64_t>()[column]);
+      index[row * width + column] = static_cast<std::int64_t>(entry->second);
     }
   }
   return found;
@@ -136,6 +79,70 @@ at::Tensor cut_out(const at::Tensor& input, const std::vector<std::int64_t>& fir
   return at::cat(patches);
 }
 
+std::optional<Dataset> patches_of(const Scene& scene, std::int64_t kernel_size, std::int64_t limit,
+                                  const Origin& origin) {
+  const auto input = scene.input();
+  const auto found = AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "find_patches", [&] {
+    return find_patches<scalar_t>(input, kernel_size, limit, origin);
+  });
+  if (!found) {
+    return std::nullopt;
+  }
+  const auto count = at::tensor(found->count, at::kDouble).reshape({-1, 1, 1, 1});
+  const auto pixels = at::tensor(found->first_pixel, at::kLong);
+  return Dataset{DataForm::patches,
+                 cut_out(input, found->first_pixel, kernel_size),
+                 scene.target.reshape({-1}).index_select(0, pixels).reshape({-1, 1, 1, 1}),
+                 count.sqrt().to(input.scalar_type()),
+                 found->index,
+                 origin.row_of,
+                 origin.column_of};
+}
+
+std::int64_t patch_limit(DataForm form, std::int64_t pixels) {
+  return form == DataForm::patches ? pixels : (pixels - 1) / 4;
+}
+
+/// One axis of a scene with every long run of equal rows cut down: `padding` rows beside each edge and one
+/// that stands for the rest.
+class ShortAxis {
+ public:
+  ShortAxis(std::int64_t length, const Rectangle& a, const Rectangle& b, std::int64_t Rectangle::*begin,
+            std::int64_t Rectangle::*size, std::int64_t padding)
+      : length_(length) {
+    edges_ = {0, a.*begin, a.*begin + a.*size, b.*begin, b.*begin + b.*size, length};
+    std::sort(edges_.begin(), edges_.end());
+    origin_ = at::empty({length}, at::kLong);
+    auto* origin = origin_.data_ptr<std::int64_t>();
+    std::int64_t next = 0;
+    for (std::size_t i = 0; i + 1 < edges_.size(); ++i) {
+      short_edges_.push_back(next);
+      const std::int64_t run = edges_[i + 1] - edges_[i];
+      for (std::int64_t y = 0; y < run; ++y) {
+        const bool middle = y > padding && y < run - padding;  // repeats the row before it
+        next += middle || y == 0 ? 0 : 1;
+        origin[edges_[i] + y] = next;
+      }
+      next += run > 0 ? 1 : 0;
+    }
+    short_edges_.push_back(next);
+  }
+
+  /// Where an edge is on the short axis.
+  std::int64_t operator()(std::int64_t edge) const {
+    return short_edges_[static_cast<std::size_t>(std::find(edges_.begin(), edges_.end(), edge) -
+                                                 edges_.begin())];
+  }
+
+  std::int64_t size() const { return (*this)(length_); }
+  const at::Tensor& origin() const { return origin_; }
+
+ private:
+  std::int64_t length_;
+  std::vector<std::int64_t> edges_, short_edges_;
+  at::Tensor origin_;
+};
+
 }  // namespace
 
 double Dataset::target_norm() const {
@@ -145,7 +152,8 @@ double Dataset::target_norm() const {
 
 Dataset Dataset::to(at::Device device) const {
   Dataset moved = *this;
-  for (auto* tensor : {&moved.input, &moved.target, &moved.root_count, &moved.index}) {
+  for (auto* tensor :
+       {&moved.input, &moved.target, &moved.root_count, &moved.index, &moved.row_of, &moved.column_of}) {
     if (tensor->defined()) {
       *tensor = tensor->to(device);
     }
@@ -153,32 +161,53 @@ Dataset Dataset::to(at::Device device) const {
   return moved;
 }
 
+at::Tensor Dataset::picture(const at::Tensor& values) const {
+  if (form == DataForm::image) {
+    return values.view({target.size(2), target.size(3)});
+  }
+  return values.index_select(0, index.flatten())
+      .view(index.sizes())
+      .index_select(0, row_of)
+      .index_select(1, column_of);
+}
+
 Dataset make_image_dataset(const Scene& scene) {
-  return {DataForm::image, scene.input(), scene.target, at::Tensor(), at::Tensor()};
+  Dataset data;
+  data.input = scene.input();
+  data.target = scene.target;
+  return data;
 }
 
 std::optional<Dataset> make_patch_dataset(const Scene& scene, std::int64_t kernel_size, std::int64_t limit) {
-  const auto input = scene.input();
-  const auto found = AT_DISPATCH_FLOATING_TYPES(
-      input.scalar_type(), "find_patches", [&] { return find_patches<scalar_t>(input, kernel_size, limit); });
-  if (!found) {
-    return std::nullopt;
-  }
-  const auto count = at::tensor(found->count, at::kDouble).reshape({-1, 1, 1, 1});
-  const auto pixels = at::tensor(found->first_pixel, at::kLong);
-  return Dataset{DataForm::patches, cut_out(input, found->first_pixel, kernel_size),
-                 scene.target.reshape({-1}).index_select(0, pixels).reshape({-1, 1, 1, 1}),
-                 count.sqrt().to(input.scalar_type()), found->index};
+  return patches_of(scene, kernel_size, limit,
+                    {at::arange(scene.target.size(2)), at::arange(scene.target.size(3))});
 }
 
 Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size) {
   if (form == DataForm::image) {
     return make_image_dataset(scene);
   }
-  const std::int64_t pixels = scene.target.numel();
-  const std::int64_t limit = form == DataForm::patches ? pixels : (pixels - 1) / 4;
-  auto patches = make_patch_dataset(scene, kernel_size, limit);
+  auto patches = make_patch_dataset(scene, kernel_size, patch_limit(form, scene.target.numel()));
   return patches ? *std::move(patches) : make_image_dataset(scene);
+}
+
+Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm form,
+                     std::int64_t kernel_size) {
+  if (form != DataForm::image) {
+    const auto& [height, width, a, b] = config;
+    const ShortAxis y(height, a, b, &Rectangle::top, &Rectangle::height, kernel_size / 2);
+    const ShortAxis x(width, a, b, &Rectangle::left, &Rectangle::width, kernel_size / 2);
+    const auto shrunk = [&](const Rectangle& r) {
+      return Rectangle{y(r.top), x(r.left), y(r.top + r.height) - y(r.top), x(r.left + r.width) - x(r.left),
+                       r.value};
+    };
+    const SceneConfig small{y.size(), x.size(), shrunk(a), shrunk(b)};
+    if (auto patches = patches_of(make_rectangles(small, dtype), kernel_size,
+                                  patch_limit(form, height * width), {y.origin(), x.origin()})) {
+      return *std::move(patches);
+    }
+  }
+  return make_image_dataset(make_rectangles(config, dtype));
 }
 
 }  // namespace conv_mult

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <system_error>
 
@@ -54,6 +55,16 @@ void write_file(const fs::path& path, std::string_view content) {
     fs::remove(temporary, error);
     fail("cannot write", path, reason);
   }
+}
+
+std::string read_file(const fs::path& path) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::string content{std::istreambuf_iterator<char>(file), {}};
+  if (!file) {
+    fail("cannot read", path, std::strerror(errno));
+  }
+  return content;
 }
 
 }  // namespace conv_mult

@@ -1,9 +1,9 @@
 #include "conv_mult/report/images.hpp"
 
 #include <algorithm>
-#include <climits>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -27,7 +27,8 @@ const std::vector<Rgb> diverging_colours{{5, 48, 97},     {33, 102, 172},  {67, 
 
 namespace {
 
-constexpr std::int64_t kSidePixels = 400;  // longer side of a heat map, about
+constexpr std::int64_t kSidePixels = 400;   // longer side of a heat map, about
+constexpr std::int64_t kMostPixels = 1024;  // of larger images, blocks of pixels are averaged
 constexpr Rgb kNotANumber{128, 128, 128};
 
 std::uint8_t mix(std::uint8_t from, std::uint8_t to, double share) {
@@ -60,15 +61,12 @@ std::vector<std::uint8_t> paint(const Image& image, std::int64_t factor, const C
   return bytes;
 }
 
-void write_png(const std::filesystem::path& path, const Image& image, const ColourScale& scale,
+void write_png(const std::filesystem::path& path, const Image& original, const ColourScale& scale,
                const std::vector<Rgb>& colours) {
+  const Image image = averaged(original, kMostPixels);
   const std::int64_t factor = std::max<std::int64_t>(1, kSidePixels / std::max(image.height, image.width));
   const std::int64_t width = image.width * factor;
   const std::int64_t height = image.height * factor;
-  // stb counts bytes in int: beyond that it would overflow instead of reporting an error.
-  if (height > INT_MAX / (3 * width + 1)) {
-    throw std::runtime_error(path.string() + ": the image is too large for a PNG file of ours");
-  }
   const auto bytes = paint(image, factor, scale, colours);
   std::string png;
   if (stbi_write_png_to_func(append_bytes, &png, static_cast<int>(width), static_cast<int>(height), 3,
@@ -101,6 +99,28 @@ ColourScale shared_scale(const RunHeader& header) {
   return {low, high};
 }
 
+Image averaged(const Image& image, std::int64_t most) {
+  const std::int64_t tall = (image.height + most - 1) / most;
+  const std::int64_t wide = (image.width + most - 1) / most;
+  if (tall == 1 && wide == 1) {
+    return image;
+  }
+  Image small{(image.height + tall - 1) / tall, (image.width + wide - 1) / wide, {}};
+  for (std::int64_t top = 0; top < image.height; top += tall) {
+    for (std::int64_t left = 0; left < image.width; left += wide) {
+      const std::int64_t bottom = std::min(top + tall, image.height);
+      const std::int64_t right = std::min(left + wide, image.width);
+      double sum = 0;
+      for (std::int64_t y = top; y < bottom; ++y) {
+        const auto* row = image.pixels.data() + y * image.width;
+        sum = std::accumulate(row + left, row + right, sum);
+      }
+      small.pixels.push_back(static_cast<float>(sum / static_cast<double>((bottom - top) * (right - left))));
+    }
+  }
+  return small;
+}
+
 Image error_map(const Image& output, const Image& target) {
   Image error = output;
   std::transform(output.pixels.begin(), output.pixels.end(), target.pixels.begin(), error.pixels.begin(),
@@ -111,6 +131,9 @@ Image error_map(const Image& output, const Image& target) {
 ColourScale error_scale(const ExperimentResult& result) {
   double largest = 0;
   for (const VariantResult& variant : result.variants) {
+    if (variant.output.pixels.empty()) {
+      continue;
+    }
     for (const double error : error_map(variant.output, result.header.target).pixels) {
       if (std::isfinite(error)) {
         largest = std::max(largest, std::abs(error));
@@ -144,6 +167,9 @@ void write_heat_maps(const ExperimentResult& result, const std::filesystem::path
   write_png(directory / "b.png", header.b, shared, sequential_colours);
   write_png(directory / "target.png", header.target, shared, sequential_colours);
   for (const VariantResult& variant : result.variants) {
+    if (variant.output.pixels.empty()) {
+      continue;
+    }
     write_png(directory / ("output-" + variant.variant + ".png"), variant.output, shared, sequential_colours);
     write_png(directory / ("error-" + variant.variant + ".png"), error_map(variant.output, header.target),
               errors, diverging_colours);

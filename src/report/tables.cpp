@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -13,10 +14,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;  // keys in the order of writing
 
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
+/// JSON knows no infinity.
+Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json or_null(const std::optional<double>& value) { return value ? finite_or_null(*value) : Json(nullptr); }
+
+Json or_null(const std::optional<std::int64_t>& value) { return value ? Json(*value) : Json(nullptr); }
 
 const char* name_of(RunStatus status) {
   switch (status) {
@@ -30,9 +33,22 @@ const char* name_of(RunStatus status) {
   return "interrupted";
 }
 
+const char* name_of(ExperimentStatus status) {
+  switch (status) {
+    case ExperimentStatus::complete:
+      return "complete";
+    case ExperimentStatus::incomplete:
+      return "incomplete";
+    case ExperimentStatus::interrupted:
+      break;
+  }
+  return "interrupted";
+}
+
 Json json_of(const RunRecord& run) {
   return {{"seed", run.seed},
           {"status", name_of(run.status)},
+          {"last_step", run.last_step},
           {"final_loss", or_null(run.final_loss)},
           {"first_success_step", or_null(run.first_success_step)}};
 }
@@ -41,11 +57,11 @@ Json json_of(const std::optional<Spread>& spread) {
   if (!spread) {
     return nullptr;
   }
-  return {{"median", spread->median},
-          {"q1", spread->q1},
-          {"q3", spread->q3},
-          {"min", spread->min},
-          {"max", spread->max}};
+  return {{"median", finite_or_null(spread->median)},
+          {"q1", finite_or_null(spread->q1)},
+          {"q3", finite_or_null(spread->q3)},
+          {"min", finite_or_null(spread->min)},
+          {"max", finite_or_null(spread->max)}};
 }
 
 Json json_of(const SuccessRate& success) {
@@ -56,12 +72,16 @@ Json json_of(const SuccessRate& success) {
           {"high", success.high}};
 }
 
-Json json_of(const VariantResult& v) {
+Json json_of(const VariantResult& v, const RunHeader& header) {
+  const auto& statistics = v.statistics;
+  Json errors = Json::object();
+  for (std::size_t i = 0; i < header.splits.size(); ++i) {
+    errors[header.splits[i].name] = json_of(statistics.split_errors[i]);
+  }
   Json runs = Json::array();
   for (const auto& run : v.runs) {
     runs.push_back(json_of(run));
   }
-  const auto& statistics = v.statistics;
   return {{"variant", v.variant},
           {"optimizer", v.optimizer},
           {"learning_rate", v.learning_rate},
@@ -72,14 +92,42 @@ Json json_of(const VariantResult& v) {
           {"final_loss", json_of(statistics.final_loss)},
           {"relative_error", or_null(statistics.relative_error)},
           {"success", json_of(statistics.success)},
+          {"first_success",
+           {{"median", or_null(statistics.first_success)}, {"never", statistics.never_succeeded}}},
           {"diverged", statistics.diverged},
           {"dead", statistics.dead},
+          {"evaluation", std::move(errors)},
+          {"shown_seed", v.runs.empty() ? Json(nullptr) : Json(v.runs[v.shown].seed)},
           {"runs", std::move(runs)}};
 }
 
+Json json_of(const Comparison& c) {
+  return {{"variant", c.variant},
+          {"reference", c.reference},
+          {"optimizer", c.optimizer},
+          {"learning_rate", c.learning_rate},
+          {"lower", json_of(c.lower)},
+          {"ties", c.ties},
+          {"ratio", json_of(c.ratio)},
+          {"success",
+           {{"both", c.both_succeed},
+            {"only_variant", c.only_variant},
+            {"only_reference", c.only_reference},
+            {"neither", c.neither}}}};
+}
+
 std::string percent(double fraction, int decimals) {
-  return fraction < 10 ? fmt::format("{:.{}f} %", 100 * fraction, decimals)
-                       : fmt::format("{:.3g} %", 100 * fraction);
+  return std::isinf(fraction) ? "inf"
+         : fraction < 10      ? fmt::format("{:.{}f} %", 100 * fraction, decimals)
+                              : fmt::format("{:.3g} %", 100 * fraction);
+}
+
+std::string grouped(std::int64_t number) {
+  std::string text = fmt::format("{}", number);
+  for (std::size_t i = text.size(); i > 3; i -= 3) {
+    text.insert(i - 3, ",");
+  }
+  return text;
 }
 
 /// How far above the floor the loss ended; a floor of 0 leaves no ratio.
@@ -90,9 +138,14 @@ std::string gap(const VariantResult& v) {
   return percent(v.statistics.final_loss->median / *v.floor - 1, 3);
 }
 
+/// Of the only run.
 std::string outcome(const VariantResult& v) {
-  if (v.runs.front().status != RunStatus::ok) {
-    return fmt::format("{} at step {}", name_of(v.runs.front().status), v.runs.front().losses.size() - 1);
+  if (v.runs.empty()) {
+    return "not started";
+  }
+  const auto& run = v.runs.front();
+  if (run.status != RunStatus::ok) {
+    return fmt::format("{} at step {}", name_of(run.status), run.last_step);
   }
   if (v.statistics.dead > 0) {
     return "output vanished";
@@ -100,91 +153,202 @@ std::string outcome(const VariantResult& v) {
   return v.statistics.success.count > 0 ? "success" : "no success";
 }
 
-using Row = std::array<std::string, 8>;
+using Line = std::vector<std::string>;
 
-Row row_of(const VariantResult& v) {
-  const auto& loss = v.statistics.final_loss;
-  const auto& relative = v.statistics.relative_error;
-  return {v.variant,
-          fmt::format("{}", v.parameters),
-          loss ? fmt::format("{:.6g}", loss->median) : "-",
-          v.floor ? fmt::format("{:.6g}", *v.floor) : "-",
-          gap(v),
-          relative ? percent(*relative, 2) : "-",
-          fmt::format("{:.2f} s", v.seconds),
-          outcome(v)};
+Line heading(const ExperimentResult& result) {
+  Line line{"variant"};
+  if (result.grid) {
+    line.insert(line.end(), {"optimizer", "lr"});
+  }
+  const bool many = result.header.seeds > 1;
+  line.insert(line.end(), {many ? "median loss" : "loss", "floor"});
+  if (!many) {
+    line.emplace_back("gap");
+  }
+  for (const auto& split : result.header.splits) {
+    line.push_back(split.name);
+  }
+  if (many) {
+    line.insert(line.end(), {"success", "95 % interval", "at step", "diverged", "dead", "seeds", "time"});
+  } else {
+    line.insert(line.end(), {"time", "outcome"});
+  }
+  return line;
+}
+
+Line line_of(const VariantResult& v, const ExperimentResult& result) {
+  const auto& statistics = v.statistics;
+  const auto& loss = statistics.final_loss;
+  const auto& success = statistics.success;
+  Line line{v.variant};
+  if (result.grid) {
+    line.insert(line.end(), {v.optimizer, fmt::format("{}", v.learning_rate)});
+  }
+  line.insert(line.end(), {loss ? fmt::format("{:.6g}", loss->median) : "-",
+                           v.floor ? fmt::format("{:.6g}", *v.floor) : "-"});
+  const bool many = result.header.seeds > 1;
+  if (!many) {
+    line.push_back(gap(v));
+  }
+  for (const auto& error : statistics.split_errors) {
+    line.push_back(error ? percent(error->median, 2) : "-");
+  }
+  const auto time = fmt::format("{:.2f} s", v.seconds);
+  if (!many) {
+    line.insert(line.end(), {time, outcome(v)});
+    return line;
+  }
+  line.insert(
+      line.end(),
+      {percent(success.rate, 1), fmt::format("{:.1f} to {:.1f} %", 100 * success.low, 100 * success.high),
+       statistics.first_success ? fmt::format("{:.0f}", *statistics.first_success) : "-",
+       grouped(statistics.diverged), grouped(statistics.dead), grouped(success.of), time});
+  return line;
+}
+
+/// The first column and a column of words are flush left, numbers flush right.
+std::string aligned(const std::vector<Line>& lines) {
+  std::vector<std::size_t> widths(lines.front().size());
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      widths[i] = std::max(widths[i], line[i].size());
+    }
+  }
+  std::string text;
+  for (const auto& line : lines) {
+    text += fmt::format("{:<{}}", line.front(), widths.front());
+    for (std::size_t i = 1; i < line.size(); ++i) {
+      const auto& title = lines.front()[i];
+      const bool last_words = title == "outcome";
+      text += last_words             ? "  " + line[i]
+              : title == "optimizer" ? fmt::format("  {:<{}}", line[i], widths[i])
+                                     : fmt::format("  {:>{}}", line[i], widths[i]);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+std::string sentence(const Comparison& c) {
+  auto text = fmt::format("{} against {}, same seeds: lower loss on {} of {} ({:.1f} to {:.1f} %)", c.variant,
+                          c.reference, grouped(c.lower.count), grouped(c.lower.of), 100 * c.lower.low,
+                          100 * c.lower.high);
+  if (c.ratio) {
+    text += fmt::format(", median ratio {:.3g}", c.ratio->median);
+  }
+  return text + fmt::format("; success: both {}, only {} {}, only {} {}, neither {}\n",
+                            grouped(c.both_succeed), c.variant, grouped(c.only_variant), c.reference,
+                            grouped(c.only_reference), grouped(c.neither));
+}
+
+/// A loss or a weight with as few digits as identify it in its type: 35.97, not 35.970001220703125.
+void append_value(std::string& text, double value, bool single) {
+  if (single) {
+    fmt::format_to(std::back_inserter(text), "{}", static_cast<float>(value));
+  } else {
+    fmt::format_to(std::back_inserter(text), "{}", value);
+  }
 }
 
 }  // namespace
 
-std::string loss_csv(const ExperimentResult& result, std::int64_t log_every) {
-  // As few digits as identify the value in its own type: 35.97, not 35.970001220703125.
+std::string csv_key(const ExperimentResult& result, const VariantResult& row, const RunRecord& run) {
+  return result.grid ? fmt::format("{},{},{},{},", row.variant, row.optimizer, row.learning_rate, run.seed)
+                     : fmt::format("{},{},", row.variant, run.seed);
+}
+
+void CsvFiles::append(const ExperimentResult& result) {
+  if (loss_.empty()) {
+    const std::string key = result.grid ? "variant,optimizer,learning_rate,seed" : "variant,seed";
+    loss_ = key + ",step,loss\n";
+    evaluation_ = key + ",split,loss,relative_error\n";
+    weights_ = key + ",index,value\n";
+  }
+  const auto& splits = result.header.splits;
   const bool single = result.header.dtype == "float32";
-  fmt::memory_buffer out;
-  fmt::format_to(std::back_inserter(out), "variant,seed,step,loss\n");
-  for (const auto& variant : result.variants) {
-    for (const auto& run : variant.runs) {
-      const auto last = static_cast<std::int64_t>(run.losses.size()) - 1;
-      for (std::int64_t step = 0; step <= last; ++step) {
-        if (step % log_every != 0 && step != last) {
-          continue;
+  written_.resize(result.variants.size());
+  for (std::size_t row = 0; row < result.variants.size(); ++row) {
+    const auto& v = result.variants[row];
+    for (; written_[row] < v.runs.size(); ++written_[row]) {
+      const auto& run = v.runs[written_[row]];
+      const auto key = csv_key(result, v, run);
+      for (const auto& [step, loss] : run.curve) {
+        fmt::format_to(std::back_inserter(loss_), "{}{},", key, step);
+        append_value(loss_, loss, single);
+        loss_ += '\n';
+      }
+      if (run.status == RunStatus::interrupted) {
+        continue;
+      }
+      for (std::size_t i = 0; i < run.weights.size(); ++i) {
+        fmt::format_to(std::back_inserter(weights_), "{}{},", key, i);
+        append_value(weights_, run.weights[i], single);
+        weights_ += '\n';
+      }
+      for (std::size_t i = 0; i < splits.size(); ++i) {
+        fmt::format_to(std::back_inserter(evaluation_), "{}{},", key, splits[i].name);
+        if (!run.split_losses.empty()) {
+          fmt::format_to(std::back_inserter(evaluation_), "{}", run.split_losses[i]);
         }
-        const double loss = run.losses[static_cast<std::size_t>(step)];
-        fmt::format_to(std::back_inserter(out), "{},{},{},", variant.variant, run.seed, step);
-        if (single) {
-          fmt::format_to(std::back_inserter(out), "{}\n", static_cast<float>(loss));
-        } else {
-          fmt::format_to(std::back_inserter(out), "{}\n", loss);
+        evaluation_ += ',';
+        if (!run.split_losses.empty() && splits[i].target_norm > 0) {
+          fmt::format_to(std::back_inserter(evaluation_), "{}", run.split_losses[i] / splits[i].target_norm);
         }
+        evaluation_ += '\n';
       }
     }
   }
-  return fmt::to_string(out);
 }
 
 std::string summary_json(const ExperimentResult& result) {
   const auto& header = result.header;
+  Json splits = Json::array();
+  for (const auto& split : header.splits) {
+    splits.push_back({{"split", split.name}, {"scenes", split.scenes}, {"target_norm", split.target_norm}});
+  }
   Json variants = Json::array();
   for (const auto& variant : result.variants) {
-    variants.push_back(json_of(variant));
+    variants.push_back(json_of(variant, header));
+  }
+  Json comparisons = Json::array();
+  for (const auto& comparison : result.comparisons) {
+    comparisons.push_back(json_of(comparison));
   }
   const Json summary = {{"conv_mult", header.conv_mult},
                         {"libtorch", header.libtorch},
                         {"device", header.device},
                         {"threads", header.threads},
                         {"dtype", header.dtype},
-                        {"status", result.interrupted ? "interrupted" : "complete"},
+                        {"status", name_of(result.status)},
+                        {"grid", result.grid},
+                        {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
+                        {"success_threshold", header.success},
                         {"data",
                          {{"scene", "rectangles"},
                           {"height", header.target.height},
                           {"width", header.target.width},
                           {"form", header.data_form},
                           {"rows", header.rows},
-                          {"target_norm", header.target_norm}}},
-                        {"variants", std::move(variants)}};
+                          {"target_norm", header.target_norm},
+                          {"seconds", header.data_seconds}}},
+                        {"splits", std::move(splits)},
+                        {"variants", std::move(variants)},
+                        {"comparisons", std::move(comparisons)}};
   return summary.dump(1) + "\n";
 }
 
 std::string result_table(const ExperimentResult& result) {
-  std::vector<Row> rows{{"variant", "parameters", "loss", "floor", "gap", "rel. error", "time", "outcome"}};
+  std::vector<Line> lines{heading(result)};
   for (const auto& variant : result.variants) {
-    rows.push_back(row_of(variant));
+    lines.push_back(line_of(variant, result));
   }
-  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
+  std::string text = aligned(lines);
+  if (result.header.seeds > 1 && !result.grid) {  // a grid's are in summary.json
+    for (const auto& comparison : result.comparisons) {
+      text += sentence(comparison);
     }
   }
-  std::string table;
-  for (const auto& row : rows) {
-    table += fmt::format("{:<{}}", row.front(), widths.front());
-    for (std::size_t i = 1; i + 1 < row.size(); ++i) {
-      table += fmt::format("  {:>{}}", row[i], widths[i]);
-    }
-    table += fmt::format("  {}\n", row.back());
-  }
-  return table;
+  return text;
 }
 
 }  // namespace conv_mult

@@ -2,13 +2,33 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <tuple>
 #include <utility>
 
 namespace conv_mult {
 namespace {
 
-bool succeeded(double loss, double target_norm) {
-  return target_norm > 0 && loss <= success_threshold * target_norm;
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double dead_within = 1e-3;  // of the target's norm
+
+bool finished(const RunRecord& run) { return run.status != RunStatus::interrupted; }
+
+/// A target of norm 0 knows no success.
+bool succeeded(const RunRecord& run, const RunHeader& header) {
+  return run.final_loss && header.target_norm > 0 && *run.final_loss <= header.success * header.target_norm;
+}
+
+double median_loss(const Statistics& statistics) {
+  if (statistics.final_loss) {
+    return statistics.final_loss->median;
+  }
+  return infinity;
+}
+
+/// One of the two is infinite where its neighbours differ: no interpolation between them.
+double between(double low, double high, double share) {
+  return share == 0 || low == high ? low : low + share * (high - low);
 }
 
 }  // namespace
@@ -22,7 +42,7 @@ std::optional<Spread> spread_of(std::vector<double> values) {
     const double position = p * static_cast<double>(values.size() - 1);
     const auto below = static_cast<std::size_t>(position);
     const auto above = std::min(below + 1, values.size() - 1);
-    return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
+    return between(values[below], values[above], position - static_cast<double>(below));
   };
   return Spread{quantile(0.5), quantile(0.25), quantile(0.75), values.front(), values.back()};
 }
@@ -39,42 +59,184 @@ SuccessRate wilson(std::int64_t count, std::int64_t of) {
   return {count, of, p, count == 0 ? 0 : centre - half, count == of ? 1 : centre + half};
 }
 
-RunRecord assess(std::int64_t seed, std::vector<double> losses, bool interrupted, double target_norm) {
-  RunRecord run;
-  run.seed = seed;
-  run.losses = std::move(losses);
-  const bool diverged = !run.losses.empty() && !std::isfinite(run.losses.back());
-  run.status = diverged ? RunStatus::diverged : interrupted ? RunStatus::interrupted : RunStatus::ok;
-  if (!diverged && !run.losses.empty()) {
-    run.final_loss = run.losses.back();
+Recorder::Recorder(std::int64_t first_seed, std::int64_t count, const RecordingConfig& config)
+    : config_(config),
+      runs_(static_cast<std::size_t>(count)),
+      newest_(static_cast<std::size_t>(count)),
+      running_(count) {
+  for (auto& run : runs_) {
+    run.seed = first_seed++;
+    run.last_step = -1;
   }
-  const auto first = std::find_if(run.losses.begin(), run.losses.end(),
-                                  [&](double loss) { return succeeded(loss, target_norm); });
-  if (first != run.losses.end()) {
-    run.first_success_step = first - run.losses.begin();
-  }
-  return run;
 }
 
-Statistics statistics_of(const std::vector<RunRecord>& runs, double target_norm) {
-  Statistics statistics;
-  std::vector<double> final_losses;
-  std::int64_t successes = 0;
-  for (const auto& run : runs) {
-    statistics.diverged += run.status == RunStatus::diverged ? 1 : 0;
-    if (run.final_loss) {
-      final_losses.push_back(*run.final_loss);
-      successes += succeeded(*run.final_loss, target_norm) ? 1 : 0;
-      const bool dead = target_norm > 0 && std::abs(*run.final_loss - target_norm) <= 1e-3 * target_norm;
-      statistics.dead += dead ? 1 : 0;
+void Recorder::take(std::int64_t step, const double* losses) {
+  const bool logged = step % config_.log_every == 0 || step == config_.steps;
+  for (std::size_t i = 0; i < runs_.size(); ++i) {
+    auto& run = runs_[i];
+    if (run.status == RunStatus::diverged) {
+      continue;
+    }
+    const double loss = losses[i];
+    const bool diverges = !std::isfinite(loss);
+    if (logged || diverges) {
+      run.curve.push_back({step, loss});
+    }
+    if (diverges) {
+      run.status = RunStatus::diverged;
+      --running_;
+    } else if (!run.first_success_step && config_.success_loss > 0 && loss <= config_.success_loss) {
+      run.first_success_step = step;
+    }
+    run.last_step = step;
+    newest_[i] = loss;
+  }
+}
+
+std::vector<RunRecord> Recorder::finish() {
+  for (std::size_t i = 0; i < runs_.size(); ++i) {
+    auto& run = runs_[i];
+    if (run.status == RunStatus::diverged) {
+      continue;
+    }
+    if (run.last_step == config_.steps) {
+      run.final_loss = newest_[i];
+      continue;
+    }
+    run.status = RunStatus::interrupted;
+    if (run.last_step >= 0 && run.curve.back().step != run.last_step) {
+      run.curve.push_back({run.last_step, newest_[i]});
     }
   }
-  statistics.final_loss = spread_of(std::move(final_losses));
-  if (statistics.final_loss && target_norm > 0) {
-    statistics.relative_error = statistics.final_loss->median / target_norm;
+  return std::move(runs_);
+}
+
+Statistics statistics_of(const std::vector<RunRecord>& runs, const RunHeader& header) {
+  Statistics statistics;
+  std::vector<double> final_losses;
+  std::vector<double> first_successes;
+  std::vector<std::vector<double>> split_errors(header.splits.size());
+  std::int64_t finished_runs = 0;
+  std::int64_t successes = 0;
+  const double norm = header.target_norm;
+  for (const auto& run : runs) {
+    if (!finished(run)) {
+      continue;
+    }
+    ++finished_runs;
+    successes += succeeded(run, header) ? 1 : 0;
+    if (run.first_success_step) {
+      first_successes.push_back(static_cast<double>(*run.first_success_step));
+    }
+    if (!run.final_loss) {
+      ++statistics.diverged;
+      continue;
+    }
+    final_losses.push_back(*run.final_loss);
+    statistics.dead += norm > 0 && std::abs(*run.final_loss - norm) <= dead_within * norm ? 1 : 0;
+    for (std::size_t i = 0; i < run.split_losses.size(); ++i) {
+      if (header.splits[i].target_norm > 0) {
+        split_errors[i].push_back(run.split_losses[i] / header.splits[i].target_norm);
+      }
+    }
   }
-  statistics.success = wilson(successes, static_cast<std::int64_t>(runs.size()));
+  statistics.never_succeeded = finished_runs - static_cast<std::int64_t>(first_successes.size());
+  if (const auto steps = spread_of(std::move(first_successes))) {
+    statistics.first_success = steps->median;
+  }
+  statistics.final_loss = spread_of(std::move(final_losses));
+  if (statistics.final_loss && norm > 0) {
+    statistics.relative_error = statistics.final_loss->median / norm;
+  }
+  statistics.success = wilson(successes, finished_runs);
+  for (auto& errors : split_errors) {
+    statistics.split_errors.push_back(spread_of(std::move(errors)));
+  }
   return statistics;
+}
+
+std::size_t median_run(const std::vector<RunRecord>& runs) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].final_loss) {
+      order.push_back(i);
+    }
+  }
+  if (order.empty()) {
+    return 0;
+  }
+  const auto middle = order.begin() + static_cast<std::ptrdiff_t>((order.size() - 1) / 2);
+  std::nth_element(order.begin(), middle, order.end(), [&](std::size_t i, std::size_t j) {
+    return std::tie(*runs[i].final_loss, i) < std::tie(*runs[j].final_loss, j);
+  });
+  return *middle;
+}
+
+Comparison compare(const VariantResult& variant, const VariantResult& reference, const RunHeader& header) {
+  Comparison result;
+  result.variant = variant.variant;
+  result.reference = reference.variant;
+  result.optimizer = variant.optimizer;
+  result.learning_rate = variant.learning_rate;
+  std::vector<double> ratios;
+  std::int64_t pairs = 0;
+  std::int64_t lower = 0;
+  auto other = reference.runs.begin();  // both are in order of their seeds
+  for (const auto& run : variant.runs) {
+    other = std::find_if(other, reference.runs.end(), [&](const auto& r) { return r.seed >= run.seed; });
+    if (other == reference.runs.end() || other->seed != run.seed || !finished(run) || !finished(*other)) {
+      continue;
+    }
+    ++pairs;
+    const double loss = run.final_loss.value_or(infinity);
+    const double reference_loss = other->final_loss.value_or(infinity);
+    lower += loss < reference_loss ? 1 : 0;
+    result.ties += loss == reference_loss ? 1 : 0;
+    if (run.final_loss && other->final_loss && reference_loss > 0) {
+      ratios.push_back(loss / reference_loss);
+    }
+    const bool ours = succeeded(run, header);
+    const bool theirs = succeeded(*other, header);
+    auto& cell = ours && theirs ? result.both_succeed
+                 : ours         ? result.only_variant
+                 : theirs       ? result.only_reference
+                                : result.neither;
+    ++cell;
+  }
+  result.lower = wilson(lower, pairs);
+  result.ratio = spread_of(std::move(ratios));
+  return result;
+}
+
+std::vector<Comparison> comparisons_of(const ExperimentResult& result) {
+  std::vector<Comparison> comparisons;
+  for (const auto& row : result.variants) {
+    const auto reference =
+        std::find_if(result.variants.begin(), result.variants.end(), [&](const VariantResult& r) {
+          return r.optimizer == row.optimizer && r.learning_rate == row.learning_rate;
+        });
+    if (reference->variant != row.variant) {
+      comparisons.push_back(compare(row, *reference, result.header));
+    }
+  }
+  return comparisons;
+}
+
+void mark_best(std::vector<VariantResult>& rows) {
+  const auto better = [](const Statistics& a, const Statistics& b) {
+    return std::tuple(-a.success.rate, median_loss(a)) < std::tuple(-b.success.rate, median_loss(b));
+  };
+  for (auto& row : rows) {
+    row.best = true;
+    for (auto& other : rows) {
+      if (other.variant != row.variant || &other == &row) {
+        continue;
+      }
+      const bool other_wins = better(other.statistics, row.statistics) ||
+                              (&other < &row && !better(row.statistics, other.statistics));
+      row.best = row.best && !other_wins;
+    }
+  }
 }
 
 }  // namespace conv_mult

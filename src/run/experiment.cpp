@@ -2,11 +2,16 @@
 
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "conv_mult/data/dataset.hpp"
+#include "conv_mult/data/heldout.hpp"
 #include "conv_mult/data/scene.hpp"
 #include "conv_mult/model/optimum.hpp"
 #include "conv_mult/model/variants.hpp"
@@ -17,7 +22,13 @@
 namespace conv_mult {
 namespace {
 
-/// [1, 1, H, W], or as many pixels in a row.
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// [H, W], or any view of as many pixels.
 Image to_image(const at::Tensor& pixels, const SceneConfig& scene) {
   const auto values = pixels.to(at::kCPU, at::kFloat).contiguous();
   const auto* begin = values.data_ptr<float>();
@@ -25,65 +36,260 @@ Image to_image(const at::Tensor& pixels, const SceneConfig& scene) {
 }
 
 /// The model's output over the whole scene.
-Image render(ConvLayer& model, const Dataset& data, const SceneConfig& scene) {
+Image render(Variant variant, const std::vector<double>& weights, const Dataset& data, const Config& config) {
   const at::NoGradGuard no_grad;
-  const auto output = model->forward(data.input, data.form);
-  return to_image(data.form == DataForm::patches ? output.flatten().index_select(0, data.index) : output,
-                  scene);
+  auto model = make_model(variant, config.kernel_size, weights, data.target.scalar_type());
+  model->to(data.target.device());
+  return to_image(data.picture(model->forward(data.input, data.form).flatten()), config.scene);
 }
 
-VariantResult run_variant(const Config& config, Variant variant, const Dataset& data, double target_norm,
-                          const OnStep& on_step) {
-  auto model =
-      make_model(variant, config.kernel_size, config.seed, data.target.scalar_type(), data.target.device());
-  VariantResult result;
-  result.variant = to_string(variant);
-  result.optimizer = to_string(config.training.optimizer);
-  result.learning_rate = config.training.learning_rate;
-  result.steps = config.training.steps;
-  for (const auto& parameter : model->parameters()) {
-    result.parameters += parameter.numel();
-  }
-  result.floor = loss_floor(variant, data, config.kernel_size);
+/// A split ready for evaluation: in float64, because exp of weights that fit 1 and 2 overflows float32 on 4.
+struct EvaluationSplit {
+  std::vector<Dataset> scenes;
+  double target_norm = 0;
+};
 
-  const auto start = std::chrono::steady_clock::now();
-  auto history = train(model, data, config.training,
-                       [&](std::int64_t step, double loss) { return on_step(result.variant, step, loss); });
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  result.runs = {assess(config.seed, std::move(history.losses), history.interrupted, target_norm)};
-  result.statistics = statistics_of(result.runs, target_norm);
-  result.output = render(model, data, config.scene);
+EvaluationSplit prepare(const SceneSplit& split, std::int64_t kernel_size) {
+  EvaluationSplit result;
+  for (const auto& scene : split.scenes) {
+    result.scenes.push_back(make_dataset(scene, at::kDouble, DataForm::patches, kernel_size));
+    result.target_norm = std::hypot(result.target_norm, result.scenes.back().target_norm());
+  }
   return result;
+}
+
+/// The loss of every replica over all scenes together: float64, [N].
+at::Tensor evaluate(ConvLayer& model, const EvaluationSplit& split) {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> losses;
+  for (const auto& data : split.scenes) {
+    losses.push_back(l2_loss(model->forward(data.input, data.form), data));
+  }
+  return at::stack(losses).norm(2, at::IntArrayRef{0});
+}
+
+/// Everything that the rows share.
+class Experiment {
+ public:
+  Experiment(const Config& config, const OnProgress& on_progress)
+      : config_(config),
+        on_progress_(on_progress),
+        device_(resolve_device(config.machine.device)),
+        seeds_(seeds_of_shard(config)) {
+    const auto dtype = config.machine.dtype == Dtype::float64 ? at::kDouble : at::kFloat;
+    const auto start = Clock::now();
+    data_ = make_dataset(config.scene, dtype, config.data, config.kernel_size).to(device_);
+    const double data_seconds = seconds_since(start);
+
+    header_.conv_mult = conv_mult_version();
+    header_.libtorch = libtorch_version();
+    header_.device = device_.str();
+    header_.threads = config.machine.threads;
+    header_.dtype = to_string(config.machine.dtype);
+    header_.first_seed = seeds_.first;
+    header_.seeds = seeds_.count;
+    header_.success = config.success;
+    header_.data_form = to_string(data_.form);
+    header_.rows = data_.rows();
+    header_.data_seconds = data_seconds;
+    for (const auto& split : make_splits(config.scene, config.held_out)) {
+      splits_.push_back(prepare(split, config.kernel_size));
+      header_.splits.push_back(
+          {split.name, static_cast<std::int64_t>(split.scenes.size()), splits_.back().target_norm});
+    }
+    header_.target_norm = splits_.front().target_norm;
+    const auto scene = make_rectangles(config.scene, at::kFloat);
+    header_.a = to_image(scene.a, config.scene);
+    header_.b = to_image(scene.b, config.scene);
+    header_.target = to_image(scene.target, config.scene);
+  }
+
+  const RunHeader& header() const { return header_; }
+
+  VariantResult start_row(Variant variant, const TrainingConfig& training) const {
+    VariantResult row;
+    row.variant = to_string(variant);
+    row.optimizer = to_string(training.optimizer);
+    row.learning_rate = training.learning_rate;
+    row.steps = training.steps;
+    row.parameters = 2 * config_.kernel_size * config_.kernel_size + 1;
+    row.floor = loss_floor(variant, data_, config_.kernel_size);
+    return row;
+  }
+
+  /// Trains the block of seeds that follows what the row has. Returns whether to go on: false after an
+  /// interruption, in the block or at its end.
+  bool train_block(Variant variant, const TrainingConfig& training, VariantResult& row) {
+    const auto done = static_cast<std::int64_t>(row.runs.size());
+    const SeedRange block{seeds_.first + done, std::min(block_size(), seeds_.count - done)};
+    Recorder recorder(block.first, block.count,
+                      {training.steps, config_.output.log_every, config_.success * header_.target_norm});
+    Progress progress;
+    progress.row = is_grid(config_.training)
+                       ? fmt::format("{}, {}, lr {}", row.variant, row.optimizer, row.learning_rate)
+                       : row.variant;
+    progress.first_seed = block.first;
+    progress.last_seed = block.first + block.count - 1;
+    bool go_on = true;
+
+    const auto start = Clock::now();
+    auto model = make_model(variant, config_.kernel_size, block, data_.target.scalar_type(), device_);
+    train(model, data_, training, [&](std::int64_t step, const at::Tensor& losses) {
+      const auto* values = losses.data_ptr<double>();
+      for (std::int64_t i = 0; i < losses.size(0); ++i) {
+        recorder.take(step + i, values + i * block.count);
+      }
+      progress.step = step + losses.size(0) - 1;
+      progress.loss = losses[-1][0].item<double>();
+      go_on = on_progress_(progress);
+      return go_on && !recorder.all_diverged();
+    });
+    row.seconds += seconds_since(start);
+
+    auto runs = recorder.finish();
+    const bool finished = std::none_of(
+        runs.begin(), runs.end(), [](const RunRecord& run) { return run.status == RunStatus::interrupted; });
+    if (finished) {
+      complete(runs, model);
+    } else {
+      for (auto& run : runs) {  // also those that had diverged: a block is done as a whole or not at all
+        run.status = RunStatus::interrupted;
+      }
+    }
+    std::move(runs.begin(), runs.end(), std::back_inserter(row.runs));
+    update(row);
+    return go_on;
+  }
+
+  /// The statistics of a row whose runs have changed.
+  void update(VariantResult& row) const {
+    row.statistics = statistics_of(row.runs, header_);
+    row.shown = median_run(row.runs);
+  }
+
+  bool is_complete(const VariantResult& row) const {
+    return static_cast<std::int64_t>(row.runs.size()) == seeds_.count &&
+           row.runs.back().status != RunStatus::interrupted;
+  }
+
+  bool is_last(Variant variant, const TrainingConfig& training) const {
+    const auto& grid = config_.training;
+    return variant == config_.variants.back() && training.optimizer == grid.optimizers.back() &&
+           training.learning_rate == grid.learning_rates.back();
+  }
+
+  void render_shown_run(Variant variant, VariantResult& row) const {
+    if (!row.runs.empty() && !row.runs[row.shown].weights.empty()) {
+      row.output = render(variant, row.runs[row.shown].weights, data_, config_);
+    }
+  }
+
+ private:
+  /// Adds weights and split losses to the runs that `model` ended as.
+  void complete(std::vector<RunRecord>& runs, const ConvLayer& model) {
+    const auto weights = weights_of(model);
+    const std::int64_t length = weights.size(1);
+    ConvLayer copy(model->variant(), config_.kernel_size, model->replicas());
+    copy->to(at::kDouble);
+    {
+      const at::NoGradGuard no_grad;
+      copy->conv->weight.copy_(model->conv->weight);
+      copy->conv->bias.copy_(model->conv->bias);
+    }
+    std::vector<at::Tensor> losses;
+    for (const auto& split : splits_) {
+      losses.push_back(evaluate(copy, split));
+    }
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      auto& run = runs[i];
+      const auto* row = weights.data_ptr<double>() + static_cast<std::int64_t>(i) * length;
+      run.weights.assign(row, row + length);
+      if (run.status != RunStatus::ok) {
+        continue;
+      }
+      for (const auto& loss : losses) {
+        run.split_losses.push_back(loss.data_ptr<double>()[i]);
+      }
+      run.split_losses.front() = *run.final_loss;  // train: the same number, not its float64 cousin
+    }
+  }
+
+  /// Seeds trained side by side: as many as keep a step's tensors below some 256 MiB.
+  std::int64_t block_size() const {
+    constexpr std::int64_t most_bytes = 256 << 20;
+    constexpr std::int64_t tensors = 8;  // output, its gradient, what autograd keeps in between
+    const std::int64_t most_seeds = device_.is_cuda() ? 65536 : 1024;
+    const auto bytes = tensors * header_.rows * static_cast<std::int64_t>(data_.target.element_size());
+    return std::clamp<std::int64_t>(most_bytes / bytes, 1, most_seeds);
+  }
+
+  const Config& config_;
+  const OnProgress& on_progress_;
+  c10::Device device_;
+  SeedRange seeds_;  ///< of this shard
+  Dataset data_;
+  RunHeader header_;
+  std::vector<EvaluationSplit> splits_;
+};
+
+/// What `finished` has of the row: its runs and the time that they took.
+void take_over(VariantResult& row, std::vector<VariantResult>& finished) {
+  for (auto& earlier : finished) {
+    if (earlier.variant == row.variant && earlier.optimizer == row.optimizer &&
+        earlier.learning_rate == row.learning_rate) {
+      row.runs = std::move(earlier.runs);
+      row.seconds = earlier.seconds;
+    }
+  }
 }
 
 }  // namespace
 
-ExperimentResult run_experiment(const Config& config, const OnStep& on_step, const OnVariant& on_variant) {
-  const auto device = resolve_device(config.machine.device);
-  const auto dtype = config.machine.dtype == Dtype::float64 ? at::kDouble : at::kFloat;
-  const auto scene = make_rectangles(config.scene, dtype);
-  const auto data = make_dataset(scene, config.data, config.kernel_size).to(device);
-
+ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
+                                const OnProgress& on_progress, const OnBlock& on_block) {
+  Experiment experiment(config, on_progress);
   ExperimentResult result;
-  auto& header = result.header;
-  header.conv_mult = conv_mult_version();
-  header.libtorch = libtorch_version();
-  header.device = device.str();
-  header.threads = config.machine.threads;
-  header.dtype = to_string(config.machine.dtype);
-  header.data_form = to_string(data.form);
-  header.rows = data.rows();
-  header.target_norm = data.target_norm();
-  header.a = to_image(scene.a, config.scene);
-  header.b = to_image(scene.b, config.scene);
-  header.target = to_image(scene.target, config.scene);
+  result.header = experiment.header();
+  result.grid = is_grid(config.training);
+  const auto publish = [&] {
+    result.comparisons = comparisons_of(result);
+    mark_best(result.variants);
+    on_block(result);
+  };
 
+  bool trained = false;
+  std::vector<Variant> variants;  // of each row
   for (const auto variant : config.variants) {
-    result.variants.push_back(run_variant(config, variant, data, header.target_norm, on_step));
-    result.interrupted = result.variants.back().runs.back().status == RunStatus::interrupted;
-    on_variant(result);
-    if (result.interrupted) {
-      break;
+    for (const auto optimizer : config.training.optimizers) {
+      for (const double rate : config.training.learning_rates) {
+        const TrainingConfig training{optimizer, rate, config.training.steps};
+        variants.push_back(variant);
+        auto& row = result.variants.emplace_back(experiment.start_row(variant, training));
+        take_over(row, finished.variants);
+        experiment.update(row);
+        while (!experiment.is_complete(row)) {
+          trained = true;
+          const bool go_on = experiment.train_block(variant, training, row);
+          if (!go_on && !(experiment.is_last(variant, training) && experiment.is_complete(row))) {
+            result.status = ExperimentStatus::interrupted;
+            publish();
+            return result;
+          }
+          publish();
+        }
+      }
+    }
+  }
+  if (!trained) {  // the machine that the numbers come from
+    result.header.device = finished.header.device;
+    result.header.threads = finished.header.threads;
+    result.header.libtorch = finished.header.libtorch;
+  }
+  result.status = ExperimentStatus::complete;
+  publish();
+  for (std::size_t i = 0; i < result.variants.size(); ++i) {
+    if (result.variants[i].best) {
+      experiment.render_shown_run(variants[i], result.variants[i]);
     }
   }
   return result;

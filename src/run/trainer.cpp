@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <memory>
+#include <vector>
+
+#include "conv_mult/model/fused.hpp"
 
 namespace conv_mult {
 namespace {
@@ -30,49 +32,53 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
   return std::make_unique<torch::optim::SGD>(parameters, torch::optim::SGDOptions(lr));
 }
 
-/// Appends the losses up to the first that is not finite. Returns whether all of them were finite.
-bool append_finite(std::vector<double>& losses, const at::Tensor& block) {
-  const auto values = block.to(at::kCPU, at::kDouble);
-  const auto* begin = values.data_ptr<double>();
-  const auto* end = begin + values.numel();
-  const auto* bad = std::find_if_not(begin, end, [](double loss) { return std::isfinite(loss); });
-  losses.insert(losses.end(), begin, bad == end ? end : bad + 1);
-  return bad == end;
-}
-
-}  // namespace
-
-TrainingHistory train(ConvLayer& model, const Dataset& data, const TrainingConfig& config,
-                      const OnProgress& on_progress) {
+/// `evaluate` leaves the gradient in the parameters and returns the losses, [N].
+void run_steps(const std::vector<at::Tensor>& parameters, const std::function<at::Tensor()>& evaluate,
+               const TrainingConfig& config, const OnLosses& on_losses) {
   using Clock = std::chrono::steady_clock;
   constexpr std::int64_t largest_block = 1000;
   constexpr auto longest_block = std::chrono::milliseconds(100);
 
-  auto optimizer = make_optimizer(config, model->parameters());
-  auto block = at::empty({largest_block}, data.target.options());
+  auto optimizer = make_optimizer(config, parameters);
+  at::Tensor block;  // [steps, N]
   std::int64_t in_block = 0;
   auto block_start = Clock::now();
-  TrainingHistory history;
   for (std::int64_t step = 0;; ++step) {
-    optimizer->zero_grad();
-    auto loss = l2_loss(model->forward(data.input, data.form), data);
-    block[in_block++].copy_(loss.detach());
+    const auto losses = evaluate();
+    if (!block.defined()) {
+      block = at::empty({std::min(largest_block, config.steps + 1), losses.size(0)}, losses.options());
+    }
+    block[in_block++].copy_(losses);
     const bool last = step == config.steps;
     if (last || in_block == largest_block || Clock::now() - block_start >= longest_block) {
-      const bool finite = append_finite(history.losses, block.narrow(0, 0, in_block));
-      if (last || !finite) {
-        return history;
-      }
-      if (!on_progress(step, history.losses.back())) {
-        history.interrupted = true;
-        return history;
+      const auto fetched = block.narrow(0, 0, in_block).to(at::kCPU, at::kDouble);
+      if (!on_losses(step + 1 - in_block, fetched) || last) {
+        return;
       }
       in_block = 0;
       block_start = Clock::now();
     }
-    loss.backward();
     optimizer->step();
   }
+}
+
+}  // namespace
+
+void train(ConvLayer& model, const Dataset& data, const TrainingConfig& config, const OnLosses& on_losses) {
+  if (FusedLayer::applies(data)) {
+    FusedLayer fused(model, data);
+    run_steps(
+        {fused.parameters()}, [&] { return fused.losses_and_gradient(); }, config, on_losses);
+    fused.store(model);
+    return;
+  }
+  const auto evaluate = [&] {
+    model->zero_grad();
+    const auto losses = l2_loss(model->forward(data.input, data.form), data);
+    losses.backward(at::ones_like(losses));
+    return losses.detach();
+  };
+  run_steps(model->parameters(), evaluate, config, on_losses);
 }
 
 }  // namespace conv_mult

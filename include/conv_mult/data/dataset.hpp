@@ -16,13 +16,20 @@ struct Dataset {
   at::Tensor input;  // image: [1, 2, H, W], to be zero-padded by K/2; patches: [P, 2, K, K], padding included
   at::Tensor target;      // image: [1, 1, H, W];                            patches: [P, 1, 1, 1]
   at::Tensor root_count;  // patches: [P, 1, 1, 1], square root of how often each occurs; image: undefined
-  at::Tensor index;       // patches: int64 [H * W], the patch of each pixel;           image: undefined
+
+  // Patches: pixel (y, x) has the patch index[row_of[y]][column_of[x]]. All int64; image: undefined.
+  at::Tensor index;      // [h, w]
+  at::Tensor row_of;     // [H]
+  at::Tensor column_of;  // [W]
 
   /// Rows of the regression problem: distinct patches, or pixels.
   std::int64_t rows() const { return target.numel(); }
 
   /// L2 norm of the target over the whole scene: the loss of an output that vanished.
   double target_norm() const;
+
+  /// One value for each row of the problem, [rows], as the picture that they stand for: [H, W].
+  at::Tensor picture(const at::Tensor& values) const;
 
   Dataset to(at::Device device) const;
 };
@@ -38,5 +45,11 @@ std::optional<Dataset> make_patch_dataset(const Scene& scene, std::int64_t kerne
 
 /// `automatic` takes patches where they are fewer than a quarter of the pixels.
 Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size);
+
+/// The same of make_rectangles(config, dtype), without making the images where patches are taken: rows and
+/// columns far from every edge have the same receptive fields, so one of each run of them is enough. Time and
+/// memory do not depend on the size of the image.
+Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm form,
+                     std::int64_t kernel_size);
 
 }  // namespace conv_mult

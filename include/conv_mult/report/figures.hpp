@@ -9,11 +9,17 @@
 
 namespace conv_mult {
 
-/// Writes figures/loss.gp and figures/panel.gp into `directory` and has gnuplot draw loss.* and panel.*
-/// beside them in every format asked for. loss.gp reads ../loss.csv; panel.gp carries its own data. Both are
-/// run from within figures/, so no path of the user's enters a script. Each figure is drawn under a temporary
-/// name and renamed. Returns one-line warnings for the user (no gnuplot, gnuplot failed); throws
-/// std::runtime_error where a file cannot be written.
+/// Every figure that a result may have: loss, panel, distribution, heldout, grid.
+extern const std::vector<std::string> figure_names;
+
+/// Writes figures/NAME.gp into `directory` for the figures that apply to the result, and has gnuplot draw
+/// NAME.* beside that folder in every format asked for: `distribution` for several seeds, `grid` for a grid,
+/// the others always. The result is complete: every row has a run of each seed, none was interrupted, no
+/// cell of a grid is missing, and there are splits. Scripts and pictures under figure_names that an earlier
+/// run left and this one does not draw are removed. The scripts are run from within figures/, so no path of
+/// the user's enters one. Each figure is drawn under a temporary name and renamed. Returns one-line warnings
+/// for the user (no gnuplot, gnuplot failed); throws std::runtime_error where a file cannot be written.
+/// Without a format, nothing is done.
 std::vector<std::string> write_figures(const ExperimentResult& result,
                                        const std::vector<FigureFormat>& formats,
                                        const std::filesystem::path& directory);

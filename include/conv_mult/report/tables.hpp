@@ -1,18 +1,37 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "conv_mult/results.hpp"
 
 namespace conv_mult {
 
-/// loss.csv: `variant,seed,step,loss`, every `log_every`-th step and each run's last one.
-std::string loss_csv(const ExperimentResult& result, std::int64_t log_every);
+/// What the lines of a run begin with in the CSV files: `variant,seed,`, in a grid
+/// `variant,optimizer,learning_rate,seed,`.
+std::string csv_key(const ExperimentResult& result, const VariantResult& row, const RunRecord& run);
 
-/// summary.json: a value that does not exist is null, never 0 or NaN.
+/// The CSV files while they grow: runs are appended as they finish. Numbers have as few digits as identify
+/// them in their type.
+class CsvFiles {
+ public:
+  /// Adds what the files do not hold yet.
+  void append(const ExperimentResult& result);
+
+  const std::string& loss() const { return loss_; }              ///< ...,step,loss
+  const std::string& evaluation() const { return evaluation_; }  ///< ...,split,loss,relative_error
+  const std::string& weights() const { return weights_; }        ///< ...,index,value
+
+ private:
+  std::string loss_, evaluation_, weights_;
+  std::vector<std::size_t> written_;  ///< runs of each row
+};
+
+/// summary.json: a value that does not exist, or is not finite, is null, never 0 or NaN.
 std::string summary_json(const ExperimentResult& result);
 
-/// The table on stdout: a row per variant, with the floor and the gap to it.
+/// The table on stdout: a line per row, with the floor, the errors on held-out scenes, and either the outcome
+/// of one seed or the statistics of many; below it the paired comparisons.
 std::string result_table(const ExperimentResult& result);
 
 }  // namespace conv_mult

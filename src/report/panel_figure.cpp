@@ -1,0 +1,178 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "conv_mult/report/scripts.hpp"
+
+namespace conv_mult {
+namespace {
+
+/// A map is drawn from a matrix of cells, each the mean of some pixels: of at most 200 a side, so that
+/// scripts stay small, and of at least 2, for gnuplot draws no image of fewer. So a lone row of pixels
+/// becomes two.
+std::int64_t cells_along(std::int64_t pixels) { return std::clamp<std::int64_t>(pixels, 2, 200); }
+
+/// The pixels of one cell, along one side of the image.
+struct Block {
+  std::int64_t begin, end;
+};
+
+Block block(std::int64_t cell, std::int64_t pixels) {
+  const std::int64_t cells = cells_along(pixels);
+  const std::int64_t begin = cell * pixels / cells;
+  return {begin, std::max(begin + 1, (cell + 1) * pixels / cells)};
+}
+
+double mean(const Image& image, const Block& rows, const Block& columns) {
+  double sum = 0;
+  for (std::int64_t y = rows.begin; y < rows.end; ++y) {
+    for (std::int64_t x = columns.begin; x < columns.end; ++x) {
+      sum += static_cast<double>(image.pixels[static_cast<std::size_t>(y * image.width + x)]);
+    }
+  }
+  return sum / static_cast<double>((rows.end - rows.begin) * (columns.end - columns.begin));
+}
+
+/// gnuplot warns about 'nan' in a matrix, so 1e99 stands for it.
+std::string matrix(const std::string& name, const Image& image, const ColourScale& scale) {
+  std::string text;
+  for (std::int64_t row = 0; row < cells_along(image.height); ++row) {
+    for (std::int64_t column = 0; column < cells_along(image.width); ++column) {
+      const double value = mean(image, block(row, image.height), block(column, image.width));
+      text += column > 0 ? " " : "";
+      text += std::isnan(value) ? "1e99" : fmt::format("{:.4g}", std::clamp(value, scale.low, scale.high));
+    }
+    text += '\n';
+  }
+  return data_block(name, "rows of the image", text);
+}
+
+/// Where everything is, in CSS pixels from the top left. Below a line of outputs is the line of their errors.
+struct Layout {
+  int columns, lines, line_height;
+  int map_width, map_height;  // shaped like the image, but never a hair
+  int left = 44, top = 51, bar_space = 60;
+  int column_width = std::max(map_width, 168) + 26;  // titles and table need so much
+
+  int x(int column) const { return left + column * column_width; }
+  int y(int line) const { return top + line * line_height; }
+};
+
+Layout lay_out(const ExperimentResult& result) {
+  const int maps = 3 + static_cast<int>(best_rows(result).size());
+  const int columns = std::min(maps, 6);
+  const Image& image = result.header.a;
+  const auto side = [&](std::int64_t pixels) {
+    return std::max(12, static_cast<int>(210 * pixels / std::max(image.height, image.width)));
+  };
+  const int box_height = std::max({side(image.height), 105, 16 * maps});  // for the table, too
+  return {columns, 2 * ((maps + columns - 1) / columns), box_height + 81, side(image.width),
+          side(image.height)};
+}
+
+/// "exp: loss 1.98", and below it "adam, lr 0.01, seed 417".
+std::string title(const ExperimentResult& result, const VariantResult& row) {
+  const RunRecord& run = row.runs[row.shown];
+  return fmt::format(
+      "{}: {}\n{}seed {}", row.variant, run.final_loss ? "loss " + number(run.final_loss) : "diverged",
+      result.grid ? fmt::format("{}, lr {}, ", row.optimizer, row.learning_rate) : "", run.seed);
+}
+
+/// One map; the colour bar of its line stands at the right.
+std::string map(const Layout& layout, int column, int line, const std::string& name,
+                const std::string& heading) {
+  const int x = layout.x(column) + (layout.column_width - 26 - layout.map_width) / 2;
+  return place(x, layout.y(line), layout.map_width, layout.map_height) +
+         (column == layout.columns - 1
+              ? colour_bar(layout.x(layout.columns) - 14, layout.y(line), std::max(layout.map_height, 105))
+              : "unset colorbox\n") +
+         fmt::format(
+             "set format y '{}'\nset title {}\n"
+             "plot ${} matrix using (x($1)):(y($2)):($3 > 1e98 ? NaN : $3) with image notitle\n\n",
+             column == 0 ? "%g" : "", quote(heading), name);
+}
+
+/// The numbers behind the maps, in the empty space below a, b and target.
+std::string number_table(const ExperimentResult& result, const Layout& layout) {
+  std::string columns[] = {"variant\n", "loss\n", "best possible\n", "relative error\n"};
+  for (const VariantResult* row : best_rows(result)) {
+    const auto loss = row->runs[row->shown].final_loss;
+    const double error = loss.value_or(NAN) / result.header.target_norm;
+    columns[0] += "\n" + label(result, *row);
+    columns[1] += "\n" + number(loss);
+    columns[2] += "\n" + number(row->floor);
+    columns[3] += "\n" + (std::isfinite(error) ? fmt::format("{:.1f} %", 100 * error) : "–");
+  }
+  columns[0] += "\n\nnorm of a × b: " + number(result.header.target_norm);
+  columns[0] += result.header.seeds > 1 ? "\nshown: the seed of median final loss" : "";
+  std::string text;
+  constexpr double kRightEnds[] = {0, 1.4, 2.15, 2.85};  // in columns of maps; the first is flush left
+  for (std::size_t i = 0; i < std::size(columns); ++i) {
+    text += fmt::format("set label {} at screen {:.1f}/width, screen 1 - {}.0/height {}\n", quote(columns[i]),
+                        layout.left + kRightEnds[i] * layout.column_width, layout.y(1) + 8,
+                        i == 0 ? "left" : "right");
+  }
+  return text;
+}
+
+std::string settings(const Image& image, const Layout& layout) {
+  const auto tic = [](std::int64_t pixels, int room) {  // at 0 and the middle, or at 0 alone
+    return std::max<std::int64_t>(1, room < 60 ? 2 * pixels : pixels / 2);
+  };
+  return fmt::format(R"(
+# From cells of the matrices to pixels of the image; row 0 is at the top.
+x(column) = (column + 0.5) * {0}.0 / {2} - 0.5
+y(row) = (row + 0.5) * {1}.0 / {3} - 0.5
+set xrange [-0.5:{0} - 0.5]
+set yrange [{1} - 0.5:-0.5]
+set xtics 0,{4},{4} offset 0,0.3
+set ytics 0,{5},{5} offset 0.5,0
+set cbtics scale 0.4 offset -0.5,0
+set border lw 0.7
+set title offset 0,-0.5
+# Shows through where a pixel is not a number.
+set object 1 rectangle from graph 0,0 to graph 1,1 behind fc rgb '#808080' fs solid noborder
+
+set multiplot
+)",
+                     image.width, image.height, cells_along(image.width), cells_along(image.height),
+                     tic(image.width, layout.map_width), tic(image.height, layout.map_height));
+}
+
+}  // namespace
+
+std::string panel_script(const ExperimentResult& result) {
+  const RunHeader& header = result.header;
+  const Layout layout = lay_out(result);
+  const ColourScale shared = shared_scale(header);
+  const ColourScale errors = error_scale(result);
+  std::string data =
+      matrix("a", header.a, shared) + matrix("b", header.b, shared) + matrix("target", header.target, shared);
+  std::string output_maps;
+  std::string error_maps;
+  int i = 0;
+  for (const VariantResult* row : best_rows(result)) {
+    Image output = row->output;
+    if (output.pixels.empty()) {  // diverged at once
+      output = header.target;
+      std::fill(output.pixels.begin(), output.pixels.end(), NAN);
+    }
+    const int column = (3 + i) % layout.columns;
+    const int line = 2 * ((3 + i) / layout.columns);
+    const std::string number = std::to_string(++i);
+    data += matrix("output" + number, output, shared);
+    data += matrix("error" + number, error_map(output, header.target), errors);
+    output_maps += map(layout, column, line, "output" + number, title(result, *row));
+    error_maps += map(layout, column, line + 1, "error" + number, row->variant + ": output − target");
+  }
+  return preamble("panel", layout.x(layout.columns) + layout.bar_space,
+                  layout.y(layout.lines) - layout.top + 4) +
+         data + settings(header.a, layout) + number_table(result, layout) +
+         palette(sequential_colours, shared) + map(layout, 0, 0, "a", "a") + "unset label\n" +
+         map(layout, 1, 0, "b", "b") + map(layout, 2, 0, "target", "target a × b") + output_maps +
+         palette(diverging_colours, errors) + error_maps + "unset multiplot\n";
+}
+
+}  // namespace conv_mult

@@ -1,0 +1,197 @@
+#include "conv_mult/report/reader.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <functional>
+
+#include "conv_mult/report/files.hpp"
+#include "conv_mult/report/tables.hpp"
+#include "conv_mult/run/evaluation.hpp"
+
+namespace conv_mult {
+namespace {
+
+namespace fs = std::filesystem;
+
+RunRecord run_of(std::int64_t seed, RunStatus status) {
+  RunRecord run;
+  run.seed = seed;
+  run.status = status;
+  run.last_step = 3;
+  const auto loss = static_cast<double>(5.1F + static_cast<float>(seed));
+  run.curve = {{0, 8}, {3, status == RunStatus::diverged ? std::nan("") : loss}};
+  run.weights = {static_cast<double>(0.1F), static_cast<double>(1e30F)};
+  if (status == RunStatus::ok) {
+    run.final_loss = loss;
+    run.first_success_step = 2;
+    run.split_losses = {loss, 1 / 3.0};
+  }
+  return run;
+}
+
+ExperimentResult sample(bool grid) {
+  ExperimentResult result;
+  result.grid = grid;
+  result.header.device = "cuda:1";
+  result.header.dtype = "float32";
+  result.header.splits = {{"train", 1, 10}, {"moved", 4, 2}};
+  for (const double rate : {0.001, 0.1}) {
+    VariantResult row;
+    row.variant = grid ? "exp" : rate < 0.01 ? "baseline" : "exp";
+    row.optimizer = "adam";
+    row.learning_rate = grid ? rate : 0.01;
+    row.parameters = 2;
+    row.seconds = 0.25;
+    row.runs = {run_of(0, RunStatus::ok), run_of(1, RunStatus::diverged), run_of(2, RunStatus::interrupted)};
+    row.statistics = statistics_of(row.runs, result.header);
+    result.variants.push_back(row);
+  }
+  return result;
+}
+
+class Reader : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = testing::TempDir() + "conv_mult-reader-XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void write(const ExperimentResult& result, const fs::path& folder) const {
+    fs::create_directories(folder);
+    CsvFiles csv;
+    csv.append(result);
+    write_file(folder / "loss.csv", csv.loss());
+    write_file(folder / "weights.csv", csv.weights());
+    write_file(folder / "evaluation.csv", csv.evaluation());
+    write_file(folder / "summary.json", summary_json(result));
+  }
+
+  /// read_results must fail with a message that names the file.
+  void expect_damaged(const std::string& file) const {
+    try {
+      read_results(folder_);
+      ADD_FAILURE() << file;
+    } catch (const std::runtime_error& error) {
+      EXPECT_NE(std::string(error.what()).find(file), std::string::npos) << error.what();
+    }
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Reader, FinishedRunsComeBackToTheLastBit) {
+  for (const bool grid : {false, true}) {
+    const auto expected = sample(grid);
+    write(expected, folder_);
+    const auto actual = read_results(folder_);
+    EXPECT_EQ(actual.header.device, "cuda:1");
+    ASSERT_EQ(actual.variants.size(), 2U);
+    for (std::size_t row = 0; row < 2; ++row) {
+      const auto& v = actual.variants[row];
+      EXPECT_EQ(v.variant, expected.variants[row].variant);
+      EXPECT_EQ(v.learning_rate, expected.variants[row].learning_rate);
+      EXPECT_EQ(v.seconds, 0.25);
+      ASSERT_EQ(v.runs.size(), 2U);  // the interrupted one has to run again
+      for (std::size_t i = 0; i < 2; ++i) {
+        const auto& run = v.runs[i];
+        const auto& original = expected.variants[row].runs[i];
+        EXPECT_EQ(run.seed, original.seed);
+        EXPECT_EQ(run.status, original.status);
+        EXPECT_EQ(run.final_loss, original.final_loss);
+        EXPECT_EQ(run.first_success_step, original.first_success_step);
+        EXPECT_EQ(run.weights, original.weights);
+        EXPECT_EQ(run.split_losses, original.split_losses);
+        ASSERT_EQ(run.curve.size(), 2U);
+        EXPECT_EQ(run.curve[1].step, 3);
+        EXPECT_TRUE(i == 1 ? std::isnan(run.curve[1].loss) : run.curve[1].loss == original.curve[1].loss);
+      }
+    }
+  }
+}
+
+TEST_F(Reader, DamageIsNamed) {
+  using Damage = std::function<std::string(const std::string&)>;
+  const Damage cut = [](const std::string& text) { return text.substr(0, text.size() / 2); };
+  const Damage cut_line = [](const std::string& text) { return text.substr(0, text.find('\n', 60) + 1); };
+  const Damage empty = [](const std::string&) { return ""; };
+  const Damage letters = [](std::string text) { return text.replace(text.rfind(','), 2, ",x"); };
+  for (const std::string file : {"loss.csv", "weights.csv", "evaluation.csv", "summary.json"}) {
+    for (const auto& damage : {cut, cut_line, empty, letters}) {
+      auto result = sample(false);
+      result.variants[1].runs.pop_back();  // what is damaged must be of a finished run
+      write(result, folder_);
+      const auto text = read_file(folder_ / file);
+      ASSERT_NE(damage(text), text);
+      write_file(folder_ / file, damage(text));
+      expect_damaged(file);
+    }
+    write(sample(false), folder_);
+    fs::remove(folder_ / file);
+    expect_damaged(file);
+  }
+}
+
+TEST_F(Reader, RowsBeyondTheSummaryAreIgnored) {
+  write(sample(false), folder_);
+  auto earlier = sample(false);
+  for (auto& row : earlier.variants) {
+    row.runs.resize(1);
+  }
+  write_file(folder_ / "summary.json", summary_json(earlier));
+  EXPECT_EQ(read_results(folder_).variants[1].runs.size(), 1U);
+}
+
+TEST_F(Reader, ResumingWantsTheSameSettings) {
+  EXPECT_TRUE(read_earlier_run(folder_, "steps=3\n").variants.empty());  // nothing there yet
+  write_file(folder_ / "config.toml", "steps=3\nshard=\"1/2\"\nout=\"a\"\n");
+  EXPECT_TRUE(read_earlier_run(folder_, "steps=3\nshard=\"1/2\"\nout=\"b\"\n").variants.empty());
+  write(sample(false), folder_);
+  EXPECT_EQ(read_earlier_run(folder_, "steps=3\nshard=\"1/2\"\n").variants.size(), 2U);
+  EXPECT_THROW(read_earlier_run(folder_, "steps=4\nshard=\"1/2\"\n"), UsageError);
+  EXPECT_THROW(read_earlier_run(folder_, "steps=3\nshard=\"2/2\"\n"), UsageError);
+}
+
+TEST_F(Reader, ShardsMustCoverEverySeedOnce) {
+  const auto shard = [&](const std::string& name, std::int64_t first, std::int64_t count) {
+    auto part = sample(false);
+    for (auto& row : part.variants) {
+      row.runs.clear();
+      for (std::int64_t i = 0; i < count; ++i) {
+        row.runs.push_back(run_of(first + i, RunStatus::ok));
+      }
+    }
+    write(part, folder_ / name);
+    write_file(folder_ / name / "config.toml", "steps=3\nshard=\"" + name + "\"\n");
+    return (folder_ / name).string();
+  };
+  const std::string settings = "steps=3\nshard=\"1/1\"\n";
+  Config config;
+  config.seeds = {10, 5};
+  const auto front = shard("front", 10, 2);
+  const auto back = shard("back", 12, 3);
+  const auto whole = read_shards({back, front}, settings, config);
+  ASSERT_EQ(whole.variants[1].runs.size(), 5U);
+  EXPECT_EQ(whole.variants[1].runs[0].seed, 10);
+  EXPECT_EQ(whole.variants[1].seconds, 0.5);
+  const auto complaint = [&](const std::vector<std::string>& folders,
+                             const std::string& toml) -> std::string {
+    try {
+      read_shards(folders, toml, config);
+      return "none";
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(complaint({front}, settings), "merge: the finished runs of seed 12 are in none of the folders");
+  EXPECT_EQ(complaint({front, back, front}, settings),
+            "merge: the finished runs of seed 10 are in two of the folders");
+  EXPECT_NE(complaint({front, back}, "steps=4\n").find("other settings"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace conv_mult
