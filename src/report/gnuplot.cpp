@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <system_error>
+#include <vector>
 
 namespace conv_mult {
 namespace {
@@ -27,6 +28,18 @@ struct Drawing {
   int error = 0;   // why it could not be started
 };
 
+/// This process's environment in a locale of UTF-8 and decimal points, which every Debian has. In plain C,
+/// where a container often is, gnuplot warns about a degree sign that it cannot convert.
+std::vector<std::string> gnuplot_environment() {
+  std::vector<std::string> variables{"LC_ALL=C.UTF-8"};
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (std::strncmp(*variable, "LC_ALL=", 7) != 0) {
+      variables.emplace_back(*variable);
+    }
+  }
+  return variables;
+}
+
 Drawing start_drawing(const std::string& name, const std::string& format,
                       const std::filesystem::path& directory) {
   Drawing drawing;
@@ -40,6 +53,13 @@ Drawing start_drawing(const std::string& name, const std::string& format,
   const std::string settings = fmt::format("format='{}'; drawing='../{}.part'", format, drawing.figure);
   const char* arguments[] = {"gnuplot", "-d", "-e", settings.c_str(), script.c_str(), nullptr};
 
+  auto variables = gnuplot_environment();
+  std::vector<char*> environment;
+  for (auto& variable : variables) {
+    environment.push_back(variable.data());
+  }
+  environment.push_back(nullptr);
+
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
     drawing.error = errno;
@@ -51,8 +71,8 @@ Drawing start_drawing(const std::string& name, const std::string& format,
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-  drawing.error =
-      posix_spawnp(&drawing.pid, "gnuplot", &actions, nullptr, const_cast<char**>(arguments), environ);
+  drawing.error = posix_spawnp(&drawing.pid, "gnuplot", &actions, nullptr, const_cast<char**>(arguments),
+                               environment.data());
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
   drawing.words = ends[0];
