@@ -9,42 +9,39 @@
 namespace conv_mult {
 namespace {
 
-/// A map is drawn from a matrix of cells, each the mean of some pixels: of at most 200 a side, so that
-/// scripts stay small, and of at least 2, for gnuplot draws no image of fewer. So a lone row of pixels
-/// becomes two.
-std::int64_t cells_along(std::int64_t pixels) { return std::clamp<std::int64_t>(pixels, 2, 200); }
+constexpr std::int64_t kMostCells = 200;  // along a side of a map: scripts stay small
 
-/// The pixels of one cell, along one side of the image.
-struct Block {
-  std::int64_t begin, end;
-};
-
-Block block(std::int64_t cell, std::int64_t pixels) {
-  const std::int64_t cells = cells_along(pixels);
-  const std::int64_t begin = cell * pixels / cells;
-  return {begin, std::max(begin + 1, (cell + 1) * pixels / cells)};
+/// Cells to a pixel along a side of the image. gnuplot draws no image of fewer than two cells a side, so a
+/// lone row of pixels becomes two rows of cells.
+double cells_per_pixel(std::int64_t pixels) {
+  return pixels == 1 ? 2 : 1 / static_cast<double>((pixels + kMostCells - 1) / kMostCells);
 }
 
-double mean(const Image& image, const Block& rows, const Block& columns) {
-  double sum = 0;
-  for (std::int64_t y = rows.begin; y < rows.end; ++y) {
-    for (std::int64_t x = columns.begin; x < columns.end; ++x) {
-      sum += static_cast<double>(image.pixels[static_cast<std::size_t>(y * image.width + x)]);
-    }
-  }
-  return sum / static_cast<double>((rows.end - rows.begin) * (columns.end - columns.begin));
+double cell_of(double pixel, std::int64_t pixels) { return (pixel + 0.5) * cells_per_pixel(pixels) - 0.5; }
+
+/// `set xtics` or ytics at pixels 0 and, where there is room, the middle.
+std::string tics(char axis, std::int64_t pixels, int room, bool labels) {
+  const auto tic = [&](std::int64_t pixel) {
+    return fmt::format("'{}' {}", labels ? std::to_string(pixel) : "",
+                       cell_of(static_cast<double>(pixel), pixels));
+  };
+  const bool middle = room >= 60 && pixels > 1;
+  return fmt::format("set {}tics ({}{})\n", axis, tic(0), middle ? ", " + tic(pixels / 2) : "");
 }
 
 /// gnuplot warns about 'nan' in a matrix, so 1e99 stands for it.
 std::string matrix(const std::string& name, const Image& image, const ColourScale& scale) {
+  const Image cells = averaged(image, kMostCells);
   std::string text;
-  for (std::int64_t row = 0; row < cells_along(image.height); ++row) {
-    for (std::int64_t column = 0; column < cells_along(image.width); ++column) {
-      const double value = mean(image, block(row, image.height), block(column, image.width));
-      text += column > 0 ? " " : "";
-      text += std::isnan(value) ? "1e99" : fmt::format("{:.4g}", std::clamp(value, scale.low, scale.high));
+  for (std::int64_t row = 0; row < cells.height; ++row) {
+    std::string line;
+    for (std::int64_t column = 0; column < cells.width; ++column) {
+      const double value = cells.pixels[static_cast<std::size_t>(row * cells.width + column)];
+      line += std::isnan(value) ? "1e99 " : fmt::format("{:.4g} ", std::clamp(value, scale.low, scale.high));
     }
-    text += '\n';
+    line += cells.width == 1 ? line : "";
+    line.back() = '\n';
+    text += line + (cells.height == 1 ? line : "");
   }
   return data_block(name, "rows of the image", text);
 }
@@ -53,6 +50,7 @@ std::string matrix(const std::string& name, const Image& image, const ColourScal
 struct Layout {
   int columns, lines, line_height;
   int map_width, map_height;  // shaped like the image, but never a hair
+  std::int64_t pixel_rows;    // of the image
   int left = 44, top = 51, bar_space = 60;
   int column_width = std::max(map_width, 168) + 26;  // titles and table need so much
 
@@ -68,8 +66,12 @@ Layout lay_out(const ExperimentResult& result) {
     return std::max(12, static_cast<int>(210 * pixels / std::max(image.height, image.width)));
   };
   const int box_height = std::max({side(image.height), 105, 16 * maps});  // for the table, too
-  return {columns, 2 * ((maps + columns - 1) / columns), box_height + 81, side(image.width),
-          side(image.height)};
+  return {columns,
+          2 * ((maps + columns - 1) / columns),
+          box_height + 81,
+          side(image.width),
+          side(image.height),
+          image.height};
 }
 
 /// "exp: loss 1.98", and below it "adam, lr 0.01, seed 417".
@@ -80,18 +82,18 @@ std::string title(const ExperimentResult& result, const VariantResult& row) {
       result.grid ? fmt::format("{}, lr {}, ", row.optimizer, row.learning_rate) : "", run.seed);
 }
 
-/// One map; the colour bar of its line stands at the right.
+/// One map; the colour bar of its line stands at the right. An expression in `using` costs gnuplot two system
+/// calls a cell, so there is none where every cell is a number.
 std::string map(const Layout& layout, int column, int line, const std::string& name,
-                const std::string& heading) {
+                const std::string& heading, bool all_numbers) {
   const int x = layout.x(column) + (layout.column_width - 26 - layout.map_width) / 2;
   return place(x, layout.y(line), layout.map_width, layout.map_height) +
          (column == layout.columns - 1
               ? colour_bar(layout.x(layout.columns) - 14, layout.y(line), std::max(layout.map_height, 105))
               : "unset colorbox\n") +
-         fmt::format(
-             "set format y '{}'\nset title {}\n"
-             "plot ${} matrix using (x($1)):(y($2)):($3 > 1e98 ? NaN : $3) with image notitle\n\n",
-             column == 0 ? "%g" : "", quote(heading), name);
+         tics('y', layout.pixel_rows, layout.map_height, column == 0) +
+         fmt::format("set title {}\nplot ${} matrix{} with image notitle\n\n", quote(heading), name,
+                     all_numbers ? "" : " using 1:2:($3 > 1e98 ? NaN : $3)");
 }
 
 /// The numbers behind the maps, in the empty space below a, b and target.
@@ -118,17 +120,11 @@ std::string number_table(const ExperimentResult& result, const Layout& layout) {
 }
 
 std::string settings(const Image& image, const Layout& layout) {
-  const auto tic = [](std::int64_t pixels, int room) {  // at 0 and the middle, or at 0 alone
-    return std::max<std::int64_t>(1, room < 60 ? 2 * pixels : pixels / 2);
-  };
-  return fmt::format(R"(
-# From cells of the matrices to pixels of the image; row 0 is at the top.
-x(column) = (column + 0.5) * {0}.0 / {2} - 0.5
-y(row) = (row + 0.5) * {1}.0 / {3} - 0.5
-set xrange [-0.5:{0} - 0.5]
-set yrange [{1} - 0.5:-0.5]
-set xtics 0,{4},{4} offset 0,0.3
-set ytics 0,{5},{5} offset 0.5,0
+  const auto end = [](std::int64_t pixels) { return cell_of(static_cast<double>(pixels) - 0.5, pixels); };
+  return fmt::format("\n# Of cells; row 0 is at the top.\nset xrange [-0.5:{}]\nset yrange [{}:-0.5]\n",
+                     end(image.width), end(image.height)) +
+         tics('x', image.width, layout.map_width, true) + R"(set xtics offset 0,0.3
+set ytics offset 0.5,0
 set cbtics scale 0.4 offset -0.5,0
 set border lw 0.7
 set title offset 0,-0.5
@@ -136,9 +132,7 @@ set title offset 0,-0.5
 set object 1 rectangle from graph 0,0 to graph 1,1 behind fc rgb '#808080' fs solid noborder
 
 set multiplot
-)",
-                     image.width, image.height, cells_along(image.width), cells_along(image.height),
-                     tic(image.width, layout.map_width), tic(image.height, layout.map_height));
+)";
 }
 
 }  // namespace
@@ -164,14 +158,17 @@ std::string panel_script(const ExperimentResult& result) {
     const std::string number = std::to_string(++i);
     data += matrix("output" + number, output, shared);
     data += matrix("error" + number, error_map(output, header.target), errors);
-    output_maps += map(layout, column, line, "output" + number, title(result, *row));
-    error_maps += map(layout, column, line + 1, "error" + number, row->variant + ": output − target");
+    const bool all_numbers = std::none_of(output.pixels.begin(), output.pixels.end(),
+                                          [](float value) { return std::isnan(value); });
+    output_maps += map(layout, column, line, "output" + number, title(result, *row), all_numbers);
+    error_maps +=
+        map(layout, column, line + 1, "error" + number, row->variant + ": output − target", all_numbers);
   }
   return preamble("panel", layout.x(layout.columns) + layout.bar_space,
                   layout.y(layout.lines) - layout.top + 4) +
          data + settings(header.a, layout) + number_table(result, layout) +
-         palette(sequential_colours, shared) + map(layout, 0, 0, "a", "a") + "unset label\n" +
-         map(layout, 1, 0, "b", "b") + map(layout, 2, 0, "target", "target a × b") + output_maps +
+         palette(sequential_colours, shared) + map(layout, 0, 0, "a", "a", true) + "unset label\n" +
+         map(layout, 1, 0, "b", "b", true) + map(layout, 2, 0, "target", "target a × b", true) + output_maps +
          palette(diverging_colours, errors) + error_maps + "unset multiplot\n";
 }
 
