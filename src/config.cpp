@@ -30,8 +30,10 @@ const Names<OptimizerKind> optimizer_names{{"adam", OptimizerKind::adam},
                                            {"adamw", OptimizerKind::adamw},
                                            {"rmsprop", OptimizerKind::rmsprop},
                                            {"sgd", OptimizerKind::sgd}};
-const Names<DataForm> data_names{
-    {"auto", DataForm::automatic}, {"image", DataForm::image}, {"patches", DataForm::patches}};
+const Names<DataForm> data_names{{"auto", DataForm::automatic},
+                                 {"patches", DataForm::patches},
+                                 {"image", DataForm::image},
+                                 {"literal", DataForm::literal}};
 const Names<Dtype> dtype_names{{"float32", Dtype::float32}, {"float64", Dtype::float64}};
 const Names<FigureFormat> figure_names{
     {"png", FigureFormat::png}, {"svg", FigureFormat::svg}, {"pdf", FigureFormat::pdf}};
@@ -354,7 +356,9 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
       ->check(CLI::Validator(check_odd, ""))
       ->check(in_range(1, 31));
   add("--data", "FORM", raw.data,
-      "auto, image (the scene itself) or patches (distinct receptive fields with counts)")
+      "auto, patches (distinct receptive fields with counts), image (the scene itself) or literal (the same "
+      "by "
+      "LibTorch's conv2d)")
       ->check(one_of(data_names));
 
   group = "Scene";

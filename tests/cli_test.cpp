@@ -133,7 +133,7 @@ TEST_F(Cli, ARunIsRepeatedFromItsOwnConfiguration) {
   EXPECT_EQ(read(folder_ / "r/loss.csv").find("baseline"), std::string::npos);
 }
 
-TEST_F(Cli, BothFormsOfTheDataGiveTheSameResult) {
+TEST_F(Cli, EveryFormOfTheDataGivesTheSameResult) {
   const auto final_losses = [&](const std::string& form) {
     EXPECT_EQ(run("--dtype float64 --data " + form + " --out " + form + ' ' + small).code, 0);
     const auto summary = nlohmann::json::parse(read(folder_ / form / "summary.json"));
@@ -141,10 +141,12 @@ TEST_F(Cli, BothFormsOfTheDataGiveTheSameResult) {
     return std::vector<double>{summary["variants"][0]["final_loss"]["median"],
                                summary["variants"][1]["final_loss"]["median"]};
   };
-  const auto image = final_losses("image");
-  const auto patches = final_losses("patches");
-  EXPECT_NEAR(image[0] / patches[0], 1, 1e-9);
-  EXPECT_NEAR(image[1] / patches[1], 1, 1e-9);
+  const auto literal = final_losses("literal");
+  for (const auto* form : {"image", "patches"}) {
+    const auto losses = final_losses(form);
+    EXPECT_NEAR(losses[0] / literal[0], 1, 1e-9) << form;
+    EXPECT_NEAR(losses[1] / literal[1], 1, 1e-9) << form;
+  }
 }
 
 TEST_F(Cli, SmokeConfigurationHoldsItsRatioAndFailsAnImpossibleOne) {

@@ -17,8 +17,13 @@ struct Evaluation {
 };
 
 Evaluation fused(const ConvLayer& model, const Dataset& data) {
-  FusedLayer layer(model, data);
-  const auto losses = layer.losses_and_gradient().clone();
+  if (data.form != DataForm::patches) {
+    FusedImage layer(model, data);
+    const auto losses = layer.losses_and_gradient();
+    return {losses, layer.parameters().grad()};
+  }
+  FusedPatches layer(model, data);
+  const auto losses = layer.losses_and_gradient();
   const auto gradient = layer.parameters().grad().transpose(1, 2).flatten(0, 1);
   return {losses, gradient.narrow(0, 0, model->replicas())};
 }
@@ -35,18 +40,23 @@ double relative_difference(const at::Tensor& x, const at::Tensor& y) {
   return ((x - y).abs().max() / y.abs().max()).item<double>();
 }
 
+// 1, 3 and 99 patches: a remainder of 4. Rows of 1 to 1,030 pixels: parts of a vector, several blocks.
 TEST(Fused, LossAndGradientEqualAutograd) {
-  for (const auto& [height, width] :
-       {std::pair{1, 1}, {1, 3}, {9, 11}}) {  // 1, 3 and 99 patches: a remainder of 4
-    for (const std::int64_t kernel_size : {1, 3, 5}) {
-      for (const auto variant : {Variant::baseline, Variant::exp}) {
-        for (const std::int64_t replicas : {1, 16, 37}) {
-          const auto data = make_dataset(random_scene(height, width), DataForm::patches, kernel_size);
-          auto model = make_model(variant, kernel_size, SeedRange{5, replicas}, at::kDouble, at::kCPU);
-          const auto expected = by_autograd(model, data);
-          const auto actual = fused(model, data);
-          EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-13);
-          EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-12);
+  for (const auto& [height, width] : {std::pair{1, 1}, {1, 3}, {9, 11}, {3, 64}, {70, 37}, {2, 1030}}) {
+    const auto scene = random_scene(height, width);
+    for (const std::int64_t kernel_size : {1, 3, 5, 9}) {
+      for (const auto form : {DataForm::image, DataForm::patches}) {
+        const auto data = make_dataset(scene, form, kernel_size);
+        for (const auto variant : {Variant::baseline, Variant::exp}) {
+          for (const std::int64_t replicas : {1, 16, 37}) {
+            auto model = make_model(variant, kernel_size, SeedRange{5, replicas}, at::kDouble, at::kCPU);
+            const auto expected = by_autograd(model, data);
+            const auto actual = fused(model, data);
+            SCOPED_TRACE(testing::Message() << height << 'x' << width << " K=" << kernel_size << ' '
+                                            << to_string(form) << ' ' << to_string(variant));
+            EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-12);
+            EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-11);
+          }
         }
       }
     }
@@ -54,35 +64,38 @@ TEST(Fused, LossAndGradientEqualAutograd) {
 }
 
 TEST(Fused, Float32IsAsGoodAsItsType) {
-  const auto data = make_dataset(SceneConfig{}, at::kFloat, DataForm::patches, 3);
-  const auto exact = make_dataset(SceneConfig{}, at::kDouble, DataForm::patches, 3);
-  auto model = make_model(Variant::exp, 3, SeedRange{0, 40}, at::kFloat, at::kCPU);
-  auto exact_model = make_model(Variant::exp, 3, SeedRange{0, 40}, at::kDouble, at::kCPU);
-  const auto actual = fused(model, data);
-  const auto expected = by_autograd(exact_model, exact);
-  EXPECT_LE(relative_difference(actual.losses.to(at::kDouble), expected.losses), 1e-6);
-  EXPECT_LE(relative_difference(actual.gradient.to(at::kDouble), expected.gradient), 1e-6);
+  for (const auto form : {DataForm::image, DataForm::patches}) {
+    const auto data = make_dataset(SceneConfig{}, at::kFloat, form, 3);
+    const auto exact = make_dataset(SceneConfig{}, at::kDouble, form, 3);
+    auto model = make_model(Variant::exp, 3, SeedRange{0, 40}, at::kFloat, at::kCPU);
+    auto exact_model = make_model(Variant::exp, 3, SeedRange{0, 40}, at::kDouble, at::kCPU);
+    const auto actual = fused(model, data);
+    const auto expected = by_autograd(exact_model, exact);
+    EXPECT_LE(relative_difference(actual.losses.to(at::kDouble), expected.losses), 1e-6);
+    EXPECT_LE(relative_difference(actual.gradient.to(at::kDouble), expected.gradient), 1e-6);
+  }
 }
 
 TEST(Fused, GradientOfAZeroLossIsZero) {
   const auto zero = torch::zeros({1, 1, 4, 4}, at::kDouble);
-  const auto data = make_dataset(make_scene(zero, zero), DataForm::patches, 3);
   auto model = make_model(Variant::baseline, 3, SeedRange{0, 2}, at::kDouble, at::kCPU);
   {
     const at::NoGradGuard no_grad;
     model->conv->bias.zero_();
   }
-  const auto result = fused(model, data);
-  EXPECT_TRUE(torch::equal(result.losses, torch::zeros(2, at::kDouble)));
-  EXPECT_TRUE(torch::equal(result.gradient, torch::zeros({2, 19}, at::kDouble)));
+  for (const auto form : {DataForm::image, DataForm::patches}) {
+    const auto result = fused(model, make_dataset(make_scene(zero, zero), form, 3));
+    EXPECT_TRUE(torch::equal(result.losses, torch::zeros(2, at::kDouble)));
+    EXPECT_TRUE(torch::equal(result.gradient, torch::zeros({2, 19}, at::kDouble)));
+  }
 }
 
 /// On a black pixel with target 0 the loss of replica i is exp(bias i).
 template <typename Scalar>
-void expect_exp(const std::vector<double>& arguments, double tolerance) {
+void expect_exp(DataForm form, const std::vector<double>& arguments, double tolerance) {
   const auto dtype = sizeof(Scalar) == 4 ? at::kFloat : at::kDouble;
   const auto zero = torch::zeros({1, 1, 1, 1}, dtype);
-  const auto data = make_dataset(make_scene(zero, zero), DataForm::patches, 1);
+  const auto data = make_dataset(make_scene(zero, zero), form, 1);
   const auto count = static_cast<std::int64_t>(arguments.size());
   auto model = make_model(Variant::exp, 1, SeedRange{0, count}, dtype, at::kCPU);
   {
@@ -110,27 +123,42 @@ TEST(Fused, ExpHasItsLimitsAndItsDigits) {
   for (double x = -40; x <= 40; x += 0.0371) {
     usual.push_back(x);
   }
-  expect_exp<float>(special, 0);
-  expect_exp<double>(special, 0);
-  expect_exp<float>(usual, 3e-7);
-  expect_exp<double>(usual, 6e-16);
+  for (const auto form : {DataForm::image, DataForm::patches}) {
+    expect_exp<float>(form, special, 0);
+    expect_exp<double>(form, special, 0);
+    expect_exp<float>(form, usual, 3e-7);
+    expect_exp<double>(form, usual, 6e-16);
+  }
 }
 
 TEST(Fused, EveryInstructionSetOfThisMachineAgrees) {
-  const auto data = make_dataset(random_scene(7, 9), DataForm::patches, 3);
-  auto model = make_model(Variant::exp, 3, SeedRange{5, 21}, at::kDouble, at::kCPU);
-  const auto expected = by_autograd(model, data);
   const auto targets = hwy::SupportedAndGeneratedTargets();
   ASSERT_FALSE(targets.empty());
-  for (const auto target : targets) {
-    hwy::SetSupportedTargetsForTest(target);
+  for (const auto form : {DataForm::image, DataForm::patches}) {
+    const auto data = make_dataset(random_scene(7, 99), form, 3);
+    auto model = make_model(Variant::exp, 3, SeedRange{5, 21}, at::kDouble, at::kCPU);
+    const auto expected = by_autograd(model, data);
+    for (const auto target : targets) {
+      hwy::SetSupportedTargetsForTest(target);
+      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+      const auto actual = fused(model, data);
+      EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-12) << hwy::TargetName(target);
+      EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-11) << hwy::TargetName(target);
+    }
+    hwy::SetSupportedTargetsForTest(0);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    const auto actual = fused(model, data);
-    EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-13) << hwy::TargetName(target);
-    EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-12) << hwy::TargetName(target);
   }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
+TEST(Fused, ThreadsDoNotChangeABit) {
+  const auto data = make_dataset(random_scene(300, 301), DataForm::image, 3);  // several bands
+  auto model = make_model(Variant::exp, 3, SeedRange{5, 3}, at::kFloat, at::kCPU);
+  const auto alone = fused(model, data);
+  at::set_num_threads(4);
+  const auto together = fused(model, data);
+  at::set_num_threads(1);
+  EXPECT_TRUE(torch::equal(alone.losses, together.losses));
+  EXPECT_TRUE(torch::equal(alone.gradient, together.gradient));
 }
 
 }  // namespace

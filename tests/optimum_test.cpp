@@ -45,7 +45,7 @@ TEST(Optimum, UniformNoiseApproachesItsClosedForm) {
   torch::manual_seed(1);
   const auto a = torch::rand({1, 1, 500, 500}, at::kDouble);
   const auto b = torch::rand({1, 1, 500, 500}, at::kDouble);
-  const double loss = best_affine(make_image_dataset(make_scene(a, b)), 3).loss;
+  const double loss = best_affine(make_image_dataset(make_scene(a, b), DataForm::image), 3).loss;
   EXPECT_NEAR(loss * loss / (500 * 500) * 144, 1, 0.01);  // standard error of the mean: about 0.2 %
 }
 
@@ -55,10 +55,10 @@ TEST(Optimum, RankDeficientProblemsAreSolvedExactly) {
     EXPECT_EQ(best_affine(make_dataset(row_scene({0, 1, 1, 0}, {0, 2, 2, 0}), form, 1), 1).loss, 0);
   }
   // A 1x1 image meets 17 of 18 weights with padding only.
-  EXPECT_EQ(best_affine(make_image_dataset(random_scene(1, 1)), 3).loss, 0);
+  EXPECT_EQ(best_affine(make_image_dataset(random_scene(1, 1), DataForm::image), 3).loss, 0);
   // A zero target is met by zero weights.
   const auto zero = torch::zeros({1, 1, 5, 5}, at::kDouble);
-  const auto optimum = best_affine(make_image_dataset(make_scene(zero, zero)), 3);
+  const auto optimum = best_affine(make_image_dataset(make_scene(zero, zero), DataForm::image), 3);
   EXPECT_EQ(optimum.loss, 0);
   EXPECT_EQ(optimum.weight.abs().max().item<double>(), 0);
 }
@@ -92,8 +92,8 @@ TEST(Optimum, NoWeightsNearbyDoBetter) {
 
 TEST(Optimum, FloorOfExpIsWhatItsSignCannotReach) {
   // exp > 0: a positive product can be approached, a negative one not at all.
-  const auto positive = make_image_dataset(row_scene({0, 0, 1, 1}, {0, 2, 0, 2}));
-  const auto negative = make_image_dataset(row_scene({0, 0, 1, 1}, {0, -2, 0, -2}));
+  const auto positive = make_image_dataset(row_scene({0, 0, 1, 1}, {0, 2, 0, 2}), DataForm::literal);
+  const auto negative = make_image_dataset(row_scene({0, 0, 1, 1}, {0, -2, 0, -2}), DataForm::literal);
   EXPECT_EQ(loss_floor(Variant::exp, positive, 1), 0);
   EXPECT_EQ(loss_floor(Variant::exp, negative, 1), 2);
   // The weights of the proof: T (a + b / 2) + log 2 - 2 T, with T large.

@@ -71,7 +71,8 @@ TEST(Trainer, FollowsPyTorchsLossCurves) {
     for (const auto& [step, loss] : expected.at("losses").items()) {
       config.steps = std::max<std::int64_t>(config.steps, std::stoll(step));
     }
-    const auto data = make_image_dataset(make_rectangles(SceneConfig{}, single ? at::kFloat : at::kDouble));
+    const auto data = make_image_dataset(make_rectangles(SceneConfig{}, single ? at::kFloat : at::kDouble),
+                                         DataForm::literal);
     const auto losses = train_one(variant, expected.at("seed"), data, config);
     ASSERT_EQ(losses.size(), static_cast<std::size_t>(config.steps) + 1);
     for (const auto& [step, loss] : expected.at("losses").items()) {
@@ -80,23 +81,26 @@ TEST(Trainer, FollowsPyTorchsLossCurves) {
   }
 }
 
-// Patches go through the fused pass, the image through LibTorch's own operators and autograd.
-TEST(Trainer, FusedPatchesFollowTheLiteralImage) {
-  const auto image = make_image_dataset(make_rectangles(SceneConfig{}, at::kDouble));
+// The fused passes against LibTorch's own operators and autograd.
+TEST(Trainer, EveryFormFollowsTheLiteralImage) {
+  const auto literal = make_dataset(SceneConfig{}, at::kDouble, DataForm::literal, 3);
+  const auto image = make_dataset(SceneConfig{}, at::kDouble, DataForm::image, 3);
   const auto patches = make_dataset(SceneConfig{}, at::kDouble, DataForm::patches, 3);
   for (const auto kind : all_optimizers) {
     for (const auto variant : {Variant::baseline, Variant::exp}) {
       const TrainingConfig config{kind, kind == OptimizerKind::sgd ? 1e-4 : 0.01, 100};
-      EXPECT_LE(largest_relative_difference(train_all(variant, {6, 1}, patches, config),
-                                            train_all(variant, {6, 1}, image, config)),
-                1e-9)
-          << to_string(kind) << ' ' << to_string(variant);
+      const auto expected = train_all(variant, {6, 1}, literal, config);
+      for (const auto* data : {&image, &patches}) {
+        const auto actual = train_all(variant, {6, 1}, *data, config);
+        EXPECT_LE(largest_relative_difference(actual, expected), 1e-9)
+            << to_string(kind) << ' ' << to_string(variant) << ' ' << to_string(data->form);
+      }
     }
   }
 }
 
 TEST(Trainer, ReplicasFollowTheCurvesOfSingleRuns) {
-  for (const auto form : {DataForm::image, DataForm::patches}) {
+  for (const auto form : {DataForm::literal, DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(SceneConfig{}, at::kDouble, form, 3);
     for (const auto variant : {Variant::baseline, Variant::exp}) {
       const TrainingConfig config{OptimizerKind::adam, 0.01, 100};
@@ -128,7 +132,7 @@ TEST(Trainer, OnPatchesASeedHasTheSameBitsInAnyCompany) {
 }
 
 TEST(Trainer, AReplicaThatOverflowsChangesNoOther) {
-  for (const auto form : {DataForm::image, DataForm::patches}) {
+  for (const auto form : {DataForm::literal, DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(SceneConfig{}, at::kFloat, form, 3);
     const TrainingConfig config{OptimizerKind::adam, 0.01, 60};
     for (const double poison : {1e30, std::nan("")}) {
@@ -160,7 +164,7 @@ TEST(Trainer, DefaultsReachTheFloorAndTheProduct) {
 }
 
 TEST(Trainer, NoOptimizerGetsBelowTheFloor) {
-  for (const auto form : {DataForm::image, DataForm::patches}) {
+  for (const auto form : {DataForm::literal, DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(small_rectangles(), form, 3);
     const double floor = best_affine(data, 3).loss;
     for (const auto kind : all_optimizers) {
@@ -173,7 +177,7 @@ TEST(Trainer, NoOptimizerGetsBelowTheFloor) {
 }
 
 TEST(Trainer, ZeroStepsGiveTheUntrainedLoss) {
-  const auto data = make_image_dataset(small_rectangles());
+  const auto data = make_image_dataset(small_rectangles(), DataForm::literal);
   auto model = make_model(Variant::exp, 3, SeedRange{0, 1}, at::kDouble, at::kCPU);
   const double untrained = l2_loss(model->forward(data.input, data.form), data).item<double>();
   const auto losses = train_one(Variant::exp, 0, data, {OptimizerKind::adam, 0.01, 0});
@@ -182,7 +186,7 @@ TEST(Trainer, ZeroStepsGiveTheUntrainedLoss) {
 }
 
 TEST(Trainer, LeavesTheTrainedWeightsInTheModel) {
-  for (const auto form : {DataForm::image, DataForm::patches}) {
+  for (const auto form : {DataForm::literal, DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(small_rectangles(), form, 3);
     auto model = make_model(Variant::exp, 3, SeedRange{0, 3}, at::kDouble, at::kCPU);
     const auto last = train_all(model, data, {OptimizerKind::adam, 0.01, 200})[-1];

@@ -91,7 +91,7 @@ TEST(Variants, GradientsEqualCentralDifferences) {
 TEST(Variants, LossIsTheNormItself) {
   const auto scene =
       make_scene(torch::full({1, 1, 1, 2}, 2.0, at::kDouble), torch::ones({1, 1, 1, 2}, at::kDouble));
-  const auto data = make_image_dataset(scene);  // target (2, 2)
+  const auto data = make_image_dataset(scene, DataForm::literal);  // target (2, 2)
   const auto output = torch::tensor({5.0, 6.0}, at::kDouble).reshape({1, 1, 1, 2});
   EXPECT_DOUBLE_EQ(l2_loss(output, data).item<double>(), 5);  // sqrt(3^2 + 4^2)
 }

@@ -18,7 +18,7 @@ class UsageError : public std::runtime_error {
 
 enum class Variant { baseline, exp };
 enum class OptimizerKind { adam, adamw, rmsprop, sgd };
-enum class DataForm { automatic, image, patches };
+enum class DataForm { automatic, image, patches, literal };
 enum class Dtype { float32, float64 };
 enum class FigureFormat { png, svg, pdf };
 

@@ -99,6 +99,8 @@ std::optional<Dataset> patches_of(const Scene& scene, std::int64_t kernel_size, 
                  origin.column_of};
 }
 
+bool allows_patches(DataForm form) { return form == DataForm::automatic || form == DataForm::patches; }
+
 std::int64_t patch_limit(DataForm form, std::int64_t pixels) {
   return form == DataForm::patches ? pixels : (pixels - 1) / 4;
 }
@@ -162,7 +164,7 @@ Dataset Dataset::to(at::Device device) const {
 }
 
 at::Tensor Dataset::picture(const at::Tensor& values) const {
-  if (form == DataForm::image) {
+  if (form != DataForm::patches) {
     return values.view({target.size(2), target.size(3)});
   }
   return values.index_select(0, index.flatten())
@@ -171,8 +173,9 @@ at::Tensor Dataset::picture(const at::Tensor& values) const {
       .index_select(1, column_of);
 }
 
-Dataset make_image_dataset(const Scene& scene) {
+Dataset make_image_dataset(const Scene& scene, DataForm form) {
   Dataset data;
+  data.form = form == DataForm::literal ? form : DataForm::image;
   data.input = scene.input();
   data.target = scene.target;
   return data;
@@ -184,16 +187,17 @@ std::optional<Dataset> make_patch_dataset(const Scene& scene, std::int64_t kerne
 }
 
 Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size) {
-  if (form == DataForm::image) {
-    return make_image_dataset(scene);
+  if (allows_patches(form)) {
+    if (auto patches = make_patch_dataset(scene, kernel_size, patch_limit(form, scene.target.numel()))) {
+      return *std::move(patches);
+    }
   }
-  auto patches = make_patch_dataset(scene, kernel_size, patch_limit(form, scene.target.numel()));
-  return patches ? *std::move(patches) : make_image_dataset(scene);
+  return make_image_dataset(scene, form);
 }
 
 Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm form,
                      std::int64_t kernel_size) {
-  if (form != DataForm::image) {
+  if (allows_patches(form)) {
     const auto& [height, width, a, b] = config;
     const ShortAxis y(height, a, b, &Rectangle::top, &Rectangle::height, kernel_size / 2);
     const ShortAxis x(width, a, b, &Rectangle::left, &Rectangle::width, kernel_size / 2);
@@ -207,7 +211,7 @@ Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm f
       return *std::move(patches);
     }
   }
-  return make_image_dataset(make_rectangles(config, dtype));
+  return make_image_dataset(make_rectangles(config, dtype), form);
 }
 
 }  // namespace conv_mult

@@ -4,21 +4,22 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 #include "conv_mult/model/fused_kernel.hpp"
 
 namespace conv_mult {
 namespace {
 
-/// Replicas are padded to this many: then the optimizer's vectors, too, have no remainder to treat otherwise.
+/// Replicas on patches are padded to this many: then the optimizer's vectors, too, have no remainder to treat
+/// otherwise.
 constexpr std::int64_t replica_multiple = 2 * lanes;
 
 }  // namespace
 
-bool FusedLayer::applies(const Dataset& data) {
-  return data.form == DataForm::patches && data.input.device().is_cpu();
-}
-
-FusedLayer::FusedLayer(const ConvLayer& layer, const Dataset& data)
+FusedPatches::FusedPatches(const ConvLayer& layer, const Dataset& data)
     : variant_(layer->variant()),
       replicas_(layer->replicas()),
       input_(data.input.flatten(1).contiguous()),
@@ -34,28 +35,80 @@ FusedLayer::FusedLayer(const ConvLayer& layer, const Dataset& data)
   losses_ = at::zeros({replicas_ + padding}, input_.options());
 }
 
-at::Tensor FusedLayer::losses_and_gradient() {
-  const std::int64_t groups = parameters_.size(0);
+at::Tensor FusedPatches::losses_and_gradient() {
   constexpr std::int64_t groups_per_task = 8;  // some 10 us on 68 patches: below that, threads cost more
   AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient", [&] {
-    const Patches<scalar_t> patches{input_.data_ptr<scalar_t>(), target_.data_ptr<scalar_t>(),
-                                    root_count_.data_ptr<scalar_t>(), input_.size(0), input_.size(1)};
+    const PatchData<scalar_t> patches{input_.data_ptr<scalar_t>(), target_.data_ptr<scalar_t>(),
+                                      root_count_.data_ptr<scalar_t>(), input_.size(0), input_.size(1)};
     const auto* weights = parameters_.data_ptr<scalar_t>();
     auto* gradient = parameters_.mutable_grad().data_ptr<scalar_t>();
     auto* losses = losses_.data_ptr<scalar_t>();
-    at::parallel_for(0, groups, groups_per_task, [&](std::int64_t begin, std::int64_t end) {
-      fused_pass(variant_ == Variant::exp, patches, begin, end, weights, gradient, losses);
+    at::parallel_for(0, parameters_.size(0), groups_per_task, [&](std::int64_t begin, std::int64_t end) {
+      patch_pass(variant_ == Variant::exp, patches, begin, end, weights, gradient, losses);
     });
   });
   return losses_.narrow(0, 0, replicas_);
 }
 
-void FusedLayer::store(ConvLayer& layer) const {
-  const at::NoGradGuard no_grad;
-  const auto rows = parameters_.transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_);  // [N, 2 K^2 + 1]
-  const std::int64_t fields = rows.size(1) - 1;
-  layer->conv->weight.copy_(rows.narrow(1, 0, fields).reshape(layer->conv->weight.sizes()));
-  layer->conv->bias.copy_(rows.select(1, fields));
+at::Tensor FusedPatches::weights() const {
+  return parameters_.transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_);
+}
+
+FusedImage::FusedImage(const ConvLayer& layer, const Dataset& data)
+    : variant_(layer->variant()),
+      kernel_size_(layer->conv->weight.size(2)),
+      height_(data.target.size(2)),
+      width_(data.target.size(3)) {
+  const std::int64_t padding = kernel_size_ / 2;
+  input_ = at::constant_pad_nd(data.input[0], {padding, padding + row_slack, padding, padding}).contiguous();
+  target_ = at::constant_pad_nd(data.target[0][0], {0, 2 * padding + row_slack}).contiguous();
+  parameters_ = weights_of(layer).to(input_.scalar_type());
+  parameters_.mutable_grad() = at::zeros_like(parameters_);
+  losses_ = at::zeros({parameters_.size(0)}, input_.options());
+}
+
+at::Tensor FusedImage::losses_and_gradient() {
+  constexpr std::int64_t pixels_per_band = 16384;  // some 15 us: below that, threads cost more
+  constexpr std::int64_t most_bands = 64;
+  const std::int64_t bands =
+      std::clamp<std::int64_t>(height_ * width_ / pixels_per_band, 1, std::min(most_bands, height_));
+  const std::int64_t replicas = parameters_.size(0);
+  const std::int64_t length = parameters_.size(1);  // 2 K^2 + 1
+  std::vector<double> sums(static_cast<std::size_t>(bands * replicas * (1 + length)), 0);
+  AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient", [&] {
+    const ImageData<scalar_t> image{input_.data_ptr<scalar_t>(),
+                                    target_.data_ptr<scalar_t>(),
+                                    height_,
+                                    width_,
+                                    input_.size(2),
+                                    kernel_size_};
+    const auto* weights = parameters_.data_ptr<scalar_t>();
+    at::parallel_for(0, bands, 1, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t band = first; band < last; ++band) {
+        for (std::int64_t i = 0; i < replicas; ++i) {
+          image_pass(variant_ == Variant::exp, image, height_ * band / bands, height_ * (band + 1) / bands,
+                     weights + i * length, sums.data() + (band * replicas + i) * (1 + length));
+        }
+      }
+    });
+    auto* gradient = parameters_.mutable_grad().data_ptr<scalar_t>();
+    auto* losses = losses_.data_ptr<scalar_t>();
+    for (std::int64_t i = 0; i < replicas; ++i) {
+      const auto total = [&](std::int64_t what) {
+        double sum = 0;
+        for (std::int64_t band = 0; band < bands; ++band) {
+          sum += sums[static_cast<std::size_t>((band * replicas + i) * (1 + length) + what)];
+        }
+        return sum;
+      };
+      const double loss = std::sqrt(total(0));
+      losses[i] = static_cast<scalar_t>(loss);
+      for (std::int64_t k = 0; k < length; ++k) {
+        gradient[i * length + k] = static_cast<scalar_t>(loss == 0 ? 0 : total(1 + k) / loss);
+      }
+    }
+  });
+  return losses_;
 }
 
 }  // namespace conv_mult

@@ -13,10 +13,10 @@ ConvLayerImpl::ConvLayerImpl(Variant variant, std::int64_t kernel_size, std::int
 
 at::Tensor ConvLayerImpl::forward(const at::Tensor& input, DataForm form) {
   // A patch meets the kernel once: a matrix product, a tenth of conv2d's overhead.
-  const auto z = form == DataForm::image
-                     ? conv->forward(input)
-                     : at::addmm(conv->bias, input.flatten(1), conv->weight.flatten(1).t())
-                           .unflatten(1, {replicas(), 1, 1});
+  const auto z = form == DataForm::patches
+                     ? at::addmm(conv->bias, input.flatten(1), conv->weight.flatten(1).t())
+                           .unflatten(1, {replicas(), 1, 1})
+                     : conv->forward(input);
   return variant_ == Variant::exp ? z.exp() : z;
 }
 
@@ -40,11 +40,8 @@ ConvLayer make_model(Variant variant, std::int64_t kernel_size, SeedRange seeds,
 ConvLayer make_model(Variant variant, std::int64_t kernel_size, const std::vector<double>& weights,
                      at::ScalarType dtype) {
   ConvLayer model(variant, kernel_size, 1);
-  const at::NoGradGuard no_grad;
   model->to(dtype);
-  const auto values = at::tensor(weights, at::kDouble);
-  model->conv->weight.copy_(values.narrow(0, 0, values.size(0) - 1).view_as(model->conv->weight));
-  model->conv->bias.copy_(values.narrow(0, values.size(0) - 1, 1));
+  set_weights(model, at::tensor(weights, at::kDouble).unsqueeze(0));
   return model;
 }
 
@@ -53,6 +50,13 @@ at::Tensor weights_of(const ConvLayer& model) {
       .detach()
       .to(at::kCPU, at::kDouble)
       .contiguous();
+}
+
+void set_weights(ConvLayer& model, const at::Tensor& weights) {
+  const at::NoGradGuard no_grad;
+  const std::int64_t fields = weights.size(1) - 1;
+  model->conv->weight.copy_(weights.narrow(1, 0, fields).reshape(model->conv->weight.sizes()));
+  model->conv->bias.copy_(weights.select(1, fields));
 }
 
 at::Tensor l2_loss(const at::Tensor& output, const Dataset& data) {

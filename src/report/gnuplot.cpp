@@ -55,6 +55,7 @@ Drawing start_drawing(const std::string& name, const std::string& format,
 
   auto variables = gnuplot_environment();
   std::vector<char*> environment;
+  environment.reserve(variables.size() + 1);
   for (auto& variable : variables) {
     environment.push_back(variable.data());
   }

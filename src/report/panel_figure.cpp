@@ -14,7 +14,8 @@ constexpr std::int64_t kMostCells = 200;  // along a side of a map: scripts stay
 /// Cells to a pixel along a side of the image. gnuplot draws no image of fewer than two cells a side, so a
 /// lone row of pixels becomes two rows of cells.
 double cells_per_pixel(std::int64_t pixels) {
-  return pixels == 1 ? 2 : 1 / static_cast<double>((pixels + kMostCells - 1) / kMostCells);
+  const std::int64_t pixels_per_cell = (pixels + kMostCells - 1) / kMostCells;
+  return pixels == 1 ? 2 : 1 / static_cast<double>(pixels_per_cell);
 }
 
 double cell_of(double pixel, std::int64_t pixels) { return (pixel + 0.5) * cells_per_pixel(pixels) - 0.5; }

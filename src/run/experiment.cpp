@@ -35,14 +35,6 @@ Image to_image(const at::Tensor& pixels, const SceneConfig& scene) {
   return {scene.height, scene.width, {begin, begin + values.numel()}};
 }
 
-/// The model's output over the whole scene.
-Image render(Variant variant, const std::vector<double>& weights, const Dataset& data, const Config& config) {
-  const at::NoGradGuard no_grad;
-  auto model = make_model(variant, config.kernel_size, weights, data.target.scalar_type());
-  model->to(data.target.device());
-  return to_image(data.picture(model->forward(data.input, data.form).flatten()), config.scene);
-}
-
 /// A split ready for evaluation: in float64, because exp of weights that fit 1 and 2 overflows float32 on 4.
 struct EvaluationSplit {
   std::vector<Dataset> scenes;
@@ -113,7 +105,7 @@ class Experiment {
     row.learning_rate = training.learning_rate;
     row.steps = training.steps;
     row.parameters = 2 * config_.kernel_size * config_.kernel_size + 1;
-    row.floor = loss_floor(variant, data_, config_.kernel_size);
+    row.floor = loss_floor(variant, train_patches(), config_.kernel_size);
     return row;
   }
 
@@ -178,24 +170,25 @@ class Experiment {
            training.learning_rate == grid.learning_rates.back();
   }
 
+  /// The output over the whole scene, put together from that on its distinct patches.
   void render_shown_run(Variant variant, VariantResult& row) const {
-    if (!row.runs.empty() && !row.runs[row.shown].weights.empty()) {
-      row.output = render(variant, row.runs[row.shown].weights, data_, config_);
-    }
+    const at::NoGradGuard no_grad;
+    const auto& patches = train_patches();
+    auto model = make_model(variant, config_.kernel_size, row.runs[row.shown].weights, at::kDouble);
+    const auto output = model->forward(patches.input, patches.form).flatten();
+    row.output = to_image(patches.picture(output), config_.scene);
   }
 
  private:
+  const Dataset& train_patches() const { return splits_.front().scenes.front(); }
+
   /// Adds weights and split losses to the runs that `model` ended as.
   void complete(std::vector<RunRecord>& runs, const ConvLayer& model) {
     const auto weights = weights_of(model);
     const std::int64_t length = weights.size(1);
     ConvLayer copy(model->variant(), config_.kernel_size, model->replicas());
     copy->to(at::kDouble);
-    {
-      const at::NoGradGuard no_grad;
-      copy->conv->weight.copy_(model->conv->weight);
-      copy->conv->bias.copy_(model->conv->bias);
-    }
+    set_weights(copy, weights);
     std::vector<at::Tensor> losses;
     for (const auto& split : splits_) {
       losses.push_back(evaluate(copy, split));

@@ -32,6 +32,17 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
   return std::make_unique<torch::optim::SGD>(parameters, torch::optim::SGDOptions(lr));
 }
 
+/// None where LibTorch's own operators do the work: on the literal image, and on CUDA.
+std::unique_ptr<FusedLayer> make_fused(const ConvLayer& model, const Dataset& data) {
+  if (!data.input.device().is_cpu() || data.form == DataForm::literal) {
+    return nullptr;
+  }
+  if (data.form == DataForm::patches) {
+    return std::make_unique<FusedPatches>(model, data);
+  }
+  return std::make_unique<FusedImage>(model, data);
+}
+
 /// `evaluate` leaves the gradient in the parameters and returns the losses, [N].
 void run_steps(const std::vector<at::Tensor>& parameters, const std::function<at::Tensor()>& evaluate,
                const TrainingConfig& config, const OnLosses& on_losses) {
@@ -65,11 +76,10 @@ void run_steps(const std::vector<at::Tensor>& parameters, const std::function<at
 }  // namespace
 
 void train(ConvLayer& model, const Dataset& data, const TrainingConfig& config, const OnLosses& on_losses) {
-  if (FusedLayer::applies(data)) {
-    FusedLayer fused(model, data);
+  if (const auto fused = make_fused(model, data)) {
     run_steps(
-        {fused.parameters()}, [&] { return fused.losses_and_gradient(); }, config, on_losses);
-    fused.store(model);
+        {fused->parameters()}, [&] { return fused->losses_and_gradient(); }, config, on_losses);
+    set_weights(model, fused->weights());
     return;
   }
   const auto evaluate = [&] {

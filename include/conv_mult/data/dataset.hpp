@@ -12,7 +12,7 @@ namespace conv_mult {
 /// A scene in the form it is trained on. Both forms have the layout [batch, channel, height, width] and the
 /// same loss, sqrt(sum(count * (out - target)^2)), so one model and one trainer serve both.
 struct Dataset {
-  DataForm form = DataForm::image;  ///< image or patches, never automatic
+  DataForm form = DataForm::image;  ///< patches, image or literal, never automatic
   at::Tensor input;  // image: [1, 2, H, W], to be zero-padded by K/2; patches: [P, 2, K, K], padding included
   at::Tensor target;      // image: [1, 1, H, W];                            patches: [P, 1, 1, 1]
   at::Tensor root_count;  // patches: [P, 1, 1, 1], square root of how often each occurs; image: undefined
@@ -34,8 +34,9 @@ struct Dataset {
   Dataset to(at::Device device) const;
 };
 
-/// The literal form of the post.
-Dataset make_image_dataset(const Scene& scene);
+/// The scene itself. `image` and `literal` differ in who does the work: the literal form is the post's, with
+/// LibTorch's own conv2d and autograd. Any other form is taken for `image`.
+Dataset make_image_dataset(const Scene& scene, DataForm form);
 
 /// The distinct receptive fields of K x K pixels of both channels (zero-padded at the border), in order of
 /// their first appearance, found by hashing in one pass over the pixels. Values are compared bit by bit. None

@@ -4,34 +4,58 @@
 
 namespace conv_mult {
 
-/// The replicas of a ConvLayer on distinct patches, with loss and gradient computed in one pass over them and
-/// nothing stored in between (CPU). For replica n, with c_p the root of the count of patch p:
-///   z[p] = bias + sum_k x[p, k] weight[k],  out = z or exp(z),  loss = sqrt(sum_p (c_p (out[p] - t[p]))^2)
-///   d loss / d z[p] = c_p^2 (out[p] - t[p]) out'(z[p]) / loss,  and 0 where the loss is 0.
-/// Replicas are the lanes of the machine's vectors (Highway picks the widest at run time), so each goes
-/// through the same operations in the same order whatever its neighbours are: a seed has the same bits alone,
-/// in any block and in any shard.
+/// The replicas of a ConvLayer on the CPU, with loss and gradient computed in one pass over the data and
+/// nothing stored in between. With z = bias + sum_k x[k] weight[k] at each pixel and out = z or exp(z):
+///   loss = sqrt(sum (out - target)^2),  d loss / d z = (out - target) out'(z) / loss,  and 0 where the loss
+///   is 0.
 class FusedLayer {
  public:
-  /// The layer and the data agree in dtype; the data are patches on the CPU.
-  FusedLayer(const ConvLayer& layer, const Dataset& data);
+  virtual ~FusedLayer() = default;
 
-  static bool applies(const Dataset& data);
+  /// For an optimizer; losses_and_gradient puts the gradient where it looks for it.
+  virtual const at::Tensor& parameters() const = 0;
 
-  /// [groups, 2 K^2 + 1, 16]: groups of 16 replicas side by side, the bias last. For an optimizer.
-  const at::Tensor& parameters() const { return parameters_; }
+  /// The losses, [N].
+  virtual at::Tensor losses_and_gradient() = 0;
 
-  /// Puts the gradient where optimizers look for it. Returns the losses, [N].
-  at::Tensor losses_and_gradient();
+  /// The weights, a row for each replica as weights_of has them: [N, 2 K^2 + 1].
+  virtual at::Tensor weights() const = 0;
+};
 
-  /// The weights into the layer.
-  void store(ConvLayer& layer) const;
+/// Distinct patches, each with the root of its count as a factor of its error. Replicas are the lanes of the
+/// machine's vectors (Highway picks the widest at run time), so each goes through the same operations in the
+/// same order whatever its neighbours are: a seed has the same bits alone, in any block and in any shard.
+class FusedPatches : public FusedLayer {
+ public:
+  FusedPatches(const ConvLayer& layer, const Dataset& data);
+  const at::Tensor& parameters() const override { return parameters_; }
+  at::Tensor losses_and_gradient() override;
+  at::Tensor weights() const override;
 
  private:
   Variant variant_;
   std::int64_t replicas_;
   at::Tensor input_, target_, root_count_;  // [P, 2 K^2], [P], [P]
-  at::Tensor parameters_, losses_;
+  at::Tensor parameters_;                   // [groups, 2 K^2 + 1, 16]: groups of 16 replicas side by side
+  at::Tensor losses_;
+};
+
+/// The whole image, row by row without im2col: pixels are the lanes, sums over blocks of pixels are added up
+/// in double. Threads share the rows in bands that do not depend on their number, so it does not change a
+/// bit.
+class FusedImage : public FusedLayer {
+ public:
+  FusedImage(const ConvLayer& layer, const Dataset& data);
+  const at::Tensor& parameters() const override { return parameters_; }
+  at::Tensor losses_and_gradient() override;
+  at::Tensor weights() const override { return parameters_; }
+
+ private:
+  Variant variant_;
+  std::int64_t kernel_size_, height_, width_;
+  at::Tensor input_, target_;  // [2, H + K - 1, stride], [H, stride]
+  at::Tensor parameters_;      // [N, 2 K^2 + 1]
+  at::Tensor losses_;
 };
 
 }  // namespace conv_mult

@@ -1,5 +1,6 @@
 #pragma once
-// The hot loop behind FusedLayer, on bare memory: compiled once for every vector instruction set.
+// The hot loops behind FusedPatches and FusedImage, on bare memory: compiled once for every vector
+// instruction set.
 
 #include <cstdint>
 
@@ -8,7 +9,7 @@ namespace conv_mult {
 constexpr std::int64_t lanes = 16;  // replicas side by side: one AVX-512 vector of float32
 
 template <typename Scalar>
-struct Patches {
+struct PatchData {
   const Scalar* input;       // [count, fields]
   const Scalar* target;      // [count]
   const Scalar* root_count;  // [count]
@@ -17,9 +18,26 @@ struct Patches {
 
 /// Loss and gradient of the groups begin, ..., end - 1. Weights and gradient: [groups, fields + 1, lanes],
 /// the bias last; losses: [groups, lanes]. All three are aligned to 64 bytes.
-void fused_pass(bool exponential, const Patches<float>& patches, std::int64_t begin, std::int64_t end,
+void patch_pass(bool exponential, const PatchData<float>& patches, std::int64_t begin, std::int64_t end,
                 const float* weights, float* gradient, float* losses);
-void fused_pass(bool exponential, const Patches<double>& patches, std::int64_t begin, std::int64_t end,
+void patch_pass(bool exponential, const PatchData<double>& patches, std::int64_t begin, std::int64_t end,
                 const double* weights, double* gradient, double* losses);
+
+/// An image whose rows may be read some way beyond their end; see row_slack.
+template <typename Scalar>
+struct ImageData {
+  const Scalar* input;   // [2, height + K - 1, stride], zero-padded
+  const Scalar* target;  // [height, stride]
+  std::int64_t height, width, stride, kernel_size;
+};
+
+constexpr std::int64_t row_slack = 64;  // stride >= width + K - 1 + row_slack
+
+/// What the rows begin, ..., end - 1 add to the sums of one replica: the squared errors, then loss * gradient
+/// for each weight and, last, the bias. Weights: [2 K^2 + 1], the bias last; sums: [1 + 2 K^2 + 1].
+void image_pass(bool exponential, const ImageData<float>& image, std::int64_t begin, std::int64_t end,
+                const float* weights, double* sums);
+void image_pass(bool exponential, const ImageData<double>& image, std::int64_t begin, std::int64_t end,
+                const double* weights, double* sums);
 
 }  // namespace conv_mult

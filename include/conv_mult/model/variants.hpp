@@ -46,6 +46,9 @@ ConvLayer make_model(Variant variant, std::int64_t kernel_size, const std::vecto
 /// A row for each replica: its weight [2, K, K] and then its bias. Float64 on the CPU, [N, 2 K^2 + 1].
 at::Tensor weights_of(const ConvLayer& model);
 
+/// The inverse of weights_of, into any dtype and device.
+void set_weights(ConvLayer& model, const at::Tensor& weights);
+
 /// L2 norm of out - target over the whole scene, one for each replica, [N]: the norm itself, neither squared
 /// nor averaged. Its subgradient at a loss of exactly 0 is 0.
 at::Tensor l2_loss(const at::Tensor& output, const Dataset& data);

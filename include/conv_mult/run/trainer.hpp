@@ -15,7 +15,8 @@ using OnLosses = std::function<bool(std::int64_t first_step, const at::Tensor& l
 /// Full-batch training of every replica of `model` in place, with PyTorch's optimizer and its defaults apart
 /// from the learning rate: `config.steps` updates, `config.steps` + 1 losses. Losses stay on the device and
 /// are fetched in blocks of at most a thousand steps or a tenth of a second, so a step does not wait for the
-/// device. Patches on the CPU go through FusedLayer, everything else through autograd.
+/// device. Patches and images on the CPU go through FusedLayer, everything else (literal images, CUDA)
+/// through autograd.
 void train(ConvLayer& model, const Dataset& data, const TrainingConfig& config, const OnLosses& on_losses);
 
 }  // namespace conv_mult
