@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -147,6 +148,14 @@ TEST_F(Cli, EveryFormOfTheDataGivesTheSameResult) {
     EXPECT_NEAR(losses[0] / literal[0], 1, 1e-9) << form;
     EXPECT_NEAR(losses[1] / literal[1], 1, 1e-9) << form;
   }
+}
+
+TEST_F(Cli, MoreThreadsThanCoresAreNotUsed) {
+  ASSERT_EQ(run("--data image --size 200 --steps 20 --figures none --out one").code, 0);
+  ASSERT_EQ(run("--data image --size 200 --steps 20 --figures none --out many --threads 512").code, 0);
+  const auto threads = nlohmann::json::parse(read(folder_ / "many/summary.json"))["threads"];
+  EXPECT_EQ(threads, std::min(512U, std::thread::hardware_concurrency()));
+  EXPECT_EQ(read(folder_ / "one/loss.csv"), read(folder_ / "many/loss.csv"));  // bands do not depend on them
 }
 
 TEST_F(Cli, SmokeConfigurationHoldsItsRatioAndFailsAnImpossibleOne) {

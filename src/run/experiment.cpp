@@ -1,6 +1,7 @@
 #include "conv_mult/run/experiment.hpp"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
@@ -76,7 +77,7 @@ class Experiment {
     header_.conv_mult = conv_mult_version();
     header_.libtorch = libtorch_version();
     header_.device = device_.str();
-    header_.threads = config.machine.threads;
+    header_.threads = at::get_num_threads();
     header_.dtype = to_string(config.machine.dtype);
     header_.first_seed = seeds_.first;
     header_.seeds = seeds_.count;

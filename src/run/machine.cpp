@@ -8,6 +8,9 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
+#include <algorithm>
+#include <thread>
+
 namespace conv_mult {
 
 void prepare_process(const MachineConfig& config) {
@@ -18,12 +21,15 @@ void prepare_process(const MachineConfig& config) {
   mallopt(M_MMAP_THRESHOLD, threshold);
   mallopt(M_TRIM_THRESHOLD, threshold);
 
-  at::set_num_threads(config.threads);
+  // More threads than cores only wait for each other: 32 on two cores took 40 times as long.
+  const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  at::set_num_threads(std::min(config.threads, cores));
   at::set_num_interop_threads(1);
-  // OpenBLAS built with its own threads does not listen to OpenMP's setting and would compete with it.
+  // OpenBLAS built with its own threads does not listen to OpenMP's setting and would compete with it; the
+  // products here are too small for threads of their own.
   using SetThreads = void (*)(int);
   if (auto* symbol = dlsym(RTLD_DEFAULT, "openblas_set_num_threads"); symbol != nullptr) {
-    reinterpret_cast<SetThreads>(symbol)(config.threads);
+    reinterpret_cast<SetThreads>(symbol)(1);
   }
 }
 
