@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -206,9 +207,7 @@ int run(int argc, char** argv) {
   return done;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_caught(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const UsageError& error) {
@@ -221,4 +220,12 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     return report_error(failed, error.what());
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int code = run_caught(argc, argv);
+  std::fflush(nullptr);
+  std::_Exit(code);  // everything is written; LibTorch's 288 libraries would take 60 ms to say goodbye
 }
