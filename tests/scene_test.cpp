@@ -29,5 +29,20 @@ TEST(Scene, DefaultsOverlapIn750Pixels) {
   EXPECT_EQ((scene.target != 0).sum().item<std::int64_t>(), 25 * 30);
 }
 
+TEST(Scene, TheNormOfTheTargetNeedsNoImage) {
+  SceneConfig config;
+  const auto expect_norm_of_the_image = [&] {
+    EXPECT_NEAR(target_norm(config), make_rectangles(config, at::kDouble).target.norm().item<double>(),
+                1e-12);
+  };
+  expect_norm_of_the_image();
+  config.b.value = -0.3;
+  config.a = {50, 50, 50, 50, 7};
+  expect_norm_of_the_image();
+  config.a = {0, 0, 40, 100, 1};  // touches b from above
+  expect_norm_of_the_image();
+  EXPECT_EQ(target_norm(config), 0);
+}
+
 }  // namespace
 }  // namespace conv_mult

@@ -3,6 +3,9 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace conv_mult {
 namespace {
 
@@ -15,6 +18,16 @@ at::Tensor filled_rectangle(const SceneConfig& scene, const Rectangle& r, at::Sc
 }  // namespace
 
 at::Tensor Scene::input() const { return at::cat({a, b}, 1); }
+
+double target_norm(const SceneConfig& config) {
+  const auto common = [](std::int64_t begin, std::int64_t size, std::int64_t other, std::int64_t other_size) {
+    return std::max<std::int64_t>(0, std::min(begin + size, other + other_size) - std::max(begin, other));
+  };
+  const auto& [height, width, a, b] = config;
+  const std::int64_t pixels =
+      common(a.top, a.height, b.top, b.height) * common(a.left, a.width, b.left, b.width);
+  return std::abs(a.value * b.value) * std::sqrt(static_cast<double>(pixels));
+}
 
 Scene make_scene(const at::Tensor& a, const at::Tensor& b) { return {a, b, a * b}; }
 

@@ -36,26 +36,18 @@ Image to_image(const at::Tensor& pixels, const SceneConfig& scene) {
   return {scene.height, scene.width, {begin, begin + values.numel()}};
 }
 
-/// A split ready for evaluation: in float64, because exp of weights that fit 1 and 2 overflows float32 on 4.
-struct EvaluationSplit {
-  std::vector<Dataset> scenes;
-  double target_norm = 0;
-};
-
-EvaluationSplit prepare(const SceneSplit& split, std::int64_t kernel_size) {
-  EvaluationSplit result;
-  for (const auto& scene : split.scenes) {
-    result.scenes.push_back(make_dataset(scene, at::kDouble, DataForm::patches, kernel_size));
-    result.target_norm = std::hypot(result.target_norm, result.scenes.back().target_norm());
-  }
-  return result;
+/// A scene ready for evaluation: in float64, because exp of weights that fit 1 and 2 overflows float32 on 4.
+/// Made anew each time, one at a time: all of them would take gigabytes where the kernel is large.
+Dataset evaluation_data(const SceneConfig& scene, std::int64_t kernel_size) {
+  return make_dataset(scene, at::kDouble, DataForm::patches, kernel_size);
 }
 
 /// The loss of every replica over all scenes together: float64, [N].
-at::Tensor evaluate(ConvLayer& model, const EvaluationSplit& split) {
+at::Tensor evaluate(ConvLayer& model, const SceneSplit& split, std::int64_t kernel_size) {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> losses;
-  for (const auto& data : split.scenes) {
+  for (const auto& scene : split.scenes) {
+    const auto data = evaluation_data(scene, kernel_size);
     losses.push_back(l2_loss(model->forward(data.input, data.form), data));
   }
   return at::stack(losses).norm(2, at::IntArrayRef{0});
@@ -68,7 +60,9 @@ class Experiment {
       : config_(config),
         on_progress_(on_progress),
         device_(resolve_device(config.machine.device)),
-        seeds_(seeds_of_shard(config)) {
+        seeds_(seeds_of_shard(config)),
+        train_patches_(evaluation_data(config.scene, config.kernel_size)),
+        splits_(make_splits(config.scene, config.held_out)) {
     const auto dtype = config.machine.dtype == Dtype::float64 ? at::kDouble : at::kFloat;
     const auto start = Clock::now();
     data_ = make_dataset(config.scene, dtype, config.data, config.kernel_size).to(device_);
@@ -85,12 +79,14 @@ class Experiment {
     header_.data_form = to_string(data_.form);
     header_.rows = data_.rows();
     header_.data_seconds = data_seconds;
-    for (const auto& split : make_splits(config.scene, config.held_out)) {
-      splits_.push_back(prepare(split, config.kernel_size));
-      header_.splits.push_back(
-          {split.name, static_cast<std::int64_t>(split.scenes.size()), splits_.back().target_norm});
+    for (const auto& split : splits_) {
+      double norm = 0;
+      for (const auto& scene : split.scenes) {
+        norm = std::hypot(norm, target_norm(scene));
+      }
+      header_.splits.push_back({split.name, static_cast<std::int64_t>(split.scenes.size()), norm});
     }
-    header_.target_norm = splits_.front().target_norm;
+    header_.target_norm = header_.splits.front().target_norm;
     const auto scene = make_rectangles(config.scene, at::kFloat);
     header_.a = to_image(scene.a, config.scene);
     header_.b = to_image(scene.b, config.scene);
@@ -106,7 +102,7 @@ class Experiment {
     row.learning_rate = training.learning_rate;
     row.steps = training.steps;
     row.parameters = 2 * config_.kernel_size * config_.kernel_size + 1;
-    row.floor = loss_floor(variant, train_patches(), config_.kernel_size);
+    row.floor = loss_floor(variant, train_patches_, config_.kernel_size);
     return row;
   }
 
@@ -174,15 +170,12 @@ class Experiment {
   /// The output over the whole scene, put together from that on its distinct patches.
   void render_shown_run(Variant variant, VariantResult& row) const {
     const at::NoGradGuard no_grad;
-    const auto& patches = train_patches();
     auto model = make_model(variant, config_.kernel_size, row.runs[row.shown].weights, at::kDouble);
-    const auto output = model->forward(patches.input, patches.form).flatten();
-    row.output = to_image(patches.picture(output), config_.scene);
+    const auto output = model->forward(train_patches_.input, train_patches_.form).flatten();
+    row.output = to_image(train_patches_.picture(output), config_.scene);
   }
 
  private:
-  const Dataset& train_patches() const { return splits_.front().scenes.front(); }
-
   /// Adds weights and split losses to the runs that `model` ended as.
   void complete(std::vector<RunRecord>& runs, const ConvLayer& model) {
     const auto weights = weights_of(model);
@@ -192,7 +185,7 @@ class Experiment {
     set_weights(copy, weights);
     std::vector<at::Tensor> losses;
     for (const auto& split : splits_) {
-      losses.push_back(evaluate(copy, split));
+      losses.push_back(evaluate(copy, split, config_.kernel_size));
     }
     for (std::size_t i = 0; i < runs.size(); ++i) {
       auto& run = runs[i];
@@ -220,10 +213,11 @@ class Experiment {
   const Config& config_;
   const OnProgress& on_progress_;
   c10::Device device_;
-  SeedRange seeds_;  ///< of this shard
-  Dataset data_;
+  SeedRange seeds_;        ///< of this shard
+  Dataset train_patches_;  ///< in float64, for floor and pictures
+  std::vector<SceneSplit> splits_;
+  Dataset data_;  ///< what is trained on
   RunHeader header_;
-  std::vector<EvaluationSplit> splits_;
 };
 
 /// What `finished` has of the row: its runs and the time that they took.

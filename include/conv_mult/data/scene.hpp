@@ -19,6 +19,9 @@ struct Scene {
 /// Zeros with one filled rectangle each, on the CPU. The rectangles lie inside the image.
 Scene make_rectangles(const SceneConfig& config, at::ScalarType dtype);
 
+/// L2 norm of a * b: |value a * value b| times the root of the pixels where the two overlap.
+double target_norm(const SceneConfig& config);
+
 /// Any two images of one size, [1, 1, H, W].
 Scene make_scene(const at::Tensor& a, const at::Tensor& b);
 
