@@ -109,14 +109,10 @@ void remove_old_results(const std::filesystem::path& out) {
     names.push_back("output-" + to_string(variant) + ".png");
     names.push_back("error-" + to_string(variant) + ".png");
   }
-  for (const auto format : all_figure_formats) {
-    for (const auto& name : figure_names) {
-      names.push_back(name + "." + to_string(format));
-    }
-  }
   for (const auto& name : names) {
     std::filesystem::remove(out / name);
   }
+  remove_figures(out);
 }
 
 const VariantResult& find_variant(const ExperimentResult& result, Variant variant) {

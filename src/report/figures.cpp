@@ -145,11 +145,6 @@ std::string palette(const std::vector<Rgb>& colours, const ColourScale& scale) {
                      scale.low, scale.high);
 }
 
-std::string label(const ExperimentResult& result, const VariantResult& row) {
-  return result.grid ? fmt::format("{}, {}, lr {}", row.variant, row.optimizer, row.learning_rate)
-                     : row.variant;
-}
-
 std::vector<std::string> mishaps(const VariantResult& row) {
   std::vector<std::string> texts;
   for (const auto& [runs, what] :
@@ -187,19 +182,23 @@ std::pair<std::uint32_t, int> mark(const ExperimentResult& result, const Variant
   return {kColours[i % std::size(kColours)], kPointTypes[i % std::size(kPointTypes)]};
 }
 
-std::vector<std::string> write_figures(const ExperimentResult& result,
-                                       const std::vector<FigureFormat>& formats,
-                                       const std::filesystem::path& directory) {
-  if (formats.empty()) {
-    return {};
-  }
-  std::filesystem::create_directories(directory / "figures");
+void remove_figures(const std::filesystem::path& directory) {
   for (const std::string& name : figure_names) {
     std::filesystem::remove(directory / "figures" / (name + ".gp"));
     for (const FigureFormat format : all_figure_formats) {
       std::filesystem::remove(directory / fmt::format("{}.{}", name, to_string(format)));
     }
   }
+}
+
+std::vector<std::string> write_figures(const ExperimentResult& result,
+                                       const std::vector<FigureFormat>& formats,
+                                       const std::filesystem::path& directory) {
+  if (formats.empty()) {
+    return {};
+  }
+  remove_figures(directory);
+  std::filesystem::create_directories(directory / "figures");
   std::vector<std::string> names;
   const auto add = [&](const char* name, std::string (*script)(const ExperimentResult&)) {
     write_file(directory / "figures" / fmt::format("{}.gp", name), script(result));

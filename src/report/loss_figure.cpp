@@ -70,7 +70,7 @@ std::string loss_script(const ExperimentResult& result) {
     }
     lines += fmt::format(
         "  ${} using 1:2 with linespoints lc rgb '#{:06x}' lw 2 pt {} ps 0.8*dot pn 9 title {}, \\\n", name,
-        colour, point, quote(fmt::format("{}: {}", label(result, *row), fmt::join(key, ", "))));
+        colour, point, quote(fmt::format("{}: {}", row_name(*row, result.grid), fmt::join(key, ", "))));
     const double floor = row->floor.value_or(0);
     range.include(floor);
     if (floor > 0) {

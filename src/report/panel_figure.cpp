@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "conv_mult/report/scripts.hpp"
+#include "conv_mult/run/evaluation.hpp"
 
 namespace conv_mult {
 namespace {
@@ -103,7 +104,7 @@ std::string number_table(const ExperimentResult& result, const Layout& layout) {
   for (const VariantResult* row : best_rows(result)) {
     const auto loss = row->runs[row->shown].final_loss;
     const double error = loss.value_or(NAN) / result.header.target_norm;
-    columns[0] += "\n" + label(result, *row);
+    columns[0] += "\n" + row_name(*row, result.grid);
     columns[1] += "\n" + number(loss);
     columns[2] += "\n" + number(row->floor);
     columns[3] += "\n" + (std::isfinite(error) ? fmt::format("{:.1f} %", 100 * error) : "–");

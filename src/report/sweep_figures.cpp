@@ -9,6 +9,7 @@
 #include <set>
 
 #include "conv_mult/report/scripts.hpp"
+#include "conv_mult/run/evaluation.hpp"
 
 namespace conv_mult {
 namespace {
@@ -82,7 +83,7 @@ std::string distribution_script(const ExperimentResult& result) {
   std::string statistics;
   std::string scatter;
   for (const VariantResult& row : rows) {
-    names.push_back(label(result, row));
+    names.push_back(row_name(row, result.grid));
     left = std::max(left, text_width(names.back()));
     const SuccessRate& success = row.statistics.success;
     const std::string rate = fmt::format("{} of {}", success.count, success.of);
@@ -187,7 +188,7 @@ std::string heldout_script(const ExperimentResult& result) {
     plots.push_back(
         fmt::format("$errors{} using 1:(inside($2)){} pt {} ps 1.1*dot lw 1.6 lc rgb '#{:06x}' title {}",
                     i + 1, several ? ":(inside($3)):(inside($4)) with yerrorbars" : " with points", point,
-                    colour, quote(label(result, *rows[i]))));
+                    colour, quote(row_name(*rows[i], result.grid))));
     plots.push_back(fmt::format(
         "$errors{} using 1:(inside($5)):6 with labels boxed offset 0,0.7 font small notitle", i + 1));
   }

@@ -1,5 +1,7 @@
 #include "conv_mult/run/evaluation.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -220,6 +222,10 @@ std::vector<Comparison> comparisons_of(const ExperimentResult& result) {
     }
   }
   return comparisons;
+}
+
+std::string row_name(const VariantResult& row, bool grid) {
+  return grid ? fmt::format("{}, {}, lr {}", row.variant, row.optimizer, row.learning_rate) : row.variant;
 }
 
 void mark_best(std::vector<VariantResult>& rows) {

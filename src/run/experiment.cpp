@@ -3,7 +3,6 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
@@ -114,9 +113,7 @@ class Experiment {
     Recorder recorder(block.first, block.count,
                       {training.steps, config_.output.log_every, config_.success * header_.target_norm});
     Progress progress;
-    progress.row = is_grid(config_.training)
-                       ? fmt::format("{}, {}, lr {}", row.variant, row.optimizer, row.learning_rate)
-                       : row.variant;
+    progress.row = row_name(row, is_grid(config_.training));
     progress.first_seed = block.first;
     progress.last_seed = block.first + block.count - 1;
     bool go_on = true;
@@ -161,12 +158,6 @@ class Experiment {
            row.runs.back().status != RunStatus::interrupted;
   }
 
-  bool is_last(Variant variant, const TrainingConfig& training) const {
-    const auto& grid = config_.training;
-    return variant == config_.variants.back() && training.optimizer == grid.optimizers.back() &&
-           training.learning_rate == grid.learning_rates.back();
-  }
-
   /// The output over the whole scene, put together from that on its distinct patches.
   void render_shown_run(Variant variant, VariantResult& row) const {
     const at::NoGradGuard no_grad;
@@ -183,9 +174,9 @@ class Experiment {
     ConvLayer copy(model->variant(), config_.kernel_size, model->replicas());
     copy->to(at::kDouble);
     set_weights(copy, weights);
-    std::vector<at::Tensor> losses;
-    for (const auto& split : splits_) {
-      losses.push_back(evaluate(copy, split, config_.kernel_size));
+    std::vector<at::Tensor> held_out;
+    for (std::size_t i = 1; i < splits_.size(); ++i) {  // on the first, train, the final loss is known
+      held_out.push_back(evaluate(copy, splits_[i], config_.kernel_size));
     }
     for (std::size_t i = 0; i < runs.size(); ++i) {
       auto& run = runs[i];
@@ -194,10 +185,10 @@ class Experiment {
       if (run.status != RunStatus::ok) {
         continue;
       }
-      for (const auto& loss : losses) {
+      run.split_losses = {*run.final_loss};
+      for (const auto& loss : held_out) {
         run.split_losses.push_back(loss.data_ptr<double>()[i]);
       }
-      run.split_losses.front() = *run.final_loss;  // train: the same number, not its float64 cousin
     }
   }
 
@@ -231,6 +222,24 @@ void take_over(VariantResult& row, std::vector<VariantResult>& finished) {
   }
 }
 
+/// A row before it has runs.
+struct RowConfig {
+  Variant variant;
+  TrainingConfig training;
+};
+
+std::vector<RowConfig> rows_of(const Config& config) {
+  std::vector<RowConfig> rows;
+  for (const auto variant : config.variants) {
+    for (const auto optimizer : config.training.optimizers) {
+      for (const double rate : config.training.learning_rates) {
+        rows.push_back({variant, {optimizer, rate, config.training.steps}});
+      }
+    }
+  }
+  return rows;
+}
+
 }  // namespace
 
 ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
@@ -246,26 +255,21 @@ ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
   };
 
   bool trained = false;
-  std::vector<Variant> variants;  // of each row
-  for (const auto variant : config.variants) {
-    for (const auto optimizer : config.training.optimizers) {
-      for (const double rate : config.training.learning_rates) {
-        const TrainingConfig training{optimizer, rate, config.training.steps};
-        variants.push_back(variant);
-        auto& row = result.variants.emplace_back(experiment.start_row(variant, training));
-        take_over(row, finished.variants);
-        experiment.update(row);
-        while (!experiment.is_complete(row)) {
-          trained = true;
-          const bool go_on = experiment.train_block(variant, training, row);
-          if (!go_on && !(experiment.is_last(variant, training) && experiment.is_complete(row))) {
-            result.status = ExperimentStatus::interrupted;
-            publish();
-            return result;
-          }
-          publish();
-        }
+  const auto rows = rows_of(config);
+  for (const auto& [variant, training] : rows) {
+    auto& row = result.variants.emplace_back(experiment.start_row(variant, training));
+    take_over(row, finished.variants);
+    experiment.update(row);
+    while (!experiment.is_complete(row)) {
+      trained = true;
+      const bool go_on = experiment.train_block(variant, training, row);
+      const bool all_done = result.variants.size() == rows.size() && experiment.is_complete(row);
+      if (!go_on && !all_done) {
+        result.status = ExperimentStatus::interrupted;
+        publish();
+        return result;
       }
+      publish();
     }
   }
   if (!trained) {  // the machine that the numbers come from
@@ -277,7 +281,7 @@ ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
   publish();
   for (std::size_t i = 0; i < result.variants.size(); ++i) {
     if (result.variants[i].best) {
-      experiment.render_shown_run(variants[i], result.variants[i]);
+      experiment.render_shown_run(rows[i].variant, result.variants[i]);
     }
   }
   return result;

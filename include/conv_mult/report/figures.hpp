@@ -12,6 +12,9 @@ namespace conv_mult {
 /// Every figure that a result may have: loss, panel, distribution, heldout, grid.
 extern const std::vector<std::string> figure_names;
 
+/// Removes the scripts and pictures of figure_names that an earlier run left in `directory`.
+void remove_figures(const std::filesystem::path& directory);
+
 /// Writes figures/NAME.gp into `directory` for the figures that apply to the result, and has gnuplot draw
 /// NAME.* beside that folder in every format asked for: `distribution` for several seeds, `grid` for a grid,
 /// the others always. The result is complete: every row has a run of each seed, none was interrupted, no

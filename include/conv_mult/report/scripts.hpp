@@ -59,9 +59,6 @@ std::string log_axis(char axis, const Range& range);
 /// Evenly spaced colours over the scale.
 std::string palette(const std::vector<Rgb>& colours, const ColourScale& scale);
 
-/// The row's name in a figure; in a grid with its optimizer and learning rate.
-std::string label(const ExperimentResult& result, const VariantResult& row);
-
 /// "3 diverged", "12 dead": what befell runs of this row, nothing where nothing did.
 std::vector<std::string> mishaps(const VariantResult& row);
 

@@ -1,6 +1,7 @@
 #pragma once
 // What the numbers of many runs say: pure functions on plain records.
 
+#include <string>
 #include <vector>
 
 #include "conv_mult/results.hpp"
@@ -55,6 +56,9 @@ Comparison compare(const VariantResult& variant, const VariantResult& reference,
 
 /// Every row against the first variant's row of the same optimizer and learning rate.
 std::vector<Comparison> comparisons_of(const ExperimentResult& result);
+
+/// What readers call the row: its variant, in a grid with its optimizer and learning rate.
+std::string row_name(const VariantResult& row, bool grid);
 
 /// Sets VariantResult::best: the highest success rate, then the lowest median loss, then the earlier row.
 void mark_best(std::vector<VariantResult>& rows);
