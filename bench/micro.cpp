@@ -123,14 +123,14 @@ void fused_pass(State& state, FusedLayer& layer, std::int64_t rows) {
 
 void patch_pass_of_seeds(State& state) {
   const auto data = make_dataset(SceneConfig{}, at::kFloat, DataForm::patches, 3);
-  const auto model = make_model(Variant::exp, 3, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
+  const auto model = make_model({Variant::exp, 3}, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
   FusedPatches layer(model, data);
   fused_pass(state, layer, data.rows());
 }
 
 void image_pass_of_size(State& state) {
   const auto data = make_dataset(scene_of(state.range(0)), at::kFloat, DataForm::image, 3);
-  const auto model = make_model(Variant::exp, 3, SeedRange{0, 1}, at::kFloat, at::kCPU);
+  const auto model = make_model({Variant::exp, 3}, SeedRange{0, 1}, at::kFloat, at::kCPU);
   FusedImage layer(model, data);
   fused_pass(state, layer, data.rows());
   rate(state, "bytes", 12 * static_cast<double>(data.rows()));
@@ -138,10 +138,10 @@ void image_pass_of_size(State& state) {
 
 void literal_pass_of_size(State& state) {
   const auto data = make_dataset(scene_of(state.range(0)), at::kFloat, DataForm::literal, 3);
-  auto model = make_model(Variant::exp, 3, SeedRange{0, 1}, at::kFloat, at::kCPU);
+  auto model = make_model({Variant::exp, 3}, SeedRange{0, 1}, at::kFloat, at::kCPU);
   for (auto _ : state) {
     model->zero_grad();
-    l2_loss(model->forward(data.input, data.form), data).backward();
+    losses_of(LossKind::l2, forward(model, data), data).backward();
   }
 }
 
@@ -156,7 +156,7 @@ void adam_step_of_seeds(State& state) {
 
 void initial_weights_of_seeds(State& state) {
   for (auto _ : state) {
-    make_model(Variant::exp, 3, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
+    make_model({Variant::exp, 3}, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
   }
 }
 

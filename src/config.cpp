@@ -25,7 +25,13 @@ constexpr std::int64_t rows_per_curve =
 template <typename Enum>
 using Names = std::vector<std::pair<std::string, Enum>>;
 
-const Names<Variant> variant_names{{"baseline", Variant::baseline}, {"exp", Variant::exp}};
+const Names<Variant> variant_names{{"baseline", Variant::baseline}, {"exp", Variant::exp},
+                                   {"log-exp", Variant::log_exp},   {"nmu", Variant::nmu},
+                                   {"nalu", Variant::nalu},         {"nac-mul", Variant::nac_mul},
+                                   {"npu", Variant::npu},           {"stacked-exp", Variant::stacked_exp},
+                                   {"relu", Variant::relu}};
+const Names<SceneKind> scene_names{{"rectangles", SceneKind::rectangles}, {"noise", SceneKind::noise}};
+const Names<LossKind> loss_names{{"l2", LossKind::l2}, {"mse", LossKind::mse}};
 const Names<OptimizerKind> optimizer_names{{"adam", OptimizerKind::adam},
                                            {"adamw", OptimizerKind::adamw},
                                            {"rmsprop", OptimizerKind::rmsprop},
@@ -83,10 +89,10 @@ std::vector<Enum> values_of(const std::vector<std::string>& strings, const Names
 
 /// What the options bind to where a Config member's own type is not what users type.
 struct Raw {
-  std::vector<std::string> variants, figures, optimizers;
-  std::string data, dtype, shard;
+  std::vector<std::string> variants, figures, optimizers, rates, scenes, ranges, test_ranges;
+  std::string data, dtype, shard, loss, success;
   std::vector<std::int64_t> size;
-  std::vector<double> rect_a, rect_b, held_out_values;
+  std::vector<double> rect_a, rect_b, held_out_values, sparsity;
 };
 
 std::vector<double> numbers_of(const Rectangle& r) {
@@ -103,6 +109,113 @@ Rectangle scaled(const Rectangle& r, const SceneConfig& scene) {
   const std::int64_t right = (r.left + r.width) * scene.width / defaults.width;
   return {top, left, std::max<std::int64_t>(1, bottom - top), std::max<std::int64_t>(1, right - left),
           r.value};
+}
+
+/// "LO,HI" or, where `several` are allowed, "LO,HI,LO,HI,...".
+std::vector<Interval> intervals_of(const std::string& text, bool several, const std::string& option) {
+  std::vector<Interval> intervals;
+  const auto parts = CLI::detail::split(text, ',');
+  bool ok = parts.size() % 2 == 0 && (several || parts.size() == 2);
+  for (std::size_t i = 0; ok && i < parts.size(); i += 2) {
+    Interval interval;
+    ok = CLI::detail::lexical_cast(parts[i], interval.low) &&
+         CLI::detail::lexical_cast(parts[i + 1], interval.high) && std::isfinite(interval.low) &&
+         std::isfinite(interval.high) && interval.low < interval.high;
+    intervals.push_back(interval);
+  }
+  if (!ok) {
+    throw UsageError(fmt::format("{}: '{}' is not LO,HI{}; allowed: finite, LO below HI", option, text,
+                                 several ? "[,LO,HI...]" : ""));
+  }
+  return intervals;
+}
+
+/// TOML's [1, 2], too, is one range; several are ["1,2", "2,4"].
+std::vector<std::string> joined_if_bare(const std::vector<std::string>& texts) {
+  const bool bare = std::all_of(texts.begin(), texts.end(),
+                                [](const auto& text) { return text.find(',') == std::string::npos; });
+  return bare && !texts.empty() ? std::vector<std::string>{fmt::format("{}", fmt::join(texts, ","))} : texts;
+}
+
+/// Twice the range; around 0, of that what is outside of it.
+std::vector<Interval> twice(const Interval& range) {
+  if (range.low < 0 && range.high > 0) {
+    return {{2 * range.low, range.low}, {range.high, 2 * range.high}};
+  }
+  return {{2 * range.low, 2 * range.high}};
+}
+
+/// The n-th test range is that of the n-th range.
+std::vector<NoiseConfig> noise_of(const std::vector<std::string>& ranges,
+                                  const std::vector<std::string>& test_ranges) {
+  if (!test_ranges.empty() && test_ranges.size() != ranges.size()) {
+    throw UsageError(fmt::format("--test-range: {} given for {} of --range; allowed: one for each, or none",
+                                 test_ranges.size(), ranges.size()));
+  }
+  std::vector<NoiseConfig> noise;
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    const auto range = intervals_of(ranges[i], false, "--range").front();
+    noise.push_back(
+        {range, test_ranges.empty() ? twice(range) : intervals_of(test_ranges[i], true, "--test-range")});
+  }
+  return noise;
+}
+
+std::string text_of(const std::vector<Interval>& intervals) {
+  std::string text;
+  for (const auto& [low, high] : intervals) {
+    text += fmt::format("{}{},{}", text.empty() ? "" : ",", low, high);
+  }
+  return text;
+}
+
+/// "X" is for all variants, "NAME=X" for one.
+void set_rates(TrainingGrid& grid, const std::vector<std::string>& texts) {
+  grid.learning_rates.clear();
+  for (const auto& text : texts) {
+    const auto equals = text.find('=');
+    double rate = 0;
+    CLI::detail::lexical_cast(text.substr(equals + 1), rate);  // checked by check_rate
+    if (equals == std::string::npos) {
+      grid.learning_rates.push_back(rate);
+    } else {
+      grid.own_rates.emplace_back(value_of(text.substr(0, equals), variant_names), rate);
+    }
+  }
+  grid.learning_rates = distinct(grid.learning_rates);
+  grid.own_rates = distinct(grid.own_rates);
+  if (grid.learning_rates.empty()) {
+    grid.learning_rates = TrainingGrid().learning_rates;
+  }
+}
+
+std::vector<std::string> texts_of(const TrainingGrid& grid) {
+  std::vector<std::string> texts;
+  for (const double rate : grid.learning_rates) {
+    texts.push_back(fmt::format("{}", rate));
+  }
+  for (const auto& [variant, rate] : grid.own_rates) {
+    texts.push_back(fmt::format("{}={}", to_string(variant), rate));
+  }
+  return texts;
+}
+
+/// STRENGTH[,FROM,TO]; the schedule is by default that of the literature, steps 20,000 to 35,000 of 50,000.
+Sparsity sparsity_of(const std::vector<double>& numbers, std::int64_t steps) {
+  Sparsity sparsity{numbers[0], steps * 2 / 5, steps * 7 / 10};
+  if (numbers.size() == 3) {
+    sparsity.from = static_cast<std::int64_t>(numbers[1]);
+    sparsity.to = static_cast<std::int64_t>(numbers[2]);
+  }
+  const bool ok = (numbers.size() == 1 || numbers.size() == 3) && numbers[0] >= 0 &&
+                  std::isfinite(numbers[0]) && sparsity.from >= 0 && sparsity.from <= sparsity.to &&
+                  sparsity.to <= most_steps;
+  if (!ok) {
+    throw UsageError(fmt::format(
+        "--nmu-sparsity: {} is not STRENGTH[,FROM,TO]; allowed: STRENGTH from 0 on, steps 0 <= FROM <= TO",
+        fmt::join(numbers, ",")));
+  }
+  return sparsity;
 }
 
 /// "I/N" with 1 <= I <= N <= seeds.
@@ -165,6 +278,23 @@ std::string check_positive(const std::string& text) {
   return ok ? "" : fmt::format("'{}' is not a number; allowed: finite and greater than 0", text);
 }
 
+/// X or NAME=X.
+std::string check_rate(const std::string& text) {
+  const auto equals = text.find('=');
+  const std::string name = text.substr(0, equals);
+  const bool known =
+      equals == std::string::npos || std::any_of(variant_names.begin(), variant_names.end(),
+                                                 [&](const auto& entry) { return entry.first == name; });
+  return known ? check_positive(text.substr(equals + 1))
+               : fmt::format("'{}': no variant is called '{}'", text, name);
+}
+
+std::string check_success(const std::string& text) {
+  return text == "auto" || text == "near-exact" || check_positive(text).empty()
+             ? ""
+             : fmt::format("'{}' is unknown; allowed: a number above 0, near-exact, auto", text);
+}
+
 template <typename Enum>
 CLI::Validator one_of(const Names<Enum>& names, const std::vector<std::string>& extra = {}) {
   std::vector<std::string> allowed = extra;
@@ -213,10 +343,18 @@ void validate(const Config& config) {
         fmt::format("--require-ratio compares exp with baseline, but --variant is {}; allowed: both",
                     fmt::join(strings_of(config.variants), ",")));
   }
-  if (config.output.require_ratio && is_grid(config.training)) {
-    throw UsageError("--require-ratio compares one row each; allowed: one --optimizer and one --lr");
+  if (config.output.require_ratio && (is_grid(config.training) || scene_count(config) > 1)) {
+    throw UsageError("--require-ratio compares one row each; allowed: one --optimizer, one --lr, one scene");
   }
+  if (config.resample && config.scenes != std::vector{SceneKind::noise}) {
+    throw UsageError("--resample draws noise anew; allowed: only with --scene noise");
+  }
+  const bool noise =
+      std::find(config.scenes.begin(), config.scenes.end(), SceneKind::noise) != config.scenes.end();
   const auto& held_out = config.held_out;
+  if (noise && held_out.scenes == 0) {
+    throw UsageError("--heldout-scenes: 0 leaves nothing to judge noise by; allowed: at least 1 with it");
+  }
   if (!(std::isfinite(held_out.low) && std::isfinite(held_out.high) && held_out.low < held_out.high)) {
     throw UsageError(fmt::format("--heldout-values: {},{} is not LO,HI; allowed: finite, LO below HI",
                                  held_out.low, held_out.high));
@@ -226,13 +364,59 @@ void validate(const Config& config) {
 }  // namespace
 
 std::string to_string(Variant value) { return name_of(value, variant_names); }
+std::string to_string(SceneKind value) { return name_of(value, scene_names); }
+std::string to_string(LossKind value) { return name_of(value, loss_names); }
 std::string to_string(OptimizerKind value) { return name_of(value, optimizer_names); }
 std::string to_string(DataForm value) { return name_of(value, data_names); }
 std::string to_string(Dtype value) { return name_of(value, dtype_names); }
 std::string to_string(FigureFormat value) { return name_of(value, figure_names); }
 
+bool is_deep(Variant variant) { return variant == Variant::stacked_exp || variant == Variant::relu; }
+
+std::vector<double> TrainingGrid::rates_of(Variant variant) const {
+  std::vector<double> rates;
+  for (const auto& [owner, rate] : own_rates) {
+    if (owner == variant) {
+      rates.push_back(rate);
+    }
+  }
+  return rates.empty() ? learning_rates : rates;
+}
+
 bool is_grid(const TrainingGrid& grid) {
-  return grid.optimizers.size() > 1 || grid.learning_rates.size() > 1;
+  return grid.optimizers.size() > 1 ||
+         std::any_of(all_variants.begin(), all_variants.end(),
+                     [&](Variant variant) { return grid.rates_of(variant).size() > 1; });
+}
+
+std::size_t scene_count(const Config& config) {
+  std::size_t count = 0;
+  for (const auto kind : config.scenes) {
+    count += kind == SceneKind::noise ? config.noise.size() : 1;
+  }
+  return count;
+}
+
+std::vector<RowConfig> rows_of(const Config& config) {
+  std::vector<RowConfig> rows;
+  const auto& [optimizers, rates, own_rates, steps, loss, sparsity] = config.training;
+  const std::vector<std::int64_t> one{1};
+  for (std::size_t scene = 0; scene < scene_count(config); ++scene) {
+    for (const auto variant : config.variants) {
+      for (const auto depth : is_deep(variant) ? config.depths : one) {
+        for (const auto width : is_deep(variant) ? config.widths : one) {
+          for (const auto optimizer : optimizers) {
+            for (const double rate : config.training.rates_of(variant)) {
+              rows.push_back({scene,
+                              {variant, config.kernel_size, depth, width},
+                              {optimizer, rate, steps, loss, sparsity}});
+            }
+          }
+        }
+      }
+    }
+  }
+  return rows;
 }
 
 SeedRange seeds_of_shard(const Config& config) {
@@ -323,6 +507,12 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   raw.rect_b = numbers_of(config.scene.b);
   raw.held_out_values = {config.held_out.low, config.held_out.high};
   raw.shard = "1/1";
+  raw.rates = texts_of(config.training);
+  raw.scenes = strings_of(config.scenes);
+  raw.ranges = {text_of({config.noise.front().range})};
+  raw.loss = to_string(config.training.loss);
+  raw.success = "auto";
+  raw.sparsity = {config.training.sparsity.strength};
 
   CLI::App app{"Can a convolutional layer multiply two of its input channels, and at what price?",
                "conv_mult"};
@@ -343,15 +533,25 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   };
 
   group = "Experiment";
-  auto* variant = add_list("--variant", "NAME", raw.variants, "What to train: baseline, exp; repeatable");
-  variant->check(one_of(variant_names));
+  auto* variant =
+      add_list("--variant", "NAME", raw.variants,
+               "What to train: all, or a list of baseline, exp, log-exp, nmu, nalu, nac-mul, npu, "
+               "stacked-exp, relu");
+  variant->check(one_of(variant_names, {"all"}));
+  auto* depth = add_list("--depth", "D", config.depths,
+                         "Convolutions in a row in stacked-exp and relu; several are rows of their own");
+  depth->check(in_range(1, 64));
+  auto* width = add_list("--width", "C", config.widths, "Channels between them, likewise");
+  width->check(in_range(1, 1024));
   add("--seed", "N", config.seeds.first, "First seed of the initial weights")
       ->check(in_range(0, std::numeric_limits<std::int64_t>::max() - most_seeds));
   add("--seeds", "N", config.seeds.count, "How many seeds to train, side by side")
       ->check(in_range(1, most_seeds));
   add("--shard", "I/N", raw.shard, "Train only the I-th of N parts of the seeds; see conv_mult merge --help");
-  add("--success", "X", config.success, "Relative error up to which a run is a success")
-      ->check(CLI::Validator(check_positive, ""));
+  add("--success", "X", raw.success,
+      "Relative error up to which a run is a success; near-exact: as good, outside the range trained on, as "
+      "weights that are off by a relative 1e-5; auto: 0.05 for rectangles, near-exact for noise")
+      ->check(CLI::Validator(check_success, ""));
   add("--kernel-size", "K", config.kernel_size, "Odd, 1 to 31; the padding is K/2")
       ->check(CLI::Validator(check_odd, ""))
       ->check(in_range(1, 31));
@@ -362,11 +562,27 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
       ->check(one_of(data_names));
 
   group = "Scene";
+  auto* scene = add_list("--scene", "NAME", raw.scenes, "rectangles, noise, or both");
+  scene->check(one_of(scene_names));
   auto* size = add_list("--size", "H[,W]", raw.size, "Image size in pixels");
   size->check(in_range(1, largest_side));
   auto* rect_a = add_list("--rect-a", "T,L,H,W,V", raw.rect_a,
                           "First rectangle: top, left, height, width, value; its default scales with --size");
   auto* rect_b = add_list("--rect-b", "T,L,H,W,V", raw.rect_b, "Second rectangle, likewise");
+
+  // Without a delimiter: a list is of ranges, each with a comma of its own.
+  const auto add_ranges = [&](const std::string& name, const std::string& placeholder, auto& target,
+                              const std::string& help) {
+    return add(name, placeholder, target, help)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  };
+  auto* range =
+      add_ranges("--range", "LO,HI", raw.ranges, "Noise: what pixels are drawn from, uniformly; repeatable");
+  auto* test_range = add_ranges("--test-range", "LO,HI[,LO,HI]", raw.test_ranges,
+                                "What they are drawn from for the test outside the range, one for each "
+                                "--range; by default twice the range, or what of that is outside");
+  add("--scene-seed", "N", config.scene_seed, "Seed of the noise trained on")
+      ->check(in_range(0, std::numeric_limits<std::uint32_t>::max()));
+  app.add_flag("--resample", config.resample, "Draw the noise anew at every step")->group(group);
 
   group = "Held-out scenes";
   add("--heldout-scenes", "N", config.held_out.scenes, "Scenes in each split, 0 for none")
@@ -381,9 +597,17 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   auto* optimizer =
       add_list("--optimizer", "NAME", raw.optimizers, "adam, adamw, rmsprop, sgd; several are a grid");
   optimizer->check(one_of(optimizer_names));
-  auto* rate = add_list("--lr", "X", config.training.learning_rates,
-                        "Learning rate, above 0; several are a grid with --optimizer");
-  rate->check(CLI::Validator(check_positive, ""));
+  auto* rate =
+      add_list("--lr", "X", raw.rates,
+               "Learning rate, above 0; several are a grid with --optimizer; npu=X is for npu alone");
+  rate->check(CLI::Validator(check_rate, ""));
+  add("--loss", "NAME", raw.loss, "l2 (the norm of the error) or mse")->check(one_of(loss_names));
+  auto* sparsity = add_list("--nmu-sparsity", "STRENGTH[,FROM,TO]", raw.sparsity,
+                            "nmu's regulariser and the steps over which it comes in; by default from 40 % to "
+                            "70 % of them");
+  auto* check_every = add("--check-every", "N", config.check_every,
+                          "Steps between looks at the test range for near-exact; by default a 50th of them");
+  check_every->check(in_range(1, most_steps));
 
   group = "Machine";
   add("--device", "NAME", config.machine.device, "auto, cpu, cuda or cuda:N")
@@ -427,9 +651,25 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
     throw UsageError(one_line(error.what()));
   }
 
-  config.variants = values_of(raw.variants, variant_names);
+  const bool all = std::find(raw.variants.begin(), raw.variants.end(), "all") != raw.variants.end();
+  config.variants = all ? std::vector<Variant>(all_variants.begin(), all_variants.end())
+                        : values_of(raw.variants, variant_names);
+  config.depths = distinct(config.depths);
+  config.widths = distinct(config.widths);
+  config.scenes = values_of(raw.scenes, scene_names);
+  config.noise = noise_of(joined_if_bare(raw.ranges), joined_if_bare(raw.test_ranges));
+  set_rates(config.training, raw.rates);
+  config.training.loss = value_of(raw.loss, loss_names);
+  config.training.sparsity = sparsity_of(raw.sparsity, config.training.steps);
+  if (raw.success != "auto") {
+    double error = 0;
+    const bool number = CLI::detail::lexical_cast(raw.success, error);
+    config.success.rectangles = config.success.noise = number ? std::optional(error) : std::nullopt;
+  }
+  if (check_every->count() == 0) {
+    config.check_every = std::max<std::int64_t>(1, config.training.steps / 50);
+  }
   config.training.optimizers = values_of(raw.optimizers, optimizer_names);
-  config.training.learning_rates = distinct(config.training.learning_rates);
   config.shard = shard_of(raw.shard, config.seeds.count);
   if (raw.held_out_values.size() != 2) {
     throw UsageError(
@@ -468,7 +708,21 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   state(rect_b, numbers_of(config.scene.b));
   state(figures, raw.figures);
   state(optimizer, strings_of(config.training.optimizers));
-  state(rate, config.training.learning_rates);
+  state(rate, texts_of(config.training));
+  state(depth, config.depths);
+  state(width, config.widths);
+  state(scene, strings_of(config.scenes));
+  const auto& [strength, from, to] = config.training.sparsity;
+  state(sparsity, std::vector{strength, static_cast<double>(from), static_cast<double>(to)});
+  state(check_every, std::vector{config.check_every});
+  std::vector<std::string> ranges;
+  std::vector<std::string> test_ranges;
+  for (const auto& noise : config.noise) {
+    ranges.push_back(text_of({noise.range}));
+    test_ranges.push_back(text_of(noise.test_range));
+  }
+  state(range, ranges);
+  state(test_range, test_ranges);
   state(held_out_values, raw.held_out_values);
   state(log_every, std::vector{config.output.log_every});
   result.resolved_toml = app.config_to_str(true, true);

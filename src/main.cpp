@@ -150,7 +150,9 @@ int run(int argc, char** argv) {
   prepare_process(config.machine);
   prepare_directory(out);
   catch_signals();
-  if (!overlap(config.scene.a, config.scene.b)) {
+  const auto& scenes = config.scenes;
+  if (std::find(scenes.begin(), scenes.end(), SceneKind::rectangles) != scenes.end() &&
+      !overlap(config.scene.a, config.scene.b)) {
     note(config, "warning: the rectangles do not overlap, so the target is zero everywhere");
   }
 

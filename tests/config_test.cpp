@@ -86,6 +86,81 @@ TEST(Config, OptimizersAndRatesAreAGrid) {
   EXPECT_FALSE(is_grid(parse({}).config.training));
 }
 
+TEST(Config, RowsAreEveryCombinationThatMeansAnything) {
+  EXPECT_EQ(parse({"--variant", "all"}).config.variants.size(), all_variants.size());
+  const auto config = parse({"--variant", "exp,relu", "--depth", "2,3", "--width", "4,8", "--scene",
+                             "rectangles,noise", "--range", "1,2", "--range=-3,-2"})
+                          .config;
+  const auto rows = rows_of(config);
+  ASSERT_EQ(rows.size(), 3U * (1 + 4));  // exp has no depth
+  EXPECT_EQ(rows[0].architecture.depth, 1);
+  EXPECT_EQ(rows[1].architecture.depth, 2);
+  EXPECT_EQ(rows[2].architecture.width, 8);
+  EXPECT_EQ(rows[5].scene, 1U);
+}
+
+TEST(Config, AVariantMayHaveARateOfItsOwn) {
+  const auto config = parse({"--variant", "nmu,npu", "--lr", "0.001,npu=0.005"}).config;
+  const auto rows = rows_of(config);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].training.learning_rate, 0.001);
+  EXPECT_EQ(rows[1].training.learning_rate, 0.005);
+  EXPECT_FALSE(is_grid(config.training));
+  EXPECT_TRUE(is_grid(parse({"--lr", "npu=1,npu=2"}).config.training));
+  EXPECT_EQ(parse({"--lr", "npu=1"}).config.training.learning_rates, TrainingGrid().learning_rates);
+}
+
+TEST(Config, NoiseHasRangesAndTestRanges) {
+  const auto noise_of = [](std::vector<const char*> arguments) {
+    return parse(std::move(arguments)).config.noise;
+  };
+  const auto expect = [](const Interval& interval, double low, double high) {
+    EXPECT_EQ(interval.low, low);
+    EXPECT_EQ(interval.high, high);
+  };
+  const auto two =
+      noise_of({"--range", "-2,2", "--range", "1,2", "--test-range", "-6,-2,2,6", "--test-range", "2,6"});
+  ASSERT_EQ(two.size(), 2U);
+  expect(two[0].range, -2, 2);
+  ASSERT_EQ(two[0].test_range.size(), 2U);
+  expect(two[0].test_range[1], 2, 6);
+  expect(two[1].test_range[0], 2, 6);
+  expect(noise_of({"--range", "10,20"})[0].test_range[0], 20, 40);
+  expect(noise_of({"--range=-2,-1"})[0].test_range[0], -4, -2);
+  const auto around_zero = noise_of({"--range=-1,2"})[0].test_range;
+  ASSERT_EQ(around_zero.size(), 2U);
+  expect(around_zero[0], -2, -1);
+  expect(around_zero[1], 2, 4);
+  const TemporaryFile strings("range = [\"1,2\", \"-2,2\"]\ntest-range = [\"2,6\", \"-6,-2,2,6\"]\n");
+  EXPECT_EQ(noise_of({"--config", strings.path()})[1].test_range.size(), 2U);
+  const TemporaryFile numbers("range = [-3, -2]\n");
+  expect(noise_of({"--config", numbers.path()})[0].range, -3, -2);
+}
+
+TEST(Config, SuccessDependsOnTheSceneUnlessItIsGiven) {
+  const auto success = [](std::vector<const char*> arguments) {
+    return parse(std::move(arguments)).config.success;
+  };
+  EXPECT_EQ(success({}).rectangles, 0.05);
+  EXPECT_FALSE(success({}).noise);
+  EXPECT_EQ(success({"--success", "0.2"}).noise, 0.2);
+  EXPECT_FALSE(success({"--success", "near-exact"}).rectangles);
+}
+
+TEST(Config, SchedulesFollowTheNumberOfSteps) {
+  const auto config = parse({"--steps", "50000"}).config;
+  EXPECT_EQ(config.check_every, 1000);
+  EXPECT_EQ(config.training.sparsity.from, 20000);
+  EXPECT_EQ(config.training.sparsity.to, 35000);
+  const auto given = parse({"--nmu-sparsity", "2,5,7", "--check-every", "3"}).config;
+  EXPECT_EQ(given.training.sparsity.strength, 2);
+  EXPECT_EQ(given.training.sparsity.to, 7);
+  EXPECT_EQ(given.check_every, 3);
+  const auto defaults = parse({}).config.training.sparsity;
+  EXPECT_EQ(defaults.from, Sparsity().from);
+  EXPECT_EQ(defaults.to, Sparsity().to);
+}
+
 TEST(Config, ManySeedsAreLoggedInAboutAHundredRows) {
   EXPECT_EQ(parse({"--steps", "3000"}).config.output.log_every, 1);
   EXPECT_EQ(parse({"--steps", "3000", "--seeds", "2"}).config.output.log_every, 30);
@@ -152,6 +227,16 @@ TEST(Config, TheResolvedConfigurationReadsBack) {
   EXPECT_EQ(second.config.output.directory, "a b");
   EXPECT_TRUE(second.config.output.quiet);
 
+  const auto noise =
+      parse({"--scene", "noise", "--range", "1,2", "--range=-2,2", "--lr", "npu=0.1,0.2", "--depth", "1,4",
+             "--resample", "--loss", "mse", "--success", "near-exact", "--variant", "all"});
+  const TemporaryFile noise_file(noise.resolved_toml);
+  const auto again = parse({"--config", noise_file.path()});
+  EXPECT_EQ(again.resolved_toml, noise.resolved_toml);
+  EXPECT_TRUE(again.config.resample);
+  EXPECT_EQ(again.config.noise[1].test_range.size(), 2U);
+  EXPECT_EQ(rows_of(again.config).size(), rows_of(noise.config).size());
+
   const auto defaults = parse({});
   const TemporaryFile defaults_file(defaults.resolved_toml);
   EXPECT_EQ(parse({"--config", defaults_file.path()}).resolved_toml, defaults.resolved_toml);
@@ -210,6 +295,21 @@ TEST(Config, ComplaintsNameTheCulprit) {
   expect_error({"--rect-b", "0,0,1.5,5,1"}, {"--rect-b", "1.5"});
   expect_error({"--rect-b", "0,0,5,5,inf"}, {"--rect-b", "inf"});
   expect_error({"--rect-b", "0,0,5,5,x"}, {"--rect-b", "x"});
+  expect_error({"--range", "2,1"}, {"--range", "2,1"});
+  expect_error({"--range", "1,2,3,4"}, {"--range", "1,2,3,4"});
+  expect_error({"--range", "1,inf"}, {"--range", "inf"});
+  expect_error({"--test-range", "1"}, {"--test-range", "'1'"});
+  expect_error({"--range", "1,2", "--test-range", "2,3", "--test-range", "4,5"}, {"--test-range", "2", "1"});
+  expect_error({"--lr", "cubic=1"}, {"--lr", "cubic"});
+  expect_error({"--lr", "npu=x"}, {"--lr", "'x'"});
+  expect_error({"--success", "perfect"}, {"--success", "perfect", "near-exact"});
+  expect_error({"--loss", "l1"}, {"--loss", "l1", "mse"});
+  expect_error({"--scene", "circles"}, {"--scene", "circles", "noise"});
+  expect_error({"--depth", "0"}, {"--depth", "0"});
+  expect_error({"--nmu-sparsity", "1,5,4"}, {"--nmu-sparsity", "1,5,4"});
+  expect_error({"--nmu-sparsity", "1,5"}, {"--nmu-sparsity", "1,5"});
+  expect_error({"--resample"}, {"--resample", "noise"});
+  expect_error({"--scene", "noise", "--heldout-scenes", "0"}, {"--heldout-scenes", "0", "noise"});
   expect_error({"--require-ratio", "-1"}, {"--require-ratio", "-1"});
   expect_error({"--require-ratio", "1", "--variant", "exp"}, {"--require-ratio", "exp"});
   expect_error({"--config", "/no/such/file.toml"}, {"/no/such/file.toml"});

@@ -18,10 +18,10 @@ struct Gradient {
 };
 
 Gradient gradient_of(const Dataset& data, Variant variant, std::int64_t kernel_size) {
-  auto model = make_model(variant, kernel_size, SeedRange{3, 1}, at::kDouble, at::kCPU);
-  const auto loss = l2_loss(model->forward(data.input, data.form), data);
+  auto model = make_model({variant, kernel_size}, SeedRange{3, 1}, at::kDouble, at::kCPU);
+  const auto loss = losses_of(LossKind::l2, forward(model, data), data);
   loss.backward();
-  return {loss.item<double>(), model->conv->weight.grad(), model->conv->bias.grad()};
+  return {loss.item<double>(), model.parameters[0].grad(), model.parameters[1].grad()};
 }
 
 /// Largest difference, relative to the largest entry.
@@ -72,7 +72,8 @@ TEST(Dataset, PatchesAreTheDistinctRowsOfUnfold) {
   const auto scene = small_rectangles();
   const auto patches = make_dataset(scene, DataForm::patches, 3);
   namespace F = torch::nn::functional;
-  const auto unfolded = F::unfold(scene.input(), F::UnfoldFuncOptions(3).padding(1))[0].t();  // [H W, 2 K K]
+  const auto unfolded =
+      F::unfold(encode(scene, Encoding::plain), F::UnfoldFuncOptions(3).padding(1))[0].t();  // [H W, 2 K K]
   const auto [distinct, inverse, count] = torch::unique_dim(unfolded, 0, true, false, true);
   EXPECT_EQ(patches.rows(), distinct.size(0));
   // Every pixel finds its own receptive field and target again.

@@ -41,12 +41,18 @@ TEST(Evaluation, WilsonIntervalsOfTheLiterature) {
 constexpr double inf = std::numeric_limits<double>::infinity();
 const double nan = std::nan("");
 
-RunHeader header_with(double target_norm) {
-  RunHeader header;
-  header.target_norm = target_norm;
-  header.success = 0.05;
-  header.splits = {{"train", 1, target_norm}, {"moved", 2, 20}};
-  return header;
+SceneResult scene_with(double target_norm) {
+  SceneResult scene;
+  scene.success_error = 0.05;
+  scene.success_norm = 0.05 * target_norm;
+  scene.splits = {{"train", 1, target_norm, 100}, {"moved", 2, 20, 200}};
+  return scene;
+}
+
+ExperimentResult result_with(double target_norm) {
+  ExperimentResult result;
+  result.header.scenes = {scene_with(target_norm)};
+  return result;
 }
 
 /// The records of runs with these losses, [step][run].
@@ -127,7 +133,7 @@ TEST(Evaluation, ARecorderKnowsWhenNothingIsLeft) {
 TEST(Evaluation, WithoutATargetThereIsNoSuccess) {
   const auto runs = record({{0}, {0}}, 1, 1, 0);
   EXPECT_FALSE(runs[0].first_success_step);
-  const auto statistics = statistics_of(runs, header_with(0));
+  const auto statistics = statistics_of(runs, scene_with(0));
   EXPECT_EQ(statistics.success.count, 0);
   EXPECT_FALSE(statistics.relative_error);
   EXPECT_EQ(statistics.dead, 0);
@@ -135,7 +141,7 @@ TEST(Evaluation, WithoutATargetThereIsNoSuccess) {
 
 TEST(Evaluation, DivergedRunsAreCountedNotAveraged) {
   const std::vector<RunRecord> runs{ended(0, inf), ended(1, 0.4), ended(2, 9.995)};
-  const auto statistics = statistics_of(runs, header_with(10));
+  const auto statistics = statistics_of(runs, scene_with(10));
   EXPECT_EQ(statistics.diverged, 1);
   EXPECT_EQ(statistics.dead, 1);  // 9.995 is within 0.1 % of the norm
   EXPECT_EQ(statistics.success.count, 1);
@@ -145,8 +151,8 @@ TEST(Evaluation, DivergedRunsAreCountedNotAveraged) {
   ASSERT_EQ(statistics.split_errors.size(), 2U);
   EXPECT_DOUBLE_EQ(statistics.split_errors[0]->min, 0.04);
   EXPECT_DOUBLE_EQ(statistics.split_errors[1]->max, 99.95 / 20);
-  EXPECT_FALSE(statistics_of({runs[0]}, header_with(10)).final_loss);
-  EXPECT_FALSE(statistics_of({runs[0]}, header_with(10)).split_errors[1]);
+  EXPECT_FALSE(statistics_of({runs[0]}, scene_with(10)).final_loss);
+  EXPECT_FALSE(statistics_of({runs[0]}, scene_with(10)).split_errors[1]);
 }
 
 TEST(Evaluation, RunsThatNeverSucceedAreCensoredNotDropped) {
@@ -154,7 +160,7 @@ TEST(Evaluation, RunsThatNeverSucceedAreCensoredNotDropped) {
   runs[2].first_success_step = 100;
   runs[3].first_success_step = 301;
   runs[4].first_success_step = 200;  // succeeded once, and lost it again
-  const auto statistics = statistics_of(runs, header_with(10));
+  const auto statistics = statistics_of(runs, scene_with(10));
   EXPECT_EQ(statistics.first_success, 200);
   EXPECT_EQ(statistics.never_succeeded, 2);
   EXPECT_EQ(statistics.success.count, 2);
@@ -162,7 +168,7 @@ TEST(Evaluation, RunsThatNeverSucceedAreCensoredNotDropped) {
 
 TEST(Evaluation, InterruptedRunsAreNoResult) {
   std::vector<RunRecord> runs{ended(0, 0.1), record({{5}}, 3).front()};
-  const auto statistics = statistics_of(runs, header_with(10));
+  const auto statistics = statistics_of(runs, scene_with(10));
   EXPECT_EQ(statistics.success.of, 1);
   EXPECT_EQ(statistics.never_succeeded, 0);
   EXPECT_EQ(statistics.diverged, 0);
@@ -185,7 +191,7 @@ VariantResult row_of(const std::string& variant, const std::vector<RunRecord>& r
   row.optimizer = "adam";
   row.learning_rate = rate;
   row.runs = runs;
-  row.statistics = statistics_of(runs, header_with(10));
+  row.statistics = statistics_of(runs, scene_with(10));
   return row;
 }
 
@@ -196,7 +202,7 @@ TEST(Evaluation, PairsAreOfTheSameSeed) {
                                    ended(7, 9), ended(8, 1)});
   const auto theirs = row_of("baseline", {ended(1, 1), ended(2, 0.8), ended(3, 0.4), ended(4, 0.5),
                                           ended(5, 9), ended(6, inf), ended(7, inf)});
-  const auto result = compare(ours, theirs, header_with(10));
+  const auto result = compare(ours, theirs, result_with(10));
   EXPECT_EQ(result.variant, "exp");
   EXPECT_EQ(result.reference, "baseline");
   EXPECT_EQ(result.lower.count, 2);
@@ -212,8 +218,7 @@ TEST(Evaluation, PairsAreOfTheSameSeed) {
 }
 
 TEST(Evaluation, RowsAreComparedWithinTheirOptimizerAndRate) {
-  ExperimentResult result;
-  result.header = header_with(10);
+  auto result = result_with(10);
   result.variants = {row_of("baseline", {ended(0, 5)}, 0.1), row_of("baseline", {ended(0, 6)}, 0.2),
                      row_of("exp", {ended(0, 1)}, 0.1), row_of("exp", {ended(0, 12)}, 0.2)};
   const auto comparisons = comparisons_of(result);
@@ -235,6 +240,54 @@ TEST(Evaluation, TheBestRowIsTheMostSuccessful) {
   EXPECT_TRUE(best(2));  // of two equal rows the first
   EXPECT_FALSE(best(3));
   EXPECT_TRUE(best(4));
+}
+
+TEST(Evaluation, SuccessIsReadOffTheJudgedSplit) {
+  auto scene = scene_with(10);
+  scene.judged = 1;
+  scene.success_norm = 3;
+  std::vector<RunRecord> runs{ended(0, 0.2), ended(1, 0.4), ended(2, inf)};  // 2 and 4 on the second split
+  runs[0].sparsity_error = 0.001;
+  runs[1].sparsity_error = 0.5;
+  const auto statistics = statistics_of(runs, scene);
+  EXPECT_EQ(statistics.success.count, 1);
+  EXPECT_EQ(statistics.sparsity_error, 0.001);  // of the run that succeeded
+  Recorder recorder(0, 2, {100, 1, 0});
+  const double losses[] = {1e-9, 1};
+  const double first[] = {5, nan};
+  const double second[] = {3, 4};
+  recorder.take(0, losses);
+  recorder.check(0, first, 3);
+  recorder.take(1, losses);
+  recorder.check(50, second, 3);
+  const auto checked = recorder.finish();
+  EXPECT_EQ(checked[0].first_success_step, 50);
+  EXPECT_FALSE(checked[1].first_success_step);
+}
+
+TEST(Evaluation, RowsAreNamedAndComparedWithinTheirScene) {
+  auto result = result_with(10);
+  result.header.scenes.push_back(result.header.scenes.front());
+  result.header.scenes.back().name = "noise 1 to 2";
+  result.sizes = true;
+  result.variants = {row_of("exp", {ended(0, 5)}), row_of("relu", {ended(0, 1)}),
+                     row_of("relu", {ended(0, 10)}), row_of("exp", {ended(0, 4)}),
+                     row_of("npu", {ended(0, 8)}, 0.5)};
+  result.variants[1].depth = result.variants[1].width = 2;
+  result.variants[2].depth = 3;
+  result.variants[2].width = 16;
+  result.variants[3].scene = result.variants[4].scene = 1;
+  const auto comparisons = comparisons_of(result);
+  ASSERT_EQ(comparisons.size(), 3U);
+  EXPECT_EQ(comparisons[0].variant, "relu 2×2");
+  EXPECT_EQ(comparisons[1].variant, "relu 3×16");
+  EXPECT_DOUBLE_EQ(comparisons[1].ratio->median, 2);
+  EXPECT_EQ(comparisons[2].scene, "noise 1 to 2");
+  EXPECT_DOUBLE_EQ(comparisons[2].ratio->median, 2);  // no row of its rate: against the scene's first
+  mark_best(result.variants);
+  EXPECT_TRUE(result.variants[1].best);
+  EXPECT_FALSE(result.variants[2].best);
+  EXPECT_TRUE(result.variants[3].best);  // of its scene
 }
 
 }  // namespace

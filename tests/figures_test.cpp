@@ -56,6 +56,7 @@ RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int6
   run.last_step = run.curve.back().step;
   if (std::isfinite(losses.back())) {
     run.final_loss = losses.back();
+    run.split_losses = {losses.back(), 2 * losses.back()};
   } else {
     run.status = RunStatus::diverged;
   }
@@ -89,13 +90,17 @@ class Figures : public testing::Test {
         std::filesystem::temp_directory_path() /
         ("conv_mult 'figures' " + std::to_string(getpid()));  // a path that a shell would stumble over
     std::filesystem::create_directories(directory);
-    result.header.target_norm = 4;
-    result.header.a = {4, 4, {5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};  // hot at the top left only
-    result.header.b = {4, 4, std::vector<float>(16, 1)};
-    result.header.target = result.header.a;
-    result.header.splits = {{"train", 1, 4}, {"both", 16, 9}};
-    result.variants = {variant("baseline", {9, 4, 3.25}, 3.125, result.header.b),
-                       variant("log_exp", {8, 2, 0.5}, 0.0, result.header.a)};
+    SceneResult rectangles;
+    rectangles.name = "rectangles";
+    rectangles.splits = {{"train", 1, 4, 16}, {"both", 16, 9, 256}};
+    rectangles.success_norm = 0.2;
+    rectangles.success_error = 0.05;
+    rectangles.a = {4, 4, {5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};  // hot at the top left only
+    rectangles.b = {4, 4, std::vector<float>(16, 1)};
+    rectangles.target = rectangles.a;
+    result.header.scenes = {rectangles};
+    result.variants = {variant("baseline", {9, 4, 3.25}, 3.125, rectangles.b),
+                       variant("log_exp", {8, 2, 0.5}, 0.0, rectangles.a)};
   }
 
   void TearDown() override { std::filesystem::remove_all(directory); }
@@ -137,7 +142,7 @@ class Figures : public testing::Test {
     result.variants.clear();
     for (const std::string& name : variants) {
       for (std::size_t i = 0; i < optimizers.size() * rates.size(); ++i) {
-        VariantResult row = variant(name, {9, 4, 2}, 1.5, result.header.a);
+        VariantResult row = variant(name, {9, 4, 2}, 1.5, scene().a);
         row.optimizer = optimizers[i / rates.size()];
         row.learning_rate = rates[i % rates.size()];
         row.best = i == std::min<std::size_t>(1, optimizers.size() * rates.size() - 1);
@@ -149,6 +154,8 @@ class Figures : public testing::Test {
       }
     }
   }
+
+  SceneResult& scene() { return result.header.scenes.front(); }
 
   bool exists(const std::string& name) const { return std::filesystem::exists(directory / name); }
 
@@ -201,7 +208,7 @@ TEST_F(Figures, PanelCarriesItsDataClampedToTheSharedScale) {
 TEST_F(Figures, PanelAveragesLargeImages) {
   Image large{2, 402, std::vector<float>(804, 0)};  // 402 columns: blocks of 3, so 134 of them
   large.pixels[0] = 3;
-  result.header.a = result.header.b = result.header.target = large;
+  scene().a = scene().b = scene().target = large;
   for (VariantResult& each : result.variants) each.output = large;
   EXPECT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
   const std::string text = script("panel.gp");
@@ -245,7 +252,7 @@ TEST_F(Figures, RowZeroIsAtTheTop) {
 
 TEST_F(Figures, DivergedAndMissingValuesAreDrawn) {
   const Image nothing{4, 4, std::vector<float>(16, std::numeric_limits<float>::quiet_NaN())};
-  result.header.target_norm = 0;
+  scene().splits[0].target_norm = 0;
   result.variants = {variant("it's_wild", {9, 1e30, kInfinity}, std::nullopt, nothing),
                      variant("never", {std::nan("")}, std::nullopt, nothing)};
   EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});
@@ -254,11 +261,11 @@ TEST_F(Figures, DivergedAndMissingValuesAreDrawn) {
   EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});  // no drawable loss at all
 }
 
-TEST_F(Figures, OneToEightVariantsAndThinImagesAreDrawn) {
+TEST_F(Figures, OneToNineVariantsAndThinImagesAreDrawn) {
   for (const Image& shape : {Image{1, 1, {2}}, Image{1, 3, {0, 1, 2}}, Image{3, 1, {0, 1, 2}}}) {
-    result.header.a = result.header.b = result.header.target = shape;
+    scene().a = scene().b = scene().target = shape;
     result.variants.clear();
-    for (const char* name : {"a1", "b2", "c3", "d4", "e5", "f6", "g7", "h8"}) {
+    for (const char* name : {"a1", "b2", "c3", "d4", "e5", "f6", "g7", "h8", "i9"}) {
       result.variants.push_back(variant(name, {3, 2}, 1.0, shape));
       EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{}) << name;
     }
@@ -294,9 +301,11 @@ TEST_F(Figures, AnyWordOfGnuplotIsAFailure) {
   EXPECT_FALSE(exists("loss.png"));
 }
 
-TEST_F(Figures, EveryFigureAppliesToAGridOfManySeeds) {
+TEST_F(Figures, EveryFigureAppliesToAGridOfManySeedsSizesAndScenes) {
   grid_of({"baseline", "log_exp"}, {"adam", "sgd"}, {0.1, 0.001});
   result.header.seeds = 2;
+  result.sizes = true;
+  result.header.scenes.push_back(result.header.scenes.front());
   for (VariantResult& row : result.variants) row.runs.assign(2, row.runs[0]);
   EXPECT_EQ(draw({FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}), std::vector<std::string>{});
   std::set<std::string> names{"figures"};
@@ -487,8 +496,104 @@ TEST_F(Figures, SeveralSeedsWithoutAnythingToDrawAreDrawn) {
   row.statistics.final_loss = Spread{5e29, 2e29, 7e29, 1e-30, 1e30};
   EXPECT_EQ(draw(formats), std::vector<std::string>{});
 
-  result.header.target_norm = 0;
+  scene().splits[0].target_norm = 0;
   EXPECT_EQ(draw(formats), std::vector<std::string>{});
+}
+
+TEST_F(Figures, UnitsHoldTheBestRowOfEveryVariantOnEveryScene) {
+  SceneResult noise = result.header.scenes.front();
+  noise.name = "noise -2 to -1";
+  noise.test = "-6 to -2";
+  noise.success_error.reset();
+  noise.splits.back().name = "outside";
+  result.header.scenes.push_back(noise);
+  result.header.seeds = 10;
+  VariantResult worse = result.variants[1];
+  VariantResult unit = result.variants[1];
+  worse.best = false;
+  worse.statistics.success = {1, 10, 0.1, 0.0179, 0.4042};
+  unit.scene = 1;
+  unit.statistics.success = {9, 10, 0.9, 0.5958, 0.9821};
+  unit.statistics.first_success = 1500;
+  unit.statistics.sparsity_error = 2.5e-6;
+  unit.statistics.split_errors.back() = Spread{0.004, 0.002, kInfinity, 0.001, kInfinity};
+  result.variants.push_back(worse);
+  result.variants.push_back(unit);
+  EXPECT_EQ(draw({FigureFormat::png, FigureFormat::svg}), std::vector<std::string>{});
+  const std::string text = script("units.gp");
+  // Two variants: places 0.08 to either side of the scene's.
+  EXPECT_NE(text.find("\n2.080 90 59.58 98.21 1500 2.5e-06 0.004 0.002 1e+300\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n0.920 0 0 79.35 nan nan 2 2 2\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("1.79"), std::string::npos);  // the worse row's interval
+  EXPECT_NE(text.find("-2 to -1"), std::string::npos);
+  EXPECT_NE(text.find("a near-exact product on noise"), std::string::npos);
+  result.variants.back().statistics = {};  // nothing to show: no panel for what no row has
+  result.variants.back().statistics.split_errors.resize(2);
+  EXPECT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
+  EXPECT_EQ(script("units.gp").find("Sparsity error"), std::string::npos);
+}
+
+TEST_F(Figures, OutcomesAddUpToAllRuns) {
+  result.sizes = true;
+  VariantResult& row = result.variants[1];
+  row.depth = 3;
+  row.width = 2;
+  row.runs.assign(8, row.runs[0]);
+  row.statistics.success = {3, 8, 0.375, 0.1368, 0.6943};
+  row.statistics.diverged = 2;
+  row.statistics.dead = 1;
+  EXPECT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
+  const std::string text = script("outcomes.gp");
+  const auto block = [&](const std::string& name) {
+    const auto begin = text.find("$" + name + " << EOD\n");
+    return text.substr(begin, text.find("EOD\n", begin + name.size() + 10) - begin);
+  };
+  EXPECT_NE(block("success").find("\n2 0 37.5 3 \"3\"\n"), std::string::npos) << block("success");
+  EXPECT_NE(block("no_success").find("\n2 37.5 62.5 2 \"2\"\n"), std::string::npos);
+  EXPECT_NE(block("output_vanished").find("\n2 62.5 75 1 \"1\"\n"), std::string::npos);
+  EXPECT_NE(block("diverged").find("\n2 75 100 2 \"2\"\n"), std::string::npos);
+  EXPECT_NE(text.find("'log_exp 3×2'"), std::string::npos);
+}
+
+TEST_F(Figures, PriceHasParametersTimeAndBothErrors) {
+  result.sizes = true;
+  result.header.seeds = 2;
+  for (VariantResult& row : result.variants) {
+    row.runs.assign(2, row.runs[0]);
+    row.parameters = 19;
+    row.seconds = 3;
+  }
+  VariantResult deep = result.variants[1];
+  deep.depth = 2;
+  deep.width = 8;
+  deep.parameters = 225;
+  deep.seconds = 0;  // too fast to tell
+  deep.statistics.split_errors = {Spread{0.25, 0.125, 0.5, 0, 1}, std::nullopt};
+  result.variants.push_back(deep);
+  EXPECT_EQ(draw({FigureFormat::png, FigureFormat::svg}), std::vector<std::string>{});
+  const std::string text = script("price.gp");
+  EXPECT_NE(text.find("\n225 0 0.25 0.125 0.5 nan nan nan\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n19 1.5 0.5 0.5 0.5 2 2 2\n"), std::string::npos);
+  EXPECT_NE(text.find("set label '2×8'"), std::string::npos);
+  result.variants = {deep};  // nothing to compare with
+  EXPECT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
+  EXPECT_FALSE(exists("price.png"));
+  EXPECT_TRUE(exists("outcomes.png"));
+}
+
+TEST_F(Figures, NoiseAndMeanSquaresAreNamed) {
+  result.header.loss = "mse";
+  SceneResult& scene = result.header.scenes.front();
+  scene.splits = {{"inside", 10, 4, 160}, {"outside", 10, 9, 160}};
+  scene.test = "2 to 6";
+  scene.success_error.reset();
+  result.header.seeds = 2;
+  for (VariantResult& row : result.variants) row.runs.assign(2, row.runs[0]);
+  EXPECT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
+  EXPECT_NE(script("loss.gp").find("mean squared error"), std::string::npos);
+  EXPECT_NE(script("distribution.gp").find("a near-exact product"), std::string::npos);
+  EXPECT_NE(script("distribution.gp").find("(0.1)"), std::string::npos);  // 4^2 / 160: the loss of 0
+  EXPECT_NE(script("heldout.gp").find("2 to 6"), std::string::npos);
 }
 
 }  // namespace

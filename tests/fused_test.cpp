@@ -1,5 +1,6 @@
 #include "conv_mult/model/fused.hpp"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <hwy/highway.h>
 #include <torch/types.h>
@@ -16,24 +17,25 @@ struct Evaluation {
   at::Tensor losses, gradient;  // [N], [N, 2 K^2 + 1]
 };
 
-Evaluation fused(const ConvLayer& model, const Dataset& data) {
+Evaluation fused(const Model& model, const Dataset& data, LossKind loss = LossKind::l2) {
   if (data.form != DataForm::patches) {
-    FusedImage layer(model, data);
+    FusedImage layer(model, data, loss);
     const auto losses = layer.losses_and_gradient();
     return {losses, layer.parameters().grad()};
   }
-  FusedPatches layer(model, data);
+  FusedPatches layer(model, data, loss);
   const auto losses = layer.losses_and_gradient();
   const auto gradient = layer.parameters().grad().transpose(1, 2).flatten(0, 1);
-  return {losses, gradient.narrow(0, 0, model->replicas())};
+  return {losses, gradient.narrow(0, 0, model.replicas())};
 }
 
-Evaluation by_autograd(ConvLayer& model, const Dataset& data) {
-  model->zero_grad();
-  const auto losses = l2_loss(model->forward(data.input, data.form), data);
+Evaluation by_autograd(Model& model, const Dataset& data, LossKind loss = LossKind::l2) {
+  for (auto& parameter : model.parameters) {
+    parameter.mutable_grad().reset();
+  }
+  const auto losses = losses_of(loss, forward(model, data), data);
   losses.sum().backward();
-  return {losses.detach(),
-          at::cat({model->conv->weight.grad().flatten(1), model->conv->bias.grad().unsqueeze(1)}, 1)};
+  return {losses.detach(), at::cat({model.parameters[0].grad().flatten(1), model.parameters[1].grad()}, 1)};
 }
 
 double relative_difference(const at::Tensor& x, const at::Tensor& y) {
@@ -49,13 +51,16 @@ TEST(Fused, LossAndGradientEqualAutograd) {
         const auto data = make_dataset(scene, form, kernel_size);
         for (const auto variant : {Variant::baseline, Variant::exp}) {
           for (const std::int64_t replicas : {1, 16, 37}) {
-            auto model = make_model(variant, kernel_size, SeedRange{5, replicas}, at::kDouble, at::kCPU);
-            const auto expected = by_autograd(model, data);
-            const auto actual = fused(model, data);
-            SCOPED_TRACE(testing::Message() << height << 'x' << width << " K=" << kernel_size << ' '
-                                            << to_string(form) << ' ' << to_string(variant));
-            EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-12);
-            EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-11);
+            auto model = make_model({variant, kernel_size}, SeedRange{5, replicas}, at::kDouble, at::kCPU);
+            for (const auto loss : {LossKind::l2, LossKind::mse}) {
+              const auto expected = by_autograd(model, data, loss);
+              const auto actual = fused(model, data, loss);
+              SCOPED_TRACE(testing::Message()
+                           << height << 'x' << width << " K=" << kernel_size << ' ' << to_string(form) << ' '
+                           << to_string(variant) << ' ' << to_string(loss));
+              EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-12);
+              EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-11);
+            }
           }
         }
       }
@@ -67,8 +72,8 @@ TEST(Fused, Float32IsAsGoodAsItsType) {
   for (const auto form : {DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(SceneConfig{}, at::kFloat, form, 3);
     const auto exact = make_dataset(SceneConfig{}, at::kDouble, form, 3);
-    auto model = make_model(Variant::exp, 3, SeedRange{0, 40}, at::kFloat, at::kCPU);
-    auto exact_model = make_model(Variant::exp, 3, SeedRange{0, 40}, at::kDouble, at::kCPU);
+    auto model = make_model({Variant::exp, 3}, SeedRange{0, 40}, at::kFloat, at::kCPU);
+    auto exact_model = make_model({Variant::exp, 3}, SeedRange{0, 40}, at::kDouble, at::kCPU);
     const auto actual = fused(model, data);
     const auto expected = by_autograd(exact_model, exact);
     EXPECT_LE(relative_difference(actual.losses.to(at::kDouble), expected.losses), 1e-6);
@@ -78,10 +83,10 @@ TEST(Fused, Float32IsAsGoodAsItsType) {
 
 TEST(Fused, GradientOfAZeroLossIsZero) {
   const auto zero = torch::zeros({1, 1, 4, 4}, at::kDouble);
-  auto model = make_model(Variant::baseline, 3, SeedRange{0, 2}, at::kDouble, at::kCPU);
+  auto model = make_model({Variant::baseline, 3}, SeedRange{0, 2}, at::kDouble, at::kCPU);
   {
     const at::NoGradGuard no_grad;
-    model->conv->bias.zero_();
+    model.parameters[1].zero_();
   }
   for (const auto form : {DataForm::image, DataForm::patches}) {
     const auto result = fused(model, make_dataset(make_scene(zero, zero), form, 3));
@@ -97,10 +102,10 @@ void expect_exp(DataForm form, const std::vector<double>& arguments, double tole
   const auto zero = torch::zeros({1, 1, 1, 1}, dtype);
   const auto data = make_dataset(make_scene(zero, zero), form, 1);
   const auto count = static_cast<std::int64_t>(arguments.size());
-  auto model = make_model(Variant::exp, 1, SeedRange{0, count}, dtype, at::kCPU);
+  auto model = make_model({Variant::exp, 1}, SeedRange{0, count}, dtype, at::kCPU);
   {
     const at::NoGradGuard no_grad;
-    model->conv->bias.copy_(torch::tensor(arguments, at::kDouble));
+    model.parameters[1].copy_(torch::tensor(arguments, at::kDouble).unsqueeze(1));
   }
   const auto losses = fused(model, data).losses;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -136,7 +141,7 @@ TEST(Fused, EveryInstructionSetOfThisMachineAgrees) {
   ASSERT_FALSE(targets.empty());
   for (const auto form : {DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(random_scene(7, 99), form, 3);
-    auto model = make_model(Variant::exp, 3, SeedRange{5, 21}, at::kDouble, at::kCPU);
+    auto model = make_model({Variant::exp, 3}, SeedRange{5, 21}, at::kDouble, at::kCPU);
     const auto expected = by_autograd(model, data);
     for (const auto target : targets) {
       hwy::SetSupportedTargetsForTest(target);
@@ -152,7 +157,7 @@ TEST(Fused, EveryInstructionSetOfThisMachineAgrees) {
 
 TEST(Fused, ThreadsDoNotChangeABit) {
   const auto data = make_dataset(random_scene(300, 301), DataForm::image, 3);  // several bands
-  auto model = make_model(Variant::exp, 3, SeedRange{5, 3}, at::kFloat, at::kCPU);
+  auto model = make_model({Variant::exp, 3}, SeedRange{5, 3}, at::kFloat, at::kCPU);
   const auto alone = fused(model, data);
   at::set_num_threads(4);
   const auto together = fused(model, data);

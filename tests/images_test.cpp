@@ -17,9 +17,10 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 /// 2 × 3 images, one variant called "v_1".
 ExperimentResult small_result() {
   ExperimentResult result;
-  result.header.a = {2, 3, {0, 1, 2, 3, 4, 5}};
-  result.header.b = {2, 3, {1, 1, 1, 1, 1, 1}};
-  result.header.target = {2, 3, {0, 1, 2, 3, 4, 8}};
+  auto& scene = result.header.scenes.emplace_back();
+  scene.a = {2, 3, {0, 1, 2, 3, 4, 5}};
+  scene.b = {2, 3, {1, 1, 1, 1, 1, 1}};
+  scene.target = {2, 3, {0, 1, 2, 3, 4, 8}};
   VariantResult variant;
   variant.variant = "v_1";
   variant.output = {2, 3, {0, 1, 2.5F, 100, -100, kNan}};
@@ -79,19 +80,19 @@ TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
 
 TEST(SharedScale, SpansInputsAndTargetOnly) {
   ExperimentResult result = small_result();
-  result.header.b.pixels[0] = kNan;
-  result.header.b.pixels[1] = -2;
-  const ColourScale scale = shared_scale(result.header);
+  result.header.scenes[0].b.pixels[0] = kNan;
+  result.header.scenes[0].b.pixels[1] = -2;
+  const ColourScale scale = shared_scale(result.header.scenes[0]);
   EXPECT_EQ(scale.low, -2);
   EXPECT_EQ(scale.high, 8);
 }
 
 TEST(SharedScale, IsNeverEmpty) {
-  RunHeader header;
-  EXPECT_LT(shared_scale(header).low, shared_scale(header).high);
-  header.a = header.b = header.target = {1, 1, {4}};
-  EXPECT_EQ(shared_scale(header).low, 4);
-  EXPECT_LT(shared_scale(header).low, shared_scale(header).high);
+  SceneResult scene;
+  EXPECT_LT(shared_scale(scene).low, shared_scale(scene).high);
+  scene.a = scene.b = scene.target = {1, 1, {4}};
+  EXPECT_EQ(shared_scale(scene).low, 4);
+  EXPECT_LT(shared_scale(scene).low, shared_scale(scene).high);
 }
 
 TEST(ErrorMap, IsOutputMinusTarget) {
@@ -111,7 +112,7 @@ TEST(ErrorScale, IsSymmetricOverAllVariants) {
 
 TEST(ErrorScale, IsOneWhereAllIsExact) {
   ExperimentResult result = small_result();
-  result.variants[0].output = result.header.target;
+  result.variants[0].output = result.header.scenes[0].target;
   EXPECT_EQ(error_scale(result).low, -1);
   EXPECT_EQ(error_scale(result).high, 1);
 }

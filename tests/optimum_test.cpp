@@ -76,12 +76,12 @@ TEST(Optimum, FormsAndBlocksAgree) {
 TEST(Optimum, NoWeightsNearbyDoBetter) {
   const auto data = make_dataset(small_rectangles(), DataForm::image, 3);
   const auto optimum = best_affine(data, 3);
-  auto model = make_model(Variant::baseline, 3, SeedRange{0, 1}, at::kDouble, at::kCPU);
+  auto model = make_model({Variant::baseline, 3}, SeedRange{0, 1}, at::kDouble, at::kCPU);
   const at::NoGradGuard no_grad;
   const auto loss_at = [&](const at::Tensor& weight, double bias) {
-    model->conv->weight.copy_(weight.reshape({1, 2, 3, 3}));
-    model->conv->bias.fill_(bias);
-    return l2_loss(model->forward(data.input, data.form), data).item<double>();
+    model.parameters[0].copy_(weight.reshape({1, 1, 2, 3, 3}));
+    model.parameters[1].fill_(bias);
+    return losses_of(LossKind::l2, forward(model, data), data).item<double>();
   };
   EXPECT_NEAR(loss_at(optimum.weight, optimum.bias) / optimum.loss, 1, 1e-12);
   torch::manual_seed(2);
@@ -97,11 +97,11 @@ TEST(Optimum, FloorOfExpIsWhatItsSignCannotReach) {
   EXPECT_EQ(loss_floor(Variant::exp, positive, 1), 0);
   EXPECT_EQ(loss_floor(Variant::exp, negative, 1), 2);
   // The weights of the proof: T (a + b / 2) + log 2 - 2 T, with T large.
-  auto model = make_model(Variant::exp, 1, SeedRange{0, 1}, at::kDouble, at::kCPU);
+  auto model = make_model({Variant::exp, 1}, SeedRange{0, 1}, at::kDouble, at::kCPU);
   const at::NoGradGuard no_grad;
-  model->conv->weight.copy_(torch::tensor({50.0, 25.0}, at::kDouble).reshape({1, 2, 1, 1}));
-  model->conv->bias.fill_(std::log(2.0) - 100);
-  EXPECT_LT(l2_loss(model->forward(positive.input, positive.form), positive).item<double>(), 1e-12);
+  model.parameters[0].copy_(torch::tensor({50.0, 25.0}, at::kDouble).reshape({1, 1, 2, 1, 1}));
+  model.parameters[1].fill_(std::log(2.0) - 100);
+  EXPECT_LT(losses_of(LossKind::l2, forward(model, positive), positive).item<double>(), 1e-12);
 }
 
 }  // namespace

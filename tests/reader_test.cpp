@@ -37,7 +37,8 @@ ExperimentResult sample(bool grid) {
   result.grid = grid;
   result.header.device = "cuda:1";
   result.header.dtype = "float32";
-  result.header.splits = {{"train", 1, 10}, {"moved", 4, 2}};
+  auto& scene = result.header.scenes.emplace_back();
+  scene.splits = {{"train", 1, 10, 100}, {"moved", 4, 2, 400}};
   for (const double rate : {0.001, 0.1}) {
     VariantResult row;
     row.variant = grid ? "exp" : rate < 0.01 ? "baseline" : "exp";
@@ -46,7 +47,7 @@ ExperimentResult sample(bool grid) {
     row.parameters = 2;
     row.seconds = 0.25;
     row.runs = {run_of(0, RunStatus::ok), run_of(1, RunStatus::diverged), run_of(2, RunStatus::interrupted)};
-    row.statistics = statistics_of(row.runs, result.header);
+    row.statistics = statistics_of(row.runs, scene);
     result.variants.push_back(row);
   }
   return result;

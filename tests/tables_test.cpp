@@ -35,11 +35,13 @@ ExperimentResult sample() {
   header.libtorch = "1.13.0";
   header.device = "cpu";
   header.dtype = "float32";
-  header.data_form = "patches";
-  header.rows = 68;
-  header.target_norm = 10;
-  header.splits = {{"train", 1, 10}, {"moved", 4, 2}};
-  header.target = {2, 3, {0, 0, 0, 0, 0, 0}};
+  SceneResult scene;
+  scene.name = "rectangles";
+  scene.splits = {{"train", 1, 10, 6}, {"moved", 4, 2, 24}};
+  scene.success_error = 0.05;
+  scene.success_norm = 0.5;
+  scene.target = {2, 3, {0, 0, 0, 0, 0, 0}};
+  header.scenes = {scene};
   VariantResult baseline;
   baseline.variant = "baseline";
   baseline.optimizer = "adam";
@@ -55,7 +57,7 @@ ExperimentResult sample() {
   exp.runs = {run_of(4, {8, nan}, 3)};
   result.variants = {baseline, exp};
   for (auto& row : result.variants) {
-    row.statistics = statistics_of(row.runs, header);
+    row.statistics = statistics_of(row.runs, scene);
   }
   result.status = ExperimentStatus::complete;
   return result;
@@ -118,28 +120,31 @@ TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
   result.comparisons = comparisons_of(result);
   const auto summary = nlohmann::ordered_json::parse(summary_json(result));
   using Keys = std::vector<std::string>;
-  EXPECT_EQ(keys_of(summary),
-            (Keys{"conv_mult", "libtorch", "device", "threads", "dtype", "status", "grid", "seeds",
-                  "success_threshold", "data", "splits", "variants", "comparisons"}));
+  EXPECT_EQ(keys_of(summary), (Keys{"conv_mult", "libtorch", "device", "threads", "dtype", "status", "grid",
+                                    "sizes", "loss", "seeds", "data", "scenes", "variants", "comparisons"}));
   EXPECT_EQ(keys_of(summary["data"]),
             (Keys{"scene", "height", "width", "form", "rows", "target_norm", "seconds"}));
+  EXPECT_EQ(keys_of(summary["scenes"][0]),
+            (Keys{"scene", "test_range", "height", "width", "target_norm", "seconds", "splits", "success"}));
   const auto& variant = summary["variants"][0];
-  EXPECT_EQ(keys_of(variant), (Keys{"variant", "optimizer", "learning_rate", "steps", "parameters", "floor",
-                                    "seconds", "final_loss", "relative_error", "success", "first_success",
-                                    "diverged", "dead", "evaluation", "shown_seed", "runs"}));
+  EXPECT_EQ(keys_of(variant), (Keys{"variant",       "scene",    "depth",      "width",          "optimizer",
+                                    "learning_rate", "steps",    "parameters", "form",           "rows",
+                                    "floor",         "seconds",  "final_loss", "relative_error", "success",
+                                    "first_success", "diverged", "dead",       "sparsity_error", "evaluation",
+                                    "shown_seed",    "runs"}));
   EXPECT_EQ(keys_of(variant["final_loss"]), (Keys{"median", "q1", "q3", "min", "max"}));
   EXPECT_EQ(keys_of(variant["success"]), (Keys{"count", "of", "rate", "low", "high"}));
   EXPECT_EQ(keys_of(variant["evaluation"]), (Keys{"train", "moved"}));
   EXPECT_EQ(keys_of(variant["runs"][0]),
             (Keys{"seed", "status", "last_step", "final_loss", "first_success_step"}));
-  EXPECT_EQ(keys_of(summary["comparisons"][0]), (Keys{"variant", "reference", "optimizer", "learning_rate",
-                                                      "lower", "ties", "ratio", "success"}));
+  EXPECT_EQ(keys_of(summary["comparisons"][0]), (Keys{"scene", "variant", "reference", "optimizer",
+                                                      "learning_rate", "lower", "ties", "ratio", "success"}));
 }
 
 TEST(Tables, SummaryGivesNullForWhatDoesNotExist) {
   auto result = sample();
   result.variants[0].runs[0].split_losses[1] = std::numeric_limits<double>::infinity();
-  result.variants[0].statistics = statistics_of(result.variants[0].runs, result.header);
+  result.variants[0].statistics = statistics_of(result.variants[0].runs, result.header.scenes[0]);
   const auto summary = nlohmann::json::parse(summary_json(result));
   EXPECT_EQ(summary["status"], "complete");
   EXPECT_EQ(summary["data"]["height"], 2);
@@ -171,7 +176,7 @@ TEST(Tables, ManySeedsHaveARateWithItsInterval) {
   result.variants[0].runs.push_back(run_of(5, {8, 7, 0.5, 0.25}, 3));
   result.variants[1].runs.push_back(run_of(5, {8, 7, 6, 9.999}, 3));
   for (auto& row : result.variants) {
-    row.statistics = statistics_of(row.runs, result.header);
+    row.statistics = statistics_of(row.runs, result.header.scenes[0]);
   }
   result.comparisons = comparisons_of(result);
   // Wilson's interval of 1 in 2: 0.5 -+ z sqrt(1/8 + z^2/16) / (1 + z^2/2) = 0.0945 to 0.9055

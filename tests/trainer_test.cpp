@@ -15,21 +15,31 @@
 namespace conv_mult {
 namespace {
 
+TrainingConfig config_of(OptimizerKind optimizer, double learning_rate, std::int64_t steps) {
+  TrainingConfig config;
+  config.optimizer = optimizer;
+  config.learning_rate = learning_rate;
+  config.steps = steps;
+  return config;
+}
+
 /// The losses of every replica: [steps + 1, N].
-at::Tensor train_all(ConvLayer& model, const Dataset& data, const TrainingConfig& config) {
+at::Tensor train_all(Model& model, const Dataset& data, const TrainingConfig& config) {
   std::vector<at::Tensor> blocks;
   std::int64_t next = 0;
-  train(model, data, config, [&](std::int64_t step, const at::Tensor& losses) {
+  TrainingCallbacks callbacks;
+  callbacks.on_losses = [&](std::int64_t step, const at::Tensor& losses) {
     EXPECT_EQ(step, next);
     next += losses.size(0);
     blocks.push_back(losses.clone());
     return true;
-  });
+  };
+  train(model, {data, {}}, config, callbacks);
   return at::cat(blocks);
 }
 
 at::Tensor train_all(Variant variant, SeedRange seeds, const Dataset& data, const TrainingConfig& config) {
-  auto model = make_model(variant, 3, seeds, data.target.scalar_type(), at::kCPU);
+  auto model = make_model({variant, 3}, seeds, data.target.scalar_type(), at::kCPU);
   return train_all(model, data, config);
 }
 
@@ -88,7 +98,7 @@ TEST(Trainer, EveryFormFollowsTheLiteralImage) {
   const auto patches = make_dataset(SceneConfig{}, at::kDouble, DataForm::patches, 3);
   for (const auto kind : all_optimizers) {
     for (const auto variant : {Variant::baseline, Variant::exp}) {
-      const TrainingConfig config{kind, kind == OptimizerKind::sgd ? 1e-4 : 0.01, 100};
+      const auto config = config_of(kind, kind == OptimizerKind::sgd ? 1e-4 : 0.01, 100);
       const auto expected = train_all(variant, {6, 1}, literal, config);
       for (const auto* data : {&image, &patches}) {
         const auto actual = train_all(variant, {6, 1}, *data, config);
@@ -103,7 +113,7 @@ TEST(Trainer, ReplicasFollowTheCurvesOfSingleRuns) {
   for (const auto form : {DataForm::literal, DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(SceneConfig{}, at::kDouble, form, 3);
     for (const auto variant : {Variant::baseline, Variant::exp}) {
-      const TrainingConfig config{OptimizerKind::adam, 0.01, 100};
+      const auto config = config_of(OptimizerKind::adam, 0.01, 100);
       const auto batch = train_all(variant, {10, 6}, data, config);
       for (std::int64_t i = 0; i < 6; ++i) {
         EXPECT_LE(largest_relative_difference(batch.select(1, i),
@@ -119,7 +129,7 @@ TEST(Trainer, OnPatchesASeedHasTheSameBitsInAnyCompany) {
   for (const auto dtype : {at::kFloat, at::kDouble}) {
     const auto data = make_dataset(SceneConfig{}, dtype, DataForm::patches, 3);
     for (const auto kind : all_optimizers) {
-      const TrainingConfig config{kind, 1e-3, 300};
+      const auto config = config_of(kind, 1e-3, 300);
       const auto batch = train_all(Variant::exp, {0, 75}, data, config);
       const auto part = train_all(Variant::exp, {30, 33}, data, config);
       EXPECT_TRUE(torch::equal(batch.narrow(1, 30, 33), part)) << to_string(kind);
@@ -134,13 +144,13 @@ TEST(Trainer, OnPatchesASeedHasTheSameBitsInAnyCompany) {
 TEST(Trainer, AReplicaThatOverflowsChangesNoOther) {
   for (const auto form : {DataForm::literal, DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(SceneConfig{}, at::kFloat, form, 3);
-    const TrainingConfig config{OptimizerKind::adam, 0.01, 60};
+    const auto config = config_of(OptimizerKind::adam, 0.01, 60);
     for (const double poison : {1e30, std::nan("")}) {
-      auto healthy = make_model(Variant::exp, 3, SeedRange{0, 20}, at::kFloat, at::kCPU);
-      auto sick = make_model(Variant::exp, 3, SeedRange{0, 20}, at::kFloat, at::kCPU);
+      auto healthy = make_model({Variant::exp, 3}, SeedRange{0, 20}, at::kFloat, at::kCPU);
+      auto sick = make_model({Variant::exp, 3}, SeedRange{0, 20}, at::kFloat, at::kCPU);
       {
         const at::NoGradGuard no_grad;
-        sick->conv->bias[7] = poison;
+        sick.parameters[1][7] = poison;
       }
       const auto expected = train_all(healthy, data, config);
       const auto actual = train_all(sick, data, config);
@@ -168,7 +178,7 @@ TEST(Trainer, NoOptimizerGetsBelowTheFloor) {
     const auto data = make_dataset(small_rectangles(), form, 3);
     const double floor = best_affine(data, 3).loss;
     for (const auto kind : all_optimizers) {
-      const TrainingConfig config{kind, 1e-3, 2000};
+      const auto config = config_of(kind, 1e-3, 2000);
       for (const double loss : train_one(Variant::baseline, 4, data, config)) {
         ASSERT_GE(loss, floor * (1 - 1e-12)) << to_string(kind);
       }
@@ -178,9 +188,9 @@ TEST(Trainer, NoOptimizerGetsBelowTheFloor) {
 
 TEST(Trainer, ZeroStepsGiveTheUntrainedLoss) {
   const auto data = make_image_dataset(small_rectangles(), DataForm::literal);
-  auto model = make_model(Variant::exp, 3, SeedRange{0, 1}, at::kDouble, at::kCPU);
-  const double untrained = l2_loss(model->forward(data.input, data.form), data).item<double>();
-  const auto losses = train_one(Variant::exp, 0, data, {OptimizerKind::adam, 0.01, 0});
+  auto model = make_model({Variant::exp, 3}, SeedRange{0, 1}, at::kDouble, at::kCPU);
+  const double untrained = losses_of(LossKind::l2, forward(model, data), data).item<double>();
+  const auto losses = train_one(Variant::exp, 0, data, config_of(OptimizerKind::adam, 0.01, 0));
   ASSERT_EQ(losses.size(), 1U);
   EXPECT_EQ(losses[0], untrained);
 }
@@ -188,22 +198,75 @@ TEST(Trainer, ZeroStepsGiveTheUntrainedLoss) {
 TEST(Trainer, LeavesTheTrainedWeightsInTheModel) {
   for (const auto form : {DataForm::literal, DataForm::image, DataForm::patches}) {
     const auto data = make_dataset(small_rectangles(), form, 3);
-    auto model = make_model(Variant::exp, 3, SeedRange{0, 3}, at::kDouble, at::kCPU);
-    const auto last = train_all(model, data, {OptimizerKind::adam, 0.01, 200})[-1];
-    const auto again = l2_loss(model->forward(data.input, data.form), data);
+    auto model = make_model({Variant::exp, 3}, SeedRange{0, 3}, at::kDouble, at::kCPU);
+    const auto last = train_all(model, data, config_of(OptimizerKind::adam, 0.01, 200))[-1];
+    const auto again = losses_of(LossKind::l2, forward(model, data), data);
     EXPECT_LE(largest_relative_difference(again, last), 1e-13) << to_string(form);
   }
 }
 
 TEST(Trainer, StopsWhenToldTo) {
   const auto data = make_dataset(small_rectangles(), DataForm::patches, 3);
-  auto model = make_model(Variant::exp, 3, SeedRange{0, 1}, at::kDouble, at::kCPU);
+  auto model = make_model({Variant::exp, 3}, SeedRange{0, 1}, at::kDouble, at::kCPU);
   int calls = 0;
-  train(model, data, {OptimizerKind::adam, 0.01, 1'000'000}, [&](std::int64_t, const at::Tensor& losses) {
+  TrainingCallbacks callbacks;
+  callbacks.on_losses = [&](std::int64_t, const at::Tensor& losses) {
     EXPECT_LE(losses.size(0), 1000);
     return ++calls < 3;
-  });
+  };
+  train(model, {data, {}}, config_of(OptimizerKind::adam, 0.01, 1'000'000), callbacks);
   EXPECT_EQ(calls, 3);
+}
+
+TEST(Trainer, TheSparsityRegulariserComesInAsItsScheduleSays) {
+  // One weight of nmu below a half and one above: the regulariser's gradient is strength / 2 and -strength
+  // / 2.
+  const Architecture nmu{Variant::nmu, 1};
+  const auto data = unfolded(make_image_dataset(random_scene(3, 4), DataForm::image, Encoding::marked), 1);
+  const auto start = torch::tensor({{0.4, 0.6}}, at::kDouble);
+  const auto after = [&](std::int64_t steps, const Sparsity& sparsity) {
+    auto model = make_model(nmu, start);
+    auto config = config_of(OptimizerKind::sgd, 1e-3, steps);
+    config.loss = LossKind::mse;
+    config.sparsity = sparsity;
+    train_all(model, data, config);
+    return weights_of(model);
+  };
+  const auto pull = torch::tensor({{-1.0, 1.0}}, at::kDouble);
+  const auto without = after(1, {0, 0, 0});
+  EXPECT_TRUE(torch::allclose(after(1, {10, 0, 0}) - without, 1e-3 * 5 * pull, 0, 1e-15));
+  EXPECT_TRUE(torch::equal(after(1, {10, 0, 4}), without));  // the first step is still at 0
+  const auto two = after(2, {0, 0, 0});
+  EXPECT_TRUE(torch::allclose(after(2, {10, 0, 4}) - two, 1e-3 * 5 / 4 * pull, 0, 1e-15));  // a quarter
+  EXPECT_TRUE(torch::equal(after(2, {10, 1, 4}), two));
+}
+
+TEST(Trainer, NmuStaysWithinItsLimits) {
+  const auto data = unfolded(make_image_dataset(random_scene(3, 4), DataForm::image, Encoding::marked), 3);
+  auto model = make_model({Variant::nmu, 3}, {0, 3}, at::kDouble, at::kCPU);
+  train_all(model, data, config_of(OptimizerKind::adam, 0.3, 20));
+  const auto weights = weights_of(model);
+  EXPECT_EQ(weights.min().item<double>(), 0);
+  EXPECT_EQ(weights.max().item<double>(), 1);
+}
+
+TEST(Trainer, ChecksSeeTheModelAfterSoManyUpdates) {
+  for (const auto form : {DataForm::literal, DataForm::image, DataForm::patches}) {
+    const auto data = make_dataset(small_rectangles(), form, 3);
+    auto model = make_model({Variant::exp, 3}, {0, 2}, at::kDouble, at::kCPU);
+    std::vector<std::int64_t> steps;
+    TrainingCallbacks callbacks;
+    callbacks.check_every = 4;
+    callbacks.on_losses = [](std::int64_t, const at::Tensor&) { return true; };
+    callbacks.on_check = [&](std::int64_t step) {
+      auto alone = make_model({Variant::exp, 3}, {0, 2}, at::kDouble, at::kCPU);
+      train_all(alone, data, config_of(OptimizerKind::adam, 0.01, step));
+      EXPECT_TRUE(torch::equal(weights_of(model), weights_of(alone))) << to_string(form) << ' ' << step;
+      steps.push_back(step);
+    };
+    train(model, {data, {}}, config_of(OptimizerKind::adam, 0.01, 10), callbacks);
+    EXPECT_EQ(steps, (std::vector<std::int64_t>{0, 4, 8}));
+  }
 }
 
 }  // namespace

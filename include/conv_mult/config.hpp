@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace conv_mult {
@@ -16,17 +17,24 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Variant { baseline, exp };
+/// What each computes: model/variants.hpp.
+enum class Variant { baseline, exp, log_exp, nmu, nalu, nac_mul, npu, stacked_exp, relu };
+enum class SceneKind { rectangles, noise };
+enum class LossKind { l2, mse };
 enum class OptimizerKind { adam, adamw, rmsprop, sgd };
 enum class DataForm { automatic, image, patches, literal };
 enum class Dtype { float32, float64 };
 enum class FigureFormat { png, svg, pdf };
 
-inline constexpr std::array all_variants{Variant::baseline, Variant::exp};
+inline constexpr std::array all_variants{Variant::baseline, Variant::exp,         Variant::log_exp,
+                                         Variant::nmu,      Variant::nalu,        Variant::nac_mul,
+                                         Variant::npu,      Variant::stacked_exp, Variant::relu};
 inline constexpr std::array all_figure_formats{FigureFormat::png, FigureFormat::svg, FigureFormat::pdf};
 
 /// The names users type, in declaration order of the enumerators.
 std::string to_string(Variant value);
+std::string to_string(SceneKind value);
+std::string to_string(LossKind value);
 std::string to_string(OptimizerKind value);
 std::string to_string(DataForm value);
 std::string to_string(Dtype value);
@@ -51,19 +59,58 @@ struct SceneConfig {
   Rectangle b{40, 35, 40, 45, 2.0};
 };
 
+/// [low, high].
+struct Interval {
+  double low = 0;
+  double high = 1;
+};
+
+/// Every pixel of both images drawn uniformly from `range`.
+struct NoiseConfig {
+  Interval range{1, 2};
+  std::vector<Interval> test_range{{2, 4}};  ///< what `outside` is drawn from, uniformly on their union
+};
+
+/// A variant and its size.
+struct Architecture {
+  Variant variant = Variant::baseline;
+  std::int64_t kernel_size = 3;
+  std::int64_t depth = 1;  ///< convolutions in a row; 1 but for stacked_exp and relu
+  std::int64_t width = 1;  ///< channels between them
+};
+
+/// Whether --depth and --width mean anything to it.
+bool is_deep(Variant variant);
+
+/// NMU's sparsity regulariser: strength * mean(min(w, 1 - w)), scaled from 0 at step `from` to 1 at step `to`
+/// (Madsen & Johansen 2020).
+struct Sparsity {
+  double strength = 10;
+  std::int64_t from = 1200;
+  std::int64_t to = 2100;
+};
+
 struct TrainingConfig {
   OptimizerKind optimizer = OptimizerKind::adam;
   double learning_rate = 0.01;
   std::int64_t steps = 3000;
+  LossKind loss = LossKind::l2;
+  Sparsity sparsity;
 };
 
 /// Every optimizer is tried with every learning rate.
 struct TrainingGrid {
   std::vector<OptimizerKind> optimizers{TrainingConfig().optimizer};
   std::vector<double> learning_rates{TrainingConfig().learning_rate};
+  std::vector<std::pair<Variant, double>> own_rates;  ///< of a variant, in place of learning_rates
   std::int64_t steps = TrainingConfig().steps;
+  LossKind loss = TrainingConfig().loss;
+  Sparsity sparsity = TrainingConfig().sparsity;
+
+  std::vector<double> rates_of(Variant variant) const;
 };
 
+/// Whether some variant is tried with more than one optimizer or learning rate.
 bool is_grid(const TrainingGrid& grid);
 
 /// Consecutive seeds.
@@ -101,19 +148,46 @@ struct OutputConfig {
   bool quiet = false;
 };
 
+/// A run succeeds with a relative error of at most so much on the scene it is trained on; none: `near-exact`,
+/// see Task.
+struct SuccessConfig {
+  std::optional<double> rectangles = 0.05;
+  std::optional<double> noise;
+};
+
 struct Config {
   std::vector<Variant> variants{Variant::baseline, Variant::exp};
+  std::vector<std::int64_t> depths{2};
+  std::vector<std::int64_t> widths{8};
   SeedRange seeds;  ///< of all shards together
   Shard shard;
-  double success = 0.05;  ///< a run succeeds with a loss of at most this fraction of the target's norm
+  SuccessConfig success;
   std::int64_t kernel_size = 3;
   DataForm data = DataForm::automatic;
-  SceneConfig scene;
+  std::vector<SceneKind> scenes{SceneKind::rectangles};
+  SceneConfig scene;  ///< the rectangles, and the size of every image
+  std::vector<NoiseConfig> noise{NoiseConfig()};
+  std::int64_t scene_seed = 0;    ///< of the noise that is trained on
+  bool resample = false;          ///< noise: drawn anew at every step
+  std::int64_t check_every = 60;  ///< steps between looks at `outside`, where it decides on success
   HeldOutConfig held_out;
   TrainingGrid training;
   MachineConfig machine;
   OutputConfig output;
 };
+
+/// What is trained together, all its seeds side by side.
+struct RowConfig {
+  std::size_t scene = 0;  ///< rectangles, if asked for, then each noise
+  Architecture architecture;
+  TrainingConfig training;
+};
+
+/// Scenes x variants (x depths x widths) x optimizers x learning rates, the last running fastest.
+std::vector<RowConfig> rows_of(const Config& config);
+
+/// Rectangles and each noise.
+std::size_t scene_count(const Config& config);
 
 /// The seeds of config.shard: contiguous parts, whose sizes differ by one at most.
 SeedRange seeds_of_shard(const Config& config);

@@ -27,12 +27,13 @@ struct CurvePoint {
 struct RunRecord {
   std::int64_t seed = 0;
   RunStatus status = RunStatus::ok;
-  std::int64_t last_step = 0;                      ///< where the run ended
-  std::vector<CurvePoint> curve;                   ///< every log_every-th step and the last
-  std::optional<double> final_loss;                ///< none if the run diverged or was interrupted
-  std::optional<std::int64_t> first_success_step;  ///< of all steps, logged or not
-  std::vector<double> weights;       ///< at the end, parameter after parameter: weight [2, K, K], bias
-  std::vector<double> split_losses;  ///< one for each of RunHeader::splits; empty unless the run is ok
+  std::int64_t last_step = 0;        ///< where the run ended
+  std::vector<CurvePoint> curve;     ///< every log_every-th step and the last
+  std::optional<double> final_loss;  ///< none if the run diverged or was interrupted; resampled: on `inside`
+  std::optional<std::int64_t> first_success_step;  ///< of all steps that were looked at, logged or not
+  std::vector<double> weights;                     ///< at the end, parameter after parameter
+  std::optional<double> sparsity_error;            ///< of the weights, where the variant knows it
+  std::vector<double> split_losses;  ///< L2 norm on each of SceneResult::splits; empty unless the run is ok
 };
 
 /// Five-number summary of a sample.
@@ -50,34 +51,40 @@ struct SuccessRate {
 /// The statistics of one row over its finished runs: those that are ok or diverged.
 struct Statistics {
   std::optional<Spread> final_loss;      ///< none if no run has a final loss
-  std::optional<double> relative_error;  ///< median final loss / target norm; none if that norm is 0
+  std::optional<double> relative_error;  ///< median on the first split; none if its target's norm is 0
   SuccessRate success;                   ///< of all finished runs
   std::optional<double> first_success;   ///< median step over the runs that succeeded at some step
   std::int64_t never_succeeded = 0;      ///< the finished runs that median leaves out: censored
   std::int64_t diverged = 0;
-  std::int64_t dead = 0;  ///< output vanished: loss within 0.1 % of the target's norm
-  std::vector<std::optional<Spread>> split_errors;  ///< relative error for each of RunHeader::splits
+  std::int64_t dead = 0;  ///< output vanished: error on the first split within 0.1 % of its target's norm
+  std::optional<double> sparsity_error;             ///< median over the runs that succeeded
+  std::vector<std::optional<Spread>> split_errors;  ///< relative error for each of SceneResult::splits
 };
 
-/// A row of the result: one variant under one optimizer and learning rate, over all seeds.
+/// A row of the result: one variant of one size on one scene under one optimizer and learning rate, over all
+/// seeds.
 struct VariantResult {
+  std::size_t scene = 0;  ///< of RunHeader::scenes
   std::string variant;
+  std::optional<std::int64_t> depth, width;  ///< of deep networks
   std::string optimizer;
   double learning_rate = 0;
   std::int64_t steps = 0;
   std::int64_t parameters = 0;  ///< of one model
+  std::string data_form;        ///< image, patches or literal, as resolved
+  std::int64_t rows = 0;        ///< distinct receptive fields, or pixels
   std::optional<double> floor;  ///< infimum of the loss over all weights, where it is known
   double seconds = 0;           ///< wall time of training
   std::vector<RunRecord> runs;  ///< in order of their seeds
   Statistics statistics;
   std::size_t shown = 0;  ///< the run that pictures show: the one of median final loss
-  bool best = true;  ///< of all rows of its variant the most successful, then the one of lowest median loss
-  Image output;      ///< of the shown run of a best row, over the whole scene; else empty
+  bool best = true;  ///< of its variant's rows on the scene the most successful, then of lowest median loss
+  Image output;      ///< of the shown run of a best row, over the whole first scene; else empty
 };
 
-/// Two variants over the same seeds, optimizer and learning rate. A diverged run loses against any that is
-/// not.
+/// Two rows of one scene over the same seeds. A diverged run loses against any that is not.
 struct Comparison {
+  std::string scene;
   std::string variant, reference;
   std::string optimizer;
   double learning_rate = 0;
@@ -87,11 +94,25 @@ struct Comparison {
   std::int64_t both_succeed = 0, only_variant = 0, only_reference = 0, neither = 0;
 };
 
-/// A set of scenes that every run is evaluated on: `train` first, then those it never saw.
+/// A set of scenes that every run is evaluated on: `train` first, unless the scene is drawn anew at every
+/// step, then those it never saw.
 struct Split {
   std::string name;
   std::int64_t scenes = 1;
   double target_norm = 0;  ///< L2 norm over all scenes together
+  double pixels = 0;       ///< of all scenes together
+};
+
+/// What is trained on, and what its runs are judged by.
+struct SceneResult {
+  std::string name;         ///< "rectangles", "noise 1 to 2"
+  std::string test;         ///< noise: what `outside` is drawn from, "2 to 4"
+  double data_seconds = 0;  ///< wall time of making the training data
+  std::vector<Split> splits;
+  std::size_t judged = 0;               ///< the split that decides on success
+  double success_norm = 0;              ///< a run succeeds with an error of at most this L2 norm on it
+  std::optional<double> success_error;  ///< the relative error that this is, if one was asked for
+  Image a, b, target;
 };
 
 /// What the rows of one run have in common.
@@ -103,13 +124,8 @@ struct RunHeader {
   std::string dtype;
   std::int64_t first_seed = 0;
   std::int64_t seeds = 1;
-  double success = 0.05;  ///< a run succeeds with a loss of at most this fraction of the target's norm
-  std::string data_form;  ///< image or patches, as resolved
-  std::int64_t rows = 0;  ///< distinct receptive fields, or pixels for the image form
-  double target_norm = 0;
-  double data_seconds = 0;  ///< wall time of making the training data
-  std::vector<Split> splits;
-  Image a, b, target;
+  std::string loss = "l2";  ///< or mse
+  std::vector<SceneResult> scenes;
 };
 
 /// `incomplete` is what a run that goes on, or was killed, leaves in its files.
@@ -121,8 +137,11 @@ struct ExperimentResult {
   std::vector<Comparison> comparisons;
   ExperimentStatus status = ExperimentStatus::incomplete;
 
-  /// Whether more than one optimizer or learning rate was asked for.
+  /// Whether a variant has rows of several optimizers or learning rates, and of several depths or widths.
   bool grid = false;
+  bool sizes = false;
+
+  const SceneResult& scene_of(const VariantResult& row) const { return header.scenes[row.scene]; }
 };
 
 }  // namespace conv_mult

@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -43,7 +44,7 @@ std::optional<Patches> find_patches(const at::Tensor& input, std::int64_t kernel
   for (std::int64_t row = 0; row < height; ++row) {
     for (std::int64_t column = 0; column < width; ++column) {
       field.clear();
-      for (std::int64_t channel = 0; channel < 2; ++channel) {
+      for (std::int64_t channel = 0; channel < input.size(1); ++channel) {
         for (std::int64_t y = row; y < row + kernel_size; ++y) {
           field.append(reinterpret_cast<const char*>(&pixels[0][channel][y][column]),
                        static_cast<std::size_t>(kernel_size) * sizeof(Scalar));
@@ -65,7 +66,7 @@ std::optional<Patches> find_patches(const at::Tensor& input, std::int64_t kernel
   return found;
 }
 
-/// Cuts the receptive fields of the given pixels out of [1, 2, H, W]: [P, 2, K, K].
+/// Cuts the receptive fields of the given pixels out of [1, C, H, W]: [P, C, K, K].
 at::Tensor cut_out(const at::Tensor& input, const std::vector<std::int64_t>& first_pixel,
                    std::int64_t kernel_size) {
   const std::int64_t padding = kernel_size / 2;
@@ -80,8 +81,8 @@ at::Tensor cut_out(const at::Tensor& input, const std::vector<std::int64_t>& fir
 }
 
 std::optional<Dataset> patches_of(const Scene& scene, std::int64_t kernel_size, std::int64_t limit,
-                                  const Origin& origin) {
-  const auto input = scene.input();
+                                  Encoding encoding, const Origin& origin) {
+  const auto input = encode(scene, encoding);
   const auto found = AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "find_patches", [&] {
     return find_patches<scalar_t>(input, kernel_size, limit, origin);
   });
@@ -145,7 +146,30 @@ class ShortAxis {
   at::Tensor origin_;
 };
 
+/// A scene of rectangles made smaller: rows and columns that are like their neighbours up to `reach` pixels
+/// away are there but once.
+struct Shortened {
+  SceneConfig scene;
+  Origin origin;
+};
+
+Shortened shortened(const SceneConfig& config, std::int64_t reach) {
+  const auto& [height, width, a, b] = config;
+  const ShortAxis y(height, a, b, &Rectangle::top, &Rectangle::height, reach);
+  const ShortAxis x(width, a, b, &Rectangle::left, &Rectangle::width, reach);
+  const auto shrunk = [&](const Rectangle& r) {
+    return Rectangle{y(r.top), x(r.left), y(r.top + r.height) - y(r.top), x(r.left + r.width) - x(r.left),
+                     r.value};
+  };
+  return {{y.size(), x.size(), shrunk(a), shrunk(b)}, {y.origin(), x.origin()}};
+}
+
 }  // namespace
+
+double Dataset::pixels() const {
+  return root_count.defined() ? std::round(root_count.to(at::kDouble).square().sum().item<double>())
+                              : static_cast<double>(target.numel());
+}
 
 double Dataset::target_norm() const {
   const auto values = target.to(at::kDouble);
@@ -164,54 +188,72 @@ Dataset Dataset::to(at::Device device) const {
 }
 
 at::Tensor Dataset::picture(const at::Tensor& values) const {
-  if (form != DataForm::patches) {
+  if (!row_of.defined()) {
     return values.view({target.size(2), target.size(3)});
   }
-  return values.index_select(0, index.flatten())
-      .view(index.sizes())
-      .index_select(0, row_of)
-      .index_select(1, column_of);
+  const auto map = index.defined() ? values.index_select(0, index.flatten()).view(index.sizes())
+                                   : values.view({target.size(2), target.size(3)});
+  return map.index_select(0, row_of).index_select(1, column_of);
 }
 
-Dataset make_image_dataset(const Scene& scene, DataForm form) {
+Dataset make_image_dataset(const Scene& scene, DataForm form, Encoding encoding) {
   Dataset data;
   data.form = form == DataForm::literal ? form : DataForm::image;
-  data.input = scene.input();
+  data.input = encode(scene, encoding);
   data.target = scene.target;
   return data;
 }
 
-std::optional<Dataset> make_patch_dataset(const Scene& scene, std::int64_t kernel_size, std::int64_t limit) {
-  return patches_of(scene, kernel_size, limit,
+Dataset unfolded(const Dataset& data, std::int64_t kernel_size) {
+  if (data.form == DataForm::patches) {
+    return data;
+  }
+  const std::int64_t padding = kernel_size / 2;
+  Dataset patches;
+  patches.form = DataForm::patches;
+  patches.input = at::im2col(data.input, {kernel_size, kernel_size}, {1, 1}, {padding, padding}, {1, 1})
+                      .transpose(1, 2)
+                      .reshape({-1, data.input.size(1), kernel_size, kernel_size});
+  patches.target = data.target.reshape({-1, 1, 1, 1});
+  return patches;
+}
+
+std::optional<Dataset> make_patch_dataset(const Scene& scene, std::int64_t kernel_size, std::int64_t limit,
+                                          Encoding encoding) {
+  return patches_of(scene, kernel_size, limit, encoding,
                     {at::arange(scene.target.size(2)), at::arange(scene.target.size(3))});
 }
 
-Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size) {
+Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size, Encoding encoding) {
   if (allows_patches(form)) {
-    if (auto patches = make_patch_dataset(scene, kernel_size, patch_limit(form, scene.target.numel()))) {
+    if (auto patches =
+            make_patch_dataset(scene, kernel_size, patch_limit(form, scene.target.numel()), encoding)) {
       return *std::move(patches);
     }
   }
-  return make_image_dataset(scene, form);
+  return make_image_dataset(scene, form, encoding);
 }
 
-Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm form,
-                     std::int64_t kernel_size) {
+Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm form, std::int64_t kernel_size,
+                     Encoding encoding) {
   if (allows_patches(form)) {
-    const auto& [height, width, a, b] = config;
-    const ShortAxis y(height, a, b, &Rectangle::top, &Rectangle::height, kernel_size / 2);
-    const ShortAxis x(width, a, b, &Rectangle::left, &Rectangle::width, kernel_size / 2);
-    const auto shrunk = [&](const Rectangle& r) {
-      return Rectangle{y(r.top), x(r.left), y(r.top + r.height) - y(r.top), x(r.left + r.width) - x(r.left),
-                       r.value};
-    };
-    const SceneConfig small{y.size(), x.size(), shrunk(a), shrunk(b)};
+    const auto& [small, origin] = shortened(config, kernel_size / 2);
     if (auto patches = patches_of(make_rectangles(small, dtype), kernel_size,
-                                  patch_limit(form, height * width), {y.origin(), x.origin()})) {
+                                  patch_limit(form, config.height * config.width), encoding, origin)) {
       return *std::move(patches);
     }
   }
-  return make_image_dataset(make_rectangles(config, dtype), form);
+  return make_image_dataset(make_rectangles(config, dtype), form, encoding);
+}
+
+Dataset make_shortened_dataset(const SceneConfig& config, at::ScalarType dtype, std::int64_t reach) {
+  const auto& [small, origin] = shortened(config, reach);
+  auto data = make_image_dataset(make_rectangles(small, dtype), DataForm::image);
+  const auto count = at::outer(at::bincount(origin.row_of), at::bincount(origin.column_of));
+  data.root_count = count.to(at::kDouble).sqrt().to(dtype).view(data.target.sizes());
+  data.row_of = origin.row_of;
+  data.column_of = origin.column_of;
+  return data;
 }
 
 }  // namespace conv_mult

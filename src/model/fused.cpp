@@ -3,6 +3,7 @@
 #include <ATen/Dispatch.h>
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,13 +20,12 @@ constexpr std::int64_t replica_multiple = 2 * lanes;
 
 }  // namespace
 
-FusedPatches::FusedPatches(const ConvLayer& layer, const Dataset& data)
-    : variant_(layer->variant()),
-      replicas_(layer->replicas()),
-      input_(data.input.flatten(1).contiguous()),
-      target_(data.target.flatten().contiguous()),
-      root_count_(data.root_count.flatten().contiguous()) {
-  const auto rows = weights_of(layer).to(input_.scalar_type());  // [N, 2 K^2 + 1]
+FusedPatches::FusedPatches(const Model& model, const Dataset& data, LossKind loss)
+    : exponential_(model.architecture.variant != Variant::baseline),
+      loss_(loss),
+      replicas_(model.replicas()) {
+  set_data(data);
+  const auto rows = weights_of(model).to(input_.scalar_type());  // [N, 2 K^2 + 1]
   const std::int64_t padding = (replica_multiple - replicas_ % replica_multiple) % replica_multiple;
   parameters_ = at::constant_pad_nd(rows, {0, 0, 0, padding})
                     .view({-1, lanes, rows.size(1)})
@@ -33,6 +33,13 @@ FusedPatches::FusedPatches(const ConvLayer& layer, const Dataset& data)
                     .contiguous();
   parameters_.mutable_grad() = at::zeros_like(parameters_);
   losses_ = at::zeros({replicas_ + padding}, input_.options());
+}
+
+void FusedPatches::set_data(const Dataset& data) {
+  input_ = data.input.flatten(1).contiguous();
+  target_ = data.target.flatten().contiguous();
+  root_count_ = data.root_count.defined() ? data.root_count.flatten().contiguous() : at::ones_like(target_);
+  pixels_ = data.pixels();
 }
 
 at::Tensor FusedPatches::losses_and_gradient() {
@@ -44,27 +51,37 @@ at::Tensor FusedPatches::losses_and_gradient() {
     auto* gradient = parameters_.mutable_grad().data_ptr<scalar_t>();
     auto* losses = losses_.data_ptr<scalar_t>();
     at::parallel_for(0, parameters_.size(0), groups_per_task, [&](std::int64_t begin, std::int64_t end) {
-      patch_pass(variant_ == Variant::exp, patches, begin, end, weights, gradient, losses);
+      patch_pass(exponential_, patches, begin, end, weights, gradient, losses);
     });
   });
-  return losses_.narrow(0, 0, replicas_);
+  const auto losses = losses_.narrow(0, 0, replicas_);
+  if (loss_ == LossKind::l2) {
+    return losses;
+  }
+  parameters_.mutable_grad().mul_((losses_ * (2 / pixels_)).view({-1, 1, lanes}));
+  return losses.square() / pixels_;
 }
 
 at::Tensor FusedPatches::weights() const {
   return parameters_.transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_);
 }
 
-FusedImage::FusedImage(const ConvLayer& layer, const Dataset& data)
-    : variant_(layer->variant()),
-      kernel_size_(layer->conv->weight.size(2)),
-      height_(data.target.size(2)),
-      width_(data.target.size(3)) {
+FusedImage::FusedImage(const Model& model, const Dataset& data, LossKind loss)
+    : exponential_(model.architecture.variant != Variant::baseline),
+      loss_(loss),
+      kernel_size_(model.architecture.kernel_size) {
+  set_data(data);
+  parameters_ = weights_of(model).to(input_.scalar_type());
+  parameters_.mutable_grad() = at::zeros_like(parameters_);
+  losses_ = at::zeros({parameters_.size(0)}, input_.options());
+}
+
+void FusedImage::set_data(const Dataset& data) {
+  height_ = data.target.size(2);
+  width_ = data.target.size(3);
   const std::int64_t padding = kernel_size_ / 2;
   input_ = at::constant_pad_nd(data.input[0], {padding, padding + row_slack, padding, padding}).contiguous();
   target_ = at::constant_pad_nd(data.target[0][0], {0, 2 * padding + row_slack}).contiguous();
-  parameters_ = weights_of(layer).to(input_.scalar_type());
-  parameters_.mutable_grad() = at::zeros_like(parameters_);
-  losses_ = at::zeros({parameters_.size(0)}, input_.options());
 }
 
 at::Tensor FusedImage::losses_and_gradient() {
@@ -86,7 +103,7 @@ at::Tensor FusedImage::losses_and_gradient() {
     at::parallel_for(0, bands, 1, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t band = first; band < last; ++band) {
         for (std::int64_t i = 0; i < replicas; ++i) {
-          image_pass(variant_ == Variant::exp, image, height_ * band / bands, height_ * (band + 1) / bands,
+          image_pass(exponential_, image, height_ * band / bands, height_ * (band + 1) / bands,
                      weights + i * length, sums.data() + (band * replicas + i) * (1 + length));
         }
       }
@@ -101,10 +118,12 @@ at::Tensor FusedImage::losses_and_gradient() {
         }
         return sum;
       };
-      const double loss = std::sqrt(total(0));
-      losses[i] = static_cast<scalar_t>(loss);
+      const double norm = std::sqrt(total(0));
+      const auto pixels = static_cast<double>(height_ * width_);
+      losses[i] = static_cast<scalar_t>(loss_ == LossKind::l2 ? norm : total(0) / pixels);
+      const double divisor = loss_ == LossKind::mse ? pixels / 2 : norm == 0 ? 1 : norm;
       for (std::int64_t k = 0; k < length; ++k) {
-        gradient[i * length + k] = static_cast<scalar_t>(loss == 0 ? 0 : total(1 + k) / loss);
+        gradient[i * length + k] = static_cast<scalar_t>(total(1 + k) / divisor);
       }
     }
   });

@@ -29,7 +29,7 @@ at::Tensor triangular_factor(const Dataset& data, std::int64_t kernel_size) {
   if (data.form == DataForm::patches) {
     const auto fields = data.input.flatten(1);
     const auto target = data.target.flatten(1);
-    const auto root_count = data.root_count.flatten(1);
+    const auto root_count = data.root_count.defined() ? data.root_count.flatten(1) : at::ones_like(target);
     for (std::int64_t begin = 0; begin < data.rows(); begin += rows_per_block) {
       const std::int64_t size = std::min(rows_per_block, data.rows() - begin);
       fold(r, design_rows(fields.narrow(0, begin, size), target.narrow(0, begin, size),
@@ -64,7 +64,7 @@ AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size) {
           exact ? 0 : loss};
 }
 
-std::optional<double> loss_floor(Variant variant, const Dataset& data, std::int64_t kernel_size) {
+double loss_floor(Variant variant, const Dataset& data, std::int64_t kernel_size) {
   if (variant == Variant::baseline) {
     return best_affine(data, kernel_size).loss;
   }

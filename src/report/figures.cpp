@@ -14,10 +14,10 @@
 namespace conv_mult {
 namespace {
 
-// Okabe & Ito's colours, darkest first; yellow is left out, it is too pale for a line on white.
-constexpr std::uint32_t kColours[] = {0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7,
-                                      0xE69F00, 0x56B4E9, 0x000000, 0x7F7F7F};
-constexpr int kPointTypes[] = {7, 5, 9, 13, 6, 4, 8, 12};  // ● ■ ▲ ◆, then hollow: tells them apart in grey
+// Okabe & Ito's colours without yellow, which is too pale for a line on white, then a grey and a purple.
+constexpr std::uint32_t kColours[] = {0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00,
+                                      0x56B4E9, 0x000000, 0x999999, 0x882255};
+constexpr int kPointTypes[] = {7, 5, 9, 13, 11, 6, 2, 4, 3};  // ● ■ ▲ ◆ ▼ ○ × □ ✳: tells them apart in grey
 
 /// 10⁶.
 std::string power_of_ten(int exponent) {
@@ -31,7 +31,8 @@ std::string power_of_ten(int exponent) {
 
 }  // namespace
 
-const std::vector<std::string> figure_names{"loss", "panel", "distribution", "heldout", "grid"};
+const std::vector<std::string> figure_names{"loss", "panel", "distribution", "heldout",
+                                            "grid", "units", "outcomes",     "price"};
 
 std::string preamble(const std::string& name, int width, int height) {
   return fmt::format(R"(# Drawn by conv_mult. By hand, in this folder: gnuplot {0}.gp
@@ -73,11 +74,11 @@ std::string colour_bar(int left, int top, int height) {
       left, top + height, height);
 }
 
-std::string key_below(double lines) {
+std::string key_below(double lines, int columns) {
   return fmt::format(
       "set bmargin at screen (16.0 + {} * line)/height\nset rmargin 4\n"
-      "set key at graph 0, screen 10.0/height left bottom vertical maxcols 1 Left reverse samplen 4\n",
-      lines);
+      "set key at graph 0, screen 10.0/height left bottom horizontal maxcols {} Left reverse samplen {}\n",
+      lines, columns, columns > 1 ? 1 : 4);
 }
 
 std::string data_block(const std::string& name, const std::string& columns, const std::string& lines) {
@@ -93,6 +94,13 @@ std::string quote(const std::string& text) {
   return result + "'";
 }
 
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+    text.replace(at, from.size(), to);
+  }
+  return text;
+}
+
 std::string number(const std::optional<double>& value) {
   return value && std::isfinite(*value) ? fmt::format("{:.4g}", *value) : "–";
 }
@@ -106,21 +114,28 @@ void Range::include(double value) {
   }
 }
 
-std::string log_axis(char axis, const Range& range) {
-  const double low = range.high > 0 ? range.low / 1.4 : 0.5;
-  const double high = range.high > 0 ? range.high * 1.4 : 2;
+Range Range::widened() const { return high > 0 ? Range{low / 1.4, high * 1.4} : Range{0.5, 2}; }
+
+std::string log_axis(char axis, const Range& range, int length) {
+  const auto [low, high] = range.widened();
   const double decades = std::log10(high / low);
-  const int stride = static_cast<int>(std::ceil(decades / 7));  // so many decades have labels
-  const std::vector<double> mantissas = decades < 1     ? std::vector<double>{1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9}
-                                        : decades < 3.5 ? std::vector<double>{1, 2, 5}
-                                                        : std::vector<double>{1};
+  const double decade = length / decades;      // in pixels
+  const double label = axis == 'x' ? 44 : 22;  // and the room that one takes
+  const int stride = static_cast<int>(std::ceil(1.6 * label / decade));
+  std::vector<double> mantissas{1};
+  for (const auto& [closest, more] : {std::pair{0.301, std::vector<double>{1, 2, 5}},
+                                      {0.125, {1, 1.5, 2, 3, 5, 7}},
+                                      {0.0458, {1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9}}}) {  // log10 of 10 / 9
+    mantissas = closest * decade >= label ? more : mantissas;
+  }
   std::vector<std::string> tics;
   for (auto power = static_cast<int>(std::floor(std::log10(low))); power <= std::log10(high); ++power) {
     for (const double mantissa : mantissas) {
       const double value = mantissa * std::pow(10, power);
-      const bool plain = decades < 3.5 || std::abs(power) <= 3;
       if (power % stride == 0) {
-        tics.push_back(fmt::format("'{}' {:.6g}", plain ? number(value) : power_of_ten(power), value));
+        const std::string factor = mantissa == 1 ? "" : fmt::format("{}·", mantissa);
+        const auto text = std::abs(power) <= 3 ? number(value) : factor + power_of_ten(power);
+        tics.push_back(fmt::format("'{}' {:.6g}", text, value));
       }
     }
   }
@@ -133,6 +148,37 @@ set {0}tics ({3})
 set grid {0}tics lc rgb '#e0e0e0' lt 1 lw 0.5
 )",
                      axis, low, high, fmt::join(tics, ", "));
+}
+
+std::string text_tics(const std::string& axis, const std::vector<std::string>& texts) {
+  std::vector<std::string> tics;
+  tics.reserve(texts.size());
+  for (const std::string& text : texts) {
+    tics.push_back(fmt::format("{} {}", quote(text), tics.size() + 1));
+  }
+  return fmt::format("set {}tics scale 0 ({})\n", axis, fmt::join(tics, ", "));
+}
+
+int text_width(const std::string& text) {
+  std::size_t widest = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    widest = std::max(widest, end - begin);
+    begin = end + 1;
+  }
+  return static_cast<int>(7.6 * static_cast<double>(widest));
+}
+
+int text_lines(const std::string& text) {
+  return 1 + static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+}
+
+Spread drawable(const std::optional<Spread>& spread) {
+  Spread drawn = spread.value_or(Spread{NAN, NAN, NAN, NAN, NAN});
+  for (double* value : {&drawn.median, &drawn.q1, &drawn.q3}) {
+    *value = std::isnan(*value) ? drawn.max : *value;
+  }
+  return drawn;
 }
 
 std::string palette(const std::vector<Rgb>& colours, const ColourScale& scale) {
@@ -156,14 +202,53 @@ std::vector<std::string> mishaps(const VariantResult& row) {
   return texts;
 }
 
-std::vector<const VariantResult*> best_rows(const ExperimentResult& result) {
+std::vector<const VariantResult*> first_scene_rows(const ExperimentResult& result) {
   std::vector<const VariantResult*> rows;
   for (const VariantResult& row : result.variants) {
-    if (row.best) {
+    if (row.scene == 0) {
       rows.push_back(&row);
     }
   }
   return rows;
+}
+
+std::vector<const VariantResult*> best_rows(const ExperimentResult& result) {
+  auto rows = first_scene_rows(result);
+  rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto* row) { return !row->best; }),
+             rows.end());
+  return rows;
+}
+
+std::string loss_label(const ExperimentResult& result) {
+  return result.header.loss == "mse" ? "mean squared error of the output" : "loss  ‖output − a × b‖₂";
+}
+
+std::string on_first_scene(const ExperimentResult& result) {
+  const auto& scenes = result.header.scenes;
+  return scenes.size() > 1 ? " on " + scenes.front().name : "";
+}
+
+std::string success_text(const SceneResult& scene) {
+  return scene.success_error ? fmt::format("relative error ≤ {:.3g} %", 100 * *scene.success_error)
+                             : "a near-exact product";
+}
+
+std::string split_text(const SceneResult& scene, const Split& split) {
+  if (split.name == "outside") {
+    return "the test range,\n" + replaced(scene.test, " and ", "\nand ");
+  }
+  return split.name == "train"    ? "the scene\ntrained on"
+         : split.name == "inside" ? "same range,\ndrawn anew"
+         : split.name == "moved"  ? "same values,\nother places"
+         : split.name == "values" ? "same places,\nother values"
+         : split.name == "both"   ? "other places\nand values"
+                                  : split.name;
+}
+
+double vanished_loss(const ExperimentResult& result) {
+  const Split& split = result.header.scenes.front().splits.front();
+  return result.header.loss == "mse" ? split.target_norm * split.target_norm / split.pixels
+                                     : split.target_norm;
 }
 
 std::vector<std::string> distinct(const ExperimentResult& result, std::string VariantResult::*field) {
@@ -212,6 +297,15 @@ std::vector<std::string> write_figures(const ExperimentResult& result,
   }
   if (result.grid) {
     add("grid", grid_script);
+  }
+  if (result.header.scenes.size() > 1) {
+    add("units", units_script);
+  }
+  if (result.sizes) {
+    add("outcomes", outcomes_script);
+    if (distinct(result, &VariantResult::variant).size() > 1) {
+      add("price", price_script);
+    }
   }
   return draw(names, formats, directory);
 }

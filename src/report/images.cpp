@@ -82,10 +82,10 @@ void write_png(const std::filesystem::path& path, const Image& original, const C
 
 }  // namespace
 
-ColourScale shared_scale(const RunHeader& header) {
+ColourScale shared_scale(const SceneResult& scene) {
   double low = std::numeric_limits<double>::infinity();
   double high = -low;
-  for (const Image* image : {&header.a, &header.b, &header.target}) {
+  for (const Image* image : {&scene.a, &scene.b, &scene.target}) {
     for (const double value : image->pixels) {
       if (!std::isfinite(value)) {
         continue;
@@ -138,7 +138,7 @@ ColourScale error_scale(const ExperimentResult& result) {
     if (variant.output.pixels.empty()) {
       continue;
     }
-    for (const double error : error_map(variant.output, result.header.target).pixels) {
+    for (const double error : error_map(variant.output, result.header.scenes.front().target).pixels) {
       if (std::isfinite(error)) {
         largest = std::max(largest, std::abs(error));
       }
@@ -164,18 +164,18 @@ Rgb colour_of(double value, const ColourScale& scale, const std::vector<Rgb>& co
 }
 
 void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory) {
-  const RunHeader& header = result.header;
-  const ColourScale shared = shared_scale(header);
+  const SceneResult& scene = result.header.scenes.front();
+  const ColourScale shared = shared_scale(scene);
   const ColourScale errors = error_scale(result);
-  write_png(directory / "a.png", header.a, shared, sequential_colours);
-  write_png(directory / "b.png", header.b, shared, sequential_colours);
-  write_png(directory / "target.png", header.target, shared, sequential_colours);
+  write_png(directory / "a.png", scene.a, shared, sequential_colours);
+  write_png(directory / "b.png", scene.b, shared, sequential_colours);
+  write_png(directory / "target.png", scene.target, shared, sequential_colours);
   for (const VariantResult& variant : result.variants) {
     if (variant.output.pixels.empty()) {
       continue;
     }
     write_png(directory / ("output-" + variant.variant + ".png"), variant.output, shared, sequential_colours);
-    write_png(directory / ("error-" + variant.variant + ".png"), error_map(variant.output, header.target),
+    write_png(directory / ("error-" + variant.variant + ".png"), error_map(variant.output, scene.target),
               errors, diverging_colours);
   }
 }

@@ -70,7 +70,7 @@ std::string loss_script(const ExperimentResult& result) {
     }
     lines += fmt::format(
         "  ${} using 1:2 with linespoints lc rgb '#{:06x}' lw 2 pt {} ps 0.8*dot pn 9 title {}, \\\n", name,
-        colour, point, quote(fmt::format("{}: {}", row_name(*row, result.grid), fmt::join(key, ", "))));
+        colour, point, quote(fmt::format("{}: {}", row_name(*row, result), fmt::join(key, ", "))));
     const double floor = row->floor.value_or(0);
     range.include(floor);
     if (floor > 0) {
@@ -84,10 +84,10 @@ std::string loss_script(const ExperimentResult& result) {
   }
   const std::string about =
       seeds > 1 ? fmt::format(": median of {} seeds, band from quartile to quartile", seeds) : "";
-  return preamble("loss", 760, 426 + 20 * keys) + data + log_axis('y', range) + key_below(3.5 + keys) +
-         fmt::format(R"(set title 'Training loss{}'
+  return preamble("loss", 760, 426 + 20 * keys) + data + log_axis('y', range, 340) + key_below(3.5 + keys) +
+         fmt::format(R"(set title {}
 set xlabel 'step'
-set ylabel 'loss  ‖output − a × b‖₂'
+set ylabel {}
 set border 3
 set grid xtics
 set xrange [{}:{}]
@@ -95,7 +95,8 @@ set xrange [{}:{}]
 plot \
 {}{}{}  NaN notitle
 )",
-                     about, -0.01 * static_cast<double>(last_step), last_step, bands, lines, floors);
+                     quote("Training loss" + on_first_scene(result) + about), quote(loss_label(result)),
+                     -0.01 * static_cast<double>(last_step), last_step, bands, lines, floors);
 }
 
 }  // namespace conv_mult

@@ -53,27 +53,30 @@ struct Layout {
   int columns, lines, line_height;
   int map_width, map_height;  // shaped like the image, but never a hair
   std::int64_t pixel_rows;    // of the image
+  int table_space;            // below the first line of errors, for the numbers beside it
   int left = 44, top = 51, bar_space = 60;
   int column_width = std::max(map_width, 168) + 26;  // titles and table need so much
 
   int x(int column) const { return left + column * column_width; }
-  int y(int line) const { return top + line * line_height; }
+  int y(int line) const { return top + line * line_height + (line > 1 ? table_space : 0); }
 };
 
 Layout lay_out(const ExperimentResult& result) {
   const int maps = 3 + static_cast<int>(best_rows(result).size());
   const int columns = std::min(maps, 6);
-  const Image& image = result.header.a;
+  const int table_height = 20 * (maps + 3) - 24;  // the lines of an SVG are so high
+  const Image& image = result.header.scenes.front().a;
   const auto side = [&](std::int64_t pixels) {
     return std::max(12, static_cast<int>(210 * pixels / std::max(image.height, image.width)));
   };
-  const int box_height = std::max({side(image.height), 105, 16 * maps});  // for the table, too
+  const int box_height = std::max(side(image.height), 105);  // of the colour bar at least
   return {columns,
           2 * ((maps + columns - 1) / columns),
           box_height + 81,
           side(image.width),
           side(image.height),
-          image.height};
+          image.height,
+          std::max(0, table_height - box_height)};
 }
 
 /// "exp: loss 1.98", and below it "adam, lr 0.01, seed 417".
@@ -101,16 +104,18 @@ std::string map(const Layout& layout, int column, int line, const std::string& n
 /// The numbers behind the maps, in the empty space below a, b and target.
 std::string number_table(const ExperimentResult& result, const Layout& layout) {
   std::string columns[] = {"variant\n", "loss\n", "best possible\n", "relative error\n"};
+  const double norm = result.header.scenes.front().splits.front().target_norm;
   for (const VariantResult* row : best_rows(result)) {
-    const auto loss = row->runs[row->shown].final_loss;
-    const double error = loss.value_or(NAN) / result.header.target_norm;
-    columns[0] += "\n" + row_name(*row, result.grid);
-    columns[1] += "\n" + number(loss);
+    const RunRecord& run = row->runs[row->shown];
+    const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / norm;
+    columns[0] += "\n" + row_name(*row, result);
+    columns[1] += "\n" + number(run.final_loss);
     columns[2] += "\n" + number(row->floor);
     columns[3] += "\n" + (std::isfinite(error) ? fmt::format("{:.1f} %", 100 * error) : "–");
   }
-  columns[0] += "\n\nnorm of a × b: " + number(result.header.target_norm);
+  columns[0] += "\n\nnorm of a × b: " + number(norm);
   columns[0] += result.header.seeds > 1 ? "\nshown: the seed of median final loss" : "";
+  columns[0] += result.header.scenes.size() > 1 ? "\nscene: " + result.header.scenes.front().name : "";
   std::string text;
   constexpr double kRightEnds[] = {0, 1.4, 2.15, 2.85};  // in columns of maps; the first is flush left
   for (std::size_t i = 0; i < std::size(columns); ++i) {
@@ -140,26 +145,26 @@ set multiplot
 }  // namespace
 
 std::string panel_script(const ExperimentResult& result) {
-  const RunHeader& header = result.header;
+  const SceneResult& scene = result.header.scenes.front();
   const Layout layout = lay_out(result);
-  const ColourScale shared = shared_scale(header);
+  const ColourScale shared = shared_scale(scene);
   const ColourScale errors = error_scale(result);
   std::string data =
-      matrix("a", header.a, shared) + matrix("b", header.b, shared) + matrix("target", header.target, shared);
+      matrix("a", scene.a, shared) + matrix("b", scene.b, shared) + matrix("target", scene.target, shared);
   std::string output_maps;
   std::string error_maps;
   int i = 0;
   for (const VariantResult* row : best_rows(result)) {
     Image output = row->output;
     if (output.pixels.empty()) {  // diverged at once
-      output = header.target;
+      output = scene.target;
       std::fill(output.pixels.begin(), output.pixels.end(), NAN);
     }
     const int column = (3 + i) % layout.columns;
     const int line = 2 * ((3 + i) / layout.columns);
     const std::string number = std::to_string(++i);
     data += matrix("output" + number, output, shared);
-    data += matrix("error" + number, error_map(output, header.target), errors);
+    data += matrix("error" + number, error_map(output, scene.target), errors);
     const bool all_numbers = std::none_of(output.pixels.begin(), output.pixels.end(),
                                           [](float value) { return std::isnan(value); });
     output_maps += map(layout, column, line, "output" + number, title(result, *row), all_numbers);
@@ -168,7 +173,7 @@ std::string panel_script(const ExperimentResult& result) {
   }
   return preamble("panel", layout.x(layout.columns) + layout.bar_space,
                   layout.y(layout.lines) - layout.top + 4) +
-         data + settings(header.a, layout) + number_table(result, layout) +
+         data + settings(scene.a, layout) + number_table(result, layout) +
          palette(sequential_colours, shared) + map(layout, 0, 0, "a", "a", true) + "unset label\n" +
          map(layout, 1, 0, "b", "b", true) + map(layout, 2, 0, "target", "target a × b", true) + output_maps +
          palette(diverging_colours, errors) + error_maps + "unset multiplot\n";

@@ -94,6 +94,9 @@ std::optional<T> optional_of(const Json& value) {
 
 VariantResult row_of(const Json& json) {
   VariantResult row;
+  row.scene = json.at("scene");
+  row.depth = optional_of<std::int64_t>(json.at("depth"));
+  row.width = optional_of<std::int64_t>(json.at("width"));
   row.variant = json.at("variant");
   row.optimizer = json.at("optimizer");
   row.learning_rate = json.at("learning_rate");
@@ -120,7 +123,6 @@ VariantResult row_of(const Json& json) {
 
 ExperimentResult read_results(const Path& directory) {
   ExperimentResult result;
-  std::size_t splits = 0;
   const Path summary = directory / "summary.json";
   const std::string content = read_file(summary);
   try {
@@ -129,8 +131,13 @@ ExperimentResult read_results(const Path& directory) {
     result.header.device = json.at("device");
     result.header.threads = json.at("threads");
     result.header.dtype = json.at("dtype");
-    splits = json.at("splits").size();
+    for (const auto& each : json.at("scenes")) {
+      auto& scene = result.header.scenes.emplace_back();
+      scene.name = each.at("scene");
+      scene.splits.resize(each.at("splits").size());
+    }
     result.grid = json.at("grid");
+    result.sizes = json.at("sizes");
     for (const auto& variant : json.at("variants")) {
       result.variants.push_back(row_of(variant));
     }
@@ -161,7 +168,8 @@ ExperimentResult read_results(const Path& directory) {
       };
       expect(!run.curve.empty() && run.curve.back().step == run.last_step, loss);
       expect(static_cast<std::int64_t>(run.weights.size()) == row.parameters, weights);
-      expect(run.split_losses.size() == (run.status == RunStatus::ok ? splits : 0), evaluation);
+      const auto splits = run.status == RunStatus::ok ? result.scene_of(row).splits.size() : 0;
+      expect(run.split_losses.size() == splits, evaluation);
     }
   }
   return result;
@@ -183,8 +191,7 @@ ExperimentResult read_earlier_run(const Path& directory, const std::string& reso
 ExperimentResult read_shards(const std::vector<std::string>& folders, const std::string& resolved_toml,
                              const Config& config) {
   const SeedRange seeds = config.seeds;
-  const std::size_t rows =
-      config.variants.size() * config.training.optimizers.size() * config.training.learning_rates.size();
+  const std::size_t rows = rows_of(config).size();
   ExperimentResult whole;
   for (const auto& folder : folders) {
     const auto theirs = read_file(Path(folder) / "config.toml");

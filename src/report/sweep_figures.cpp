@@ -14,21 +14,6 @@
 namespace conv_mult {
 namespace {
 
-constexpr Spread kNoSpread{NAN, NAN, NAN, NAN, NAN};
-
-/// `set xtics` or the like: each text at its place, from 1 on.
-std::string text_tics(const std::string& axis, const std::vector<std::string>& texts) {
-  std::vector<std::string> tics;
-  tics.reserve(texts.size());
-  for (const std::string& text : texts) {
-    tics.push_back(fmt::format("{} {}", quote(text), tics.size() + 1));
-  }
-  return fmt::format("set {}tics scale 0 ({})\n", axis, fmt::join(tics, ", "));
-}
-
-/// Width of one line of text, in CSS pixels and on the safe side.
-int text_width(const std::string& text) { return static_cast<int>(7.6 * static_cast<double>(text.size())); }
-
 /// Final losses as dots, evenly over their ranks and so in any number true to the whole; the jitter is
 /// deterministic and spreads neighbours in rank far apart.
 std::string dots(const VariantResult& row, std::size_t line, std::size_t most, std::uint32_t colour) {
@@ -54,13 +39,13 @@ std::string dots(const VariantResult& row, std::size_t line, std::size_t most, s
 Range loss_range(const ExperimentResult& result) {
   Range boxes;
   Range others;
-  boxes.include(result.header.target_norm);
-  for (const VariantResult& row : result.variants) {
-    const Spread loss = row.statistics.final_loss.value_or(kNoSpread);
+  boxes.include(vanished_loss(result));
+  for (const VariantResult* row : first_scene_rows(result)) {
+    const Spread loss = drawable(row->statistics.final_loss);
     for (const double value : {loss.q1, loss.median, loss.q3}) {
       boxes.include(value);
     }
-    for (const double value : {loss.min, loss.max, row.floor.value_or(0)}) {
+    for (const double value : {loss.min, loss.max, row->floor.value_or(0)}) {
       others.include(value);
     }
   }
@@ -74,7 +59,7 @@ std::string distribution_script(const ExperimentResult& result) {
   constexpr int kTop = 44;
   constexpr int kLosses = 380;
   constexpr int kRates = 150;
-  const auto& rows = result.variants;
+  const auto rows = first_scene_rows(result);
   const int height = (rows.size() <= 8 ? 56 : 42) * static_cast<int>(rows.size());
   int left = 60;
   int right = 60;
@@ -82,15 +67,16 @@ std::string distribution_script(const ExperimentResult& result) {
   std::vector<std::string> outcomes;
   std::string statistics;
   std::string scatter;
-  for (const VariantResult& row : rows) {
-    names.push_back(row_name(row, result.grid));
+  for (const VariantResult* each : rows) {
+    const VariantResult& row = *each;
+    names.push_back(row_name(row, result));
     left = std::max(left, text_width(names.back()));
     const SuccessRate& success = row.statistics.success;
     const std::string rate = fmt::format("{} of {}", success.count, success.of);
     const std::string bad = fmt::format("{}", fmt::join(mishaps(row), ", "));
     outcomes.push_back(fmt::format("{}{}{}", rate, bad.empty() ? "" : "\n", bad));
     right = std::max({right, text_width(rate), text_width(bad)});
-    const Spread loss = row.statistics.final_loss.value_or(kNoSpread);
+    const Spread loss = drawable(row.statistics.final_loss);
     const std::uint32_t colour = mark(result, row).first;
     for (const double value :
          {static_cast<double>(names.size()), loss.median, loss.q1, loss.q3, loss.min, loss.max,
@@ -105,14 +91,14 @@ std::string distribution_script(const ExperimentResult& result) {
   return preamble("distribution", rates_left + kRates + right + 24, kTop + height + 112) +
          data_block("rows", "row, median, quartiles, extremes, floor, success rate in % and interval, colour",
                     statistics) +
-         data_block("dots", "loss, place, colour", scatter) + log_axis('x', loss_range(result)) +
+         data_block("dots", "loss, place, colour", scatter) + log_axis('x', loss_range(result), kLosses) +
          text_tics("y", names) + place(left, kTop, kLosses, height) +
          fmt::format(R"(set yrange [{0}.5:0.5]
 set multiplot
 set label 1 'Box: quartiles and median. Whiskers: extremes. Dots: seeds. Dashed: best possible loss. Dotted: output ≡ 0.' \
   at screen 14.0/width, screen 16.0/height font small textcolor rgb '#606060'
-set title 'Final loss'
-set xlabel 'loss  ‖output − a × b‖₂'
+set title {4}
+set xlabel {3}
 plot $dots using (inside($1)):2:3 with points pt 7 ps 0.3*dot lc rgb variable, \
      $rows using ({1:.6g}):($1-0.5):(0):(1) with vectors nohead dt (2,4) lc rgb '#404040', \
      $rows using (inside($5)):($1-0.14):(inside($6)-inside($5)):(0):11 with vectors nohead lw 1.2 lc rgb variable, \
@@ -124,13 +110,14 @@ plot $dots using (inside($1)):2:3 with points pt 7 ps 0.3*dot lc rgb variable, \
 unset label
 unset logscale
 set title 'Success rate'
-set xlabel "% of seeds with\nrelative error ≤ {2:.3g} %"
+set xlabel "% of seeds with\n{2}"
 set xrange [-4:104]
 set xtics 0,50,100
 unset ytics
 set y2range [{0}.5:0.5]
 )",
-                     rows.size(), result.header.target_norm, 100 * result.header.success) +
+                     rows.size(), vanished_loss(result), success_text(result.header.scenes.front()),
+                     quote(loss_label(result)), quote("Final loss" + on_first_scene(result))) +
          text_tics("y2", outcomes) + place(rates_left, kTop, kRates, height) +
          "plot $rows using 8:1:9:10:11 with xerrorbars pt 7 ps 0.8*dot lw 1.6 lc rgb variable\n"
          "unset multiplot\n";
@@ -138,41 +125,27 @@ set y2range [{0}.5:0.5]
 
 // ---- heldout.gp
 
-namespace {
-
-/// A split's name, and below it what it changes.
-std::string split_text(const Split& split) {
-  const char* about = split.name == "train"    ? "\nthe scene\ntrained on"
-                      : split.name == "moved"  ? "\nsame values,\nother places"
-                      : split.name == "values" ? "\nsame places,\nother values"
-                      : split.name == "both"   ? "\nother places\nand values"
-                                               : "";
-  return split.name + about + (split.scenes > 1 ? fmt::format("\n{} scenes", split.scenes) : "");
-}
-
-}  // namespace
-
 std::string heldout_script(const ExperimentResult& result) {
   const auto rows = best_rows(result);
-  const auto& splits = result.header.splits;
+  const SceneResult& scene = result.header.scenes.front();
+  const auto& splits = scene.splits;
+  const double success = scene.success_error.value_or(0);
   const bool several = result.header.seeds > 1;
   const auto count = static_cast<double>(rows.size());
   const double step = std::min(0.3, 0.75 / count);
   Range range;
   range.include(2);  // leaves room for the line at 1
-  range.include(result.header.success / 3);
+  range.include(success / 3);
   std::string data;
   std::vector<std::string> plots;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     double place = 1 + step * (static_cast<double>(i) - (count - 1) / 2);
     std::string lines;
     for (const auto& split : rows[i]->statistics.split_errors) {
-      Spread error = split.value_or(kNoSpread);
-      for (double* value : {&error.median, &error.q1, &error.q3}) {
-        *value = std::isnan(*value) ? error.max : *value;  // a quantile between two infinite values
-        range.include(2 * *value);
+      const Spread error = drawable(split);
+      for (const double value : {error.q1, 2 * error.q1, 2 * error.median, 2 * error.q3}) {
+        range.include(value);
       }
-      range.include(error.q1);
       const bool marked = rows.size() <= 3 || !std::isfinite(error.median);  // more numbers would touch
       const double rounded = std::strtod(fmt::format("{:.1e}", error.median).c_str(), nullptr);
       lines += fmt::format("{:.3f} {} {} {} {} \"{}\"\n", place, datum(error.median), datum(error.q1),
@@ -188,15 +161,26 @@ std::string heldout_script(const ExperimentResult& result) {
     plots.push_back(
         fmt::format("$errors{} using 1:(inside($2)){} pt {} ps 1.1*dot lw 1.6 lc rgb '#{:06x}' title {}",
                     i + 1, several ? ":(inside($3)):(inside($4)) with yerrorbars" : " with points", point,
-                    colour, quote(row_name(*rows[i], result.grid))));
+                    colour, quote(row_name(*rows[i], result))));
     plots.push_back(fmt::format(
         "$errors{} using 1:(inside($5)):6 with labels boxed offset 0,0.7 font small notitle", i + 1));
   }
   std::vector<std::string> names;
-  std::transform(splits.begin(), splits.end(), std::back_inserter(names), split_text);
-  return preamble("heldout", 760, 434 + 20 * static_cast<int>(rows.size())) + data + log_axis('y', range) +
-         text_tics("x", names) + key_below(5 + count) +
-         fmt::format(R"(set title "Is it multiplication?  Relative error on scenes never trained on{}"
+  int most_lines = 4;
+  for (const Split& split : splits) {
+    names.push_back(split.name + "\n" + split_text(scene, split) +
+                    (split.scenes > 1 ? fmt::format("\n{} scenes", split.scenes) : ""));
+    most_lines = std::max(most_lines, text_lines(names.back()));
+  }
+  std::string about = result.header.scenes.size() > 1 ? "\n" + scene.name : "";
+  if (several) {
+    about +=
+        fmt::format("{}median and quartiles of {} seeds", about.empty() ? "\n" : ": ", result.header.seeds);
+  }
+  const double lines = most_lines + 1 + count;
+  return preamble("heldout", 760, 334 + static_cast<int>(20 * lines)) + data + log_axis('y', range, 300) +
+         text_tics("x", names) + key_below(lines) +
+         fmt::format(R"(set title {}
 set style textbox opaque noborder margins 0.3,0.3  # else a line would cross the numbers
 set ylabel 'relative error  ‖output − a × b‖₂ / ‖a × b‖₂'
 set border 3
@@ -210,18 +194,25 @@ if (success > 0) set label sprintf("success\n≤ %.3g", success) at graph 1.01, 
 
 plot {}
 )",
-                     several ? fmt::format("\\nmedian and quartiles of {} seeds", result.header.seeds) : "",
-                     splits.size(), result.header.success, fmt::join(plots, ", \\\n     "));
+                     quote("Is it multiplication?  Relative error on scenes never trained on" + about),
+                     splits.size(), success, fmt::join(plots, ", \\\n     "));
 }
 
 // ---- grid.gp
 
 std::string grid_script(const ExperimentResult& result) {
-  const auto variants = distinct(result, &VariantResult::variant);
+  const auto rows = first_scene_rows(result);
+  ExperimentResult without_grid;  // for the names of variants and their sizes
+  without_grid.sizes = result.sizes;
+  std::vector<std::string> variants;
   const auto optimizers = distinct(result, &VariantResult::optimizer);
   std::set<double> rates;
-  for (const VariantResult& row : result.variants) {
-    rates.insert(row.learning_rate);
+  for (const VariantResult* row : rows) {
+    rates.insert(row->learning_rate);
+    const std::string name = row_name(*row, without_grid);
+    if (std::find(variants.begin(), variants.end(), name) == variants.end()) {
+      variants.push_back(name);
+    }
   }
   std::vector<std::string> rate_texts;
   std::transform(rates.begin(), rates.end(), std::back_inserter(rate_texts),
@@ -245,26 +236,27 @@ set xrange [0.5:{}.5]
 set yrange [{}.5:0.5]
 set xlabel 'learning rate' offset 0,0.4
 set title offset 0,-0.4
-set label 'Success rate' at screen 14.0/width, screen 1 - 18.0/height
-set label 'relative error at most {:.3g} % after {} steps; seeds a cell: {}' \
+set label {} at screen 14.0/width, screen 1 - 18.0/height
+set label '{} after {} steps; seeds a cell: {}' \
   at screen 14.0/width, screen 1 - 37.0/height font small textcolor rgb '#606060'
 ink(rate) = rate > 42 ? 0x000000 : 0xffffff  # whichever stands out more, by WCAG's contrast
 set multiplot
 )",
-                      rates.size(), optimizers.size(), 100 * result.header.success,
-                      result.variants.front().steps, result.header.seeds);
+                      rates.size(), optimizers.size(), quote("Success rate" + on_first_scene(result)),
+                      success_text(result.header.scenes.front()), result.variants.front().steps,
+                      result.header.seeds);
   for (int i = 0; i < maps; ++i) {
     const std::string& variant = variants[static_cast<std::size_t>(i)];
     std::string cells;
-    for (const VariantResult& row : result.variants) {
-      if (row.variant == variant) {
-        const SuccessRate& success = row.statistics.success;
-        const auto optimizer = std::find(optimizers.begin(), optimizers.end(), row.optimizer);
+    for (const VariantResult* row : rows) {
+      if (row_name(*row, without_grid) == variant) {
+        const SuccessRate& success = row->statistics.success;
+        const auto optimizer = std::find(optimizers.begin(), optimizers.end(), row->optimizer);
         cells += fmt::format("{} {} {} \"{} %\" \"{:.0f}–{:.0f} %\\n{}\"\n",
-                             std::distance(rates.begin(), rates.find(row.learning_rate)) + 1,
+                             std::distance(rates.begin(), rates.find(row->learning_rate)) + 1,
                              std::distance(optimizers.begin(), optimizer) + 1, datum(100 * success.rate),
                              number(100 * success.rate), 100 * success.low, 100 * success.high,
-                             fmt::join(mishaps(row), "\\n"));
+                             fmt::join(mishaps(*row), "\\n"));
       }
     }
     text += data_block("cells", "learning rate, optimizer, success rate in %, texts", cells);

@@ -72,21 +72,26 @@ Json json_of(const SuccessRate& success) {
           {"high", success.high}};
 }
 
-Json json_of(const VariantResult& v, const RunHeader& header) {
+Json json_of(const VariantResult& v, const SceneResult& scene) {
   const auto& statistics = v.statistics;
   Json errors = Json::object();
-  for (std::size_t i = 0; i < header.splits.size(); ++i) {
-    errors[header.splits[i].name] = json_of(statistics.split_errors[i]);
+  for (std::size_t i = 0; i < scene.splits.size(); ++i) {
+    errors[scene.splits[i].name] = json_of(statistics.split_errors[i]);
   }
   Json runs = Json::array();
   for (const auto& run : v.runs) {
     runs.push_back(json_of(run));
   }
   return {{"variant", v.variant},
+          {"scene", v.scene},
+          {"depth", or_null(v.depth)},
+          {"width", or_null(v.width)},
           {"optimizer", v.optimizer},
           {"learning_rate", v.learning_rate},
           {"steps", v.steps},
           {"parameters", v.parameters},
+          {"form", v.data_form},
+          {"rows", v.rows},
           {"floor", or_null(v.floor)},
           {"seconds", v.seconds},
           {"final_loss", json_of(statistics.final_loss)},
@@ -96,13 +101,36 @@ Json json_of(const VariantResult& v, const RunHeader& header) {
            {{"median", or_null(statistics.first_success)}, {"never", statistics.never_succeeded}}},
           {"diverged", statistics.diverged},
           {"dead", statistics.dead},
+          {"sparsity_error", or_null(statistics.sparsity_error)},
           {"evaluation", std::move(errors)},
           {"shown_seed", v.runs.empty() ? Json(nullptr) : Json(v.runs[v.shown].seed)},
           {"runs", std::move(runs)}};
 }
 
+Json json_of(const SceneResult& scene) {
+  Json splits = Json::array();
+  for (const auto& split : scene.splits) {
+    splits.push_back({{"split", split.name},
+                      {"scenes", split.scenes},
+                      {"pixels", split.pixels},
+                      {"target_norm", split.target_norm}});
+  }
+  return {{"scene", scene.name},
+          {"test_range", scene.test.empty() ? Json(nullptr) : Json(scene.test)},
+          {"height", scene.target.height},
+          {"width", scene.target.width},
+          {"target_norm", scene.splits.front().target_norm},
+          {"seconds", scene.data_seconds},
+          {"splits", std::move(splits)},
+          {"success",
+           {{"split", scene.splits[scene.judged].name},
+            {"norm", scene.success_norm},
+            {"relative_error", or_null(scene.success_error)}}}};
+}
+
 Json json_of(const Comparison& c) {
-  return {{"variant", c.variant},
+  return {{"scene", c.scene},
+          {"variant", c.variant},
           {"reference", c.reference},
           {"optimizer", c.optimizer},
           {"learning_rate", c.learning_rate},
@@ -117,9 +145,10 @@ Json json_of(const Comparison& c) {
 }
 
 std::string percent(double fraction, int decimals) {
-  return std::isinf(fraction) ? "inf"
-         : fraction < 10      ? fmt::format("{:.{}f} %", 100 * fraction, decimals)
-                              : fmt::format("{:.3g} %", 100 * fraction);
+  const bool small = fraction != 0 && std::abs(fraction) < 0.005 * std::pow(10, -decimals);
+  return std::isinf(fraction)      ? "inf"
+         : fraction < 10 && !small ? fmt::format("{:.{}f} %", 100 * fraction, decimals)
+                                   : fmt::format("{:.3g} %", 100 * fraction);
 }
 
 std::string grouped(std::int64_t number) {
@@ -155,55 +184,64 @@ std::string outcome(const VariantResult& v) {
 
 using Line = std::vector<std::string>;
 
-Line heading(const ExperimentResult& result) {
-  Line line{"variant"};
-  if (result.grid) {
-    line.insert(line.end(), {"optimizer", "lr"});
-  }
-  const bool many = result.header.seeds > 1;
-  line.insert(line.end(), {many ? "median loss" : "loss", "floor"});
-  if (!many) {
-    line.emplace_back("gap");
-  }
-  for (const auto& split : result.header.splits) {
-    line.push_back(split.name);
-  }
-  if (many) {
-    line.insert(line.end(), {"success", "95 % interval", "at step", "diverged", "dead", "seeds", "time"});
-  } else {
-    line.insert(line.end(), {"time", "outcome"});
-  }
-  return line;
-}
+/// A line of the table: what heads each column, and what stands there for this row.
+struct Cells {
+  Line headings, texts;
 
-Line line_of(const VariantResult& v, const ExperimentResult& result) {
+  void add(const std::string& heading, const std::string& text) {
+    headings.push_back(heading);
+    texts.push_back(text);
+  }
+};
+
+Cells cells_of(const VariantResult& v, const ExperimentResult& result) {
   const auto& statistics = v.statistics;
-  const auto& loss = statistics.final_loss;
   const auto& success = statistics.success;
-  Line line{v.variant};
-  if (result.grid) {
-    line.insert(line.end(), {v.optimizer, fmt::format("{}", v.learning_rate)});
-  }
-  line.insert(line.end(), {loss ? fmt::format("{:.6g}", loss->median) : "-",
-                           v.floor ? fmt::format("{:.6g}", *v.floor) : "-"});
+  const auto& scene = result.scene_of(v);
   const bool many = result.header.seeds > 1;
-  if (!many) {
-    line.push_back(gap(v));
+  const auto digits = [](const std::optional<double>& value) {
+    return value ? fmt::format("{:.6g}", *value) : "-";
+  };
+  const auto whole = [](const auto& value) { return value ? grouped(std::llround(*value)) : "-"; };
+  Cells cells;
+  cells.add("variant", v.variant);
+  if (result.sizes) {
+    cells.add("depth", v.depth ? fmt::format("{}", *v.depth) : "-");
+    cells.add("width", v.width ? fmt::format("{}", *v.width) : "-");
+    cells.add("parameters", grouped(v.parameters));
   }
-  for (const auto& error : statistics.split_errors) {
-    line.push_back(error ? percent(error->median, 2) : "-");
+  if (result.grid) {
+    cells.add("optimizer", v.optimizer);
+    cells.add("lr", fmt::format("{}", v.learning_rate));
+  }
+  const auto& loss = statistics.final_loss;
+  cells.add(many ? "median loss" : "loss", digits(loss ? std::optional(loss->median) : std::nullopt));
+  cells.add("floor", digits(v.floor));
+  if (!many) {
+    cells.add("gap", gap(v));
+  }
+  for (std::size_t i = 0; i < scene.splits.size(); ++i) {
+    const auto& error = statistics.split_errors[i];
+    cells.add(scene.splits[i].name, error ? percent(error->median, 2) : "-");
   }
   const auto time = fmt::format("{:.2f} s", v.seconds);
   if (!many) {
-    line.insert(line.end(), {time, outcome(v)});
-    return line;
+    cells.add("time", time);
+    cells.add("outcome", outcome(v));
+    return cells;
   }
-  line.insert(
-      line.end(),
-      {percent(success.rate, 1), fmt::format("{:.1f} to {:.1f} %", 100 * success.low, 100 * success.high),
-       statistics.first_success ? fmt::format("{:.0f}", *statistics.first_success) : "-",
-       grouped(statistics.diverged), grouped(statistics.dead), grouped(success.of), time});
-  return line;
+  cells.add("success", percent(success.rate, 1));
+  cells.add("95 % interval", fmt::format("{:.1f} to {:.1f} %", 100 * success.low, 100 * success.high));
+  cells.add("at step", whole(statistics.first_success));
+  if (!scene.success_error) {  // near-exact: then the weights should be whole
+    cells.add("sparsity error",
+              statistics.sparsity_error ? fmt::format("{:.2g}", *statistics.sparsity_error) : "-");
+  }
+  cells.add("diverged", grouped(statistics.diverged));
+  cells.add("dead", grouped(statistics.dead));
+  cells.add("seeds", grouped(success.of));
+  cells.add("time", time);
+  return cells;
 }
 
 /// The first column and a column of words are flush left, numbers flush right.
@@ -253,22 +291,35 @@ void append_value(std::string& text, double value, bool single) {
 }  // namespace
 
 std::string csv_key(const ExperimentResult& result, const VariantResult& row, const RunRecord& run) {
-  return result.grid ? fmt::format("{},{},{},{},", row.variant, row.optimizer, row.learning_rate, run.seed)
-                     : fmt::format("{},{},", row.variant, run.seed);
+  std::string key = row.variant + ',';
+  auto to = std::back_inserter(key);
+  if (result.header.scenes.size() > 1) {
+    fmt::format_to(to, "{},", result.scene_of(row).name);
+  }
+  if (result.sizes) {
+    key += row.depth ? fmt::format("{},{},", *row.depth, *row.width) : ",,";
+  }
+  if (result.grid) {
+    fmt::format_to(to, "{},{},", row.optimizer, row.learning_rate);
+  }
+  fmt::format_to(to, "{},", run.seed);
+  return key;
 }
 
 void CsvFiles::append(const ExperimentResult& result) {
   if (loss_.empty()) {
-    const std::string key = result.grid ? "variant,optimizer,learning_rate,seed" : "variant,seed";
+    const auto key =
+        fmt::format("variant,{}{}{}seed", result.header.scenes.size() > 1 ? "scene," : "",
+                    result.sizes ? "depth,width," : "", result.grid ? "optimizer,learning_rate," : "");
     loss_ = key + ",step,loss\n";
     evaluation_ = key + ",split,loss,relative_error\n";
     weights_ = key + ",index,value\n";
   }
-  const auto& splits = result.header.splits;
   const bool single = result.header.dtype == "float32";
   written_.resize(result.variants.size());
   for (std::size_t row = 0; row < result.variants.size(); ++row) {
     const auto& v = result.variants[row];
+    const auto& splits = result.scene_of(v).splits;
     for (; written_[row] < v.runs.size(); ++written_[row]) {
       const auto& run = v.runs[written_[row]];
       const auto key = csv_key(result, v, run);
@@ -302,13 +353,14 @@ void CsvFiles::append(const ExperimentResult& result) {
 
 std::string summary_json(const ExperimentResult& result) {
   const auto& header = result.header;
-  Json splits = Json::array();
-  for (const auto& split : header.splits) {
-    splits.push_back({{"split", split.name}, {"scenes", split.scenes}, {"target_norm", split.target_norm}});
+  const auto& scene = header.scenes.front();
+  Json scenes = Json::array();
+  for (const auto& each : header.scenes) {
+    scenes.push_back(json_of(each));
   }
   Json variants = Json::array();
   for (const auto& variant : result.variants) {
-    variants.push_back(json_of(variant, header));
+    variants.push_back(json_of(variant, result.scene_of(variant)));
   }
   Json comparisons = Json::array();
   for (const auto& comparison : result.comparisons) {
@@ -321,29 +373,48 @@ std::string summary_json(const ExperimentResult& result) {
                         {"dtype", header.dtype},
                         {"status", name_of(result.status)},
                         {"grid", result.grid},
+                        {"sizes", result.sizes},
+                        {"loss", header.loss},
                         {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
-                        {"success_threshold", header.success},
                         {"data",
-                         {{"scene", "rectangles"},
-                          {"height", header.target.height},
-                          {"width", header.target.width},
-                          {"form", header.data_form},
-                          {"rows", header.rows},
-                          {"target_norm", header.target_norm},
-                          {"seconds", header.data_seconds}}},
-                        {"splits", std::move(splits)},
+                         {{"scene", scene.name},
+                          {"height", scene.target.height},
+                          {"width", scene.target.width},
+                          {"form", result.variants.front().data_form},
+                          {"rows", result.variants.front().rows},
+                          {"target_norm", scene.splits.front().target_norm},
+                          {"seconds", scene.data_seconds}}},
+                        {"scenes", std::move(scenes)},
                         {"variants", std::move(variants)},
                         {"comparisons", std::move(comparisons)}};
   return summary.dump(1) + "\n";
 }
 
 std::string result_table(const ExperimentResult& result) {
-  std::vector<Line> lines{heading(result)};
-  for (const auto& variant : result.variants) {
-    lines.push_back(line_of(variant, result));
+  const auto& scenes = result.header.scenes;
+  std::string text;
+  for (std::size_t scene = 0; scene < scenes.size(); ++scene) {
+    std::vector<Line> lines;
+    for (const auto& row : result.variants) {
+      if (row.scene == scene) {
+        auto [headings, texts] = cells_of(row, result);
+        if (lines.empty()) {
+          lines.push_back(std::move(headings));
+        }
+        lines.push_back(std::move(texts));
+      }
+    }
+    if (lines.empty()) {  // interrupted before
+      break;
+    }
+    if (scenes.size() > 1) {
+      text += fmt::format("{}{}{}\n", scene > 0 ? "\n" : "", scenes[scene].name,
+                          scenes[scene].test.empty() ? "" : ", outside: " + scenes[scene].test);
+    }
+    text += aligned(lines);
   }
-  std::string text = aligned(lines);
-  if (result.header.seeds > 1 && !result.grid) {  // a grid's are in summary.json
+  constexpr std::size_t most_sentences = 3;  // more are in summary.json, and those of a grid
+  if (result.header.seeds > 1 && !result.grid && result.comparisons.size() <= most_sentences) {
     for (const auto& comparison : result.comparisons) {
       text += sentence(comparison);
     }

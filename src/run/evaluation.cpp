@@ -17,8 +17,15 @@ constexpr double dead_within = 1e-3;  // of the target's norm
 bool finished(const RunRecord& run) { return run.status != RunStatus::interrupted; }
 
 /// A target of norm 0 knows no success.
-bool succeeded(const RunRecord& run, const RunHeader& header) {
-  return run.final_loss && header.target_norm > 0 && *run.final_loss <= header.success * header.target_norm;
+bool succeeded(const RunRecord& run, const SceneResult& scene) {
+  return !run.split_losses.empty() && scene.splits[scene.judged].target_norm > 0 &&
+         run.split_losses[scene.judged] <= scene.success_norm;
+}
+
+/// "relu 3×16".
+std::string sized_name(const VariantResult& row, const ExperimentResult& result) {
+  return result.sizes && row.depth ? fmt::format("{} {}×{}", row.variant, *row.depth, *row.width)
+                                   : row.variant;
 }
 
 double median_loss(const Statistics& statistics) {
@@ -95,6 +102,15 @@ void Recorder::take(std::int64_t step, const double* losses) {
   }
 }
 
+void Recorder::check(std::int64_t step, const double* errors, double success) {
+  for (std::size_t i = 0; i < runs_.size(); ++i) {
+    auto& run = runs_[i];
+    if (run.status != RunStatus::diverged && !run.first_success_step && errors[i] <= success) {
+      run.first_success_step = step;
+    }
+  }
+}
+
 std::vector<RunRecord> Recorder::finish() {
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     auto& run = runs_[i];
@@ -113,20 +129,25 @@ std::vector<RunRecord> Recorder::finish() {
   return std::move(runs_);
 }
 
-Statistics statistics_of(const std::vector<RunRecord>& runs, const RunHeader& header) {
+Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& scene) {
   Statistics statistics;
   std::vector<double> final_losses;
   std::vector<double> first_successes;
-  std::vector<std::vector<double>> split_errors(header.splits.size());
+  std::vector<double> sparsity_errors;
+  std::vector<std::vector<double>> split_errors(scene.splits.size());
   std::int64_t finished_runs = 0;
   std::int64_t successes = 0;
-  const double norm = header.target_norm;
+  const double norm = scene.splits.front().target_norm;
   for (const auto& run : runs) {
     if (!finished(run)) {
       continue;
     }
     ++finished_runs;
-    successes += succeeded(run, header) ? 1 : 0;
+    const bool success = succeeded(run, scene);
+    successes += success ? 1 : 0;
+    if (success && run.sparsity_error) {
+      sparsity_errors.push_back(*run.sparsity_error);
+    }
     if (run.first_success_step) {
       first_successes.push_back(static_cast<double>(*run.first_success_step));
     }
@@ -135,10 +156,12 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const RunHeader& he
       continue;
     }
     final_losses.push_back(*run.final_loss);
-    statistics.dead += norm > 0 && std::abs(*run.final_loss - norm) <= dead_within * norm ? 1 : 0;
+    const bool dead = !run.split_losses.empty() && norm > 0 &&
+                      std::abs(run.split_losses.front() - norm) <= dead_within * norm;
+    statistics.dead += dead ? 1 : 0;
     for (std::size_t i = 0; i < run.split_losses.size(); ++i) {
-      if (header.splits[i].target_norm > 0) {
-        split_errors[i].push_back(run.split_losses[i] / header.splits[i].target_norm);
+      if (scene.splits[i].target_norm > 0) {
+        split_errors[i].push_back(run.split_losses[i] / scene.splits[i].target_norm);
       }
     }
   }
@@ -147,12 +170,15 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const RunHeader& he
     statistics.first_success = steps->median;
   }
   statistics.final_loss = spread_of(std::move(final_losses));
-  if (statistics.final_loss && norm > 0) {
-    statistics.relative_error = statistics.final_loss->median / norm;
+  if (const auto sparsity = spread_of(std::move(sparsity_errors))) {
+    statistics.sparsity_error = sparsity->median;
   }
   statistics.success = wilson(successes, finished_runs);
   for (auto& errors : split_errors) {
     statistics.split_errors.push_back(spread_of(std::move(errors)));
+  }
+  if (const auto& error = statistics.split_errors.front()) {
+    statistics.relative_error = error->median;
   }
   return statistics;
 }
@@ -174,10 +200,13 @@ std::size_t median_run(const std::vector<RunRecord>& runs) {
   return *middle;
 }
 
-Comparison compare(const VariantResult& variant, const VariantResult& reference, const RunHeader& header) {
+Comparison compare(const VariantResult& variant, const VariantResult& reference,
+                   const ExperimentResult& whole) {
+  const auto& scene = whole.scene_of(variant);
   Comparison result;
-  result.variant = variant.variant;
-  result.reference = reference.variant;
+  result.scene = scene.name;
+  result.variant = sized_name(variant, whole);
+  result.reference = sized_name(reference, whole);
   result.optimizer = variant.optimizer;
   result.learning_rate = variant.learning_rate;
   std::vector<double> ratios;
@@ -197,8 +226,8 @@ Comparison compare(const VariantResult& variant, const VariantResult& reference,
     if (run.final_loss && other->final_loss && reference_loss > 0) {
       ratios.push_back(loss / reference_loss);
     }
-    const bool ours = succeeded(run, header);
-    const bool theirs = succeeded(*other, header);
+    const bool ours = succeeded(run, scene);
+    const bool theirs = succeeded(*other, scene);
     auto& cell = ours && theirs ? result.both_succeed
                  : ours         ? result.only_variant
                  : theirs       ? result.only_reference
@@ -212,20 +241,25 @@ Comparison compare(const VariantResult& variant, const VariantResult& reference,
 
 std::vector<Comparison> comparisons_of(const ExperimentResult& result) {
   std::vector<Comparison> comparisons;
-  for (const auto& row : result.variants) {
-    const auto reference =
-        std::find_if(result.variants.begin(), result.variants.end(), [&](const VariantResult& r) {
-          return r.optimizer == row.optimizer && r.learning_rate == row.learning_rate;
-        });
-    if (reference->variant != row.variant) {
-      comparisons.push_back(compare(row, *reference, result.header));
+  const auto& rows = result.variants;
+  for (const auto& row : rows) {
+    const auto first =
+        std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.scene == row.scene; });
+    const auto like = std::find_if(first, rows.end(), [&](const VariantResult& r) {
+      return r.scene == row.scene && r.variant == first->variant && r.optimizer == row.optimizer &&
+             r.learning_rate == row.learning_rate;
+    });
+    const auto& reference = like == rows.end() ? *first : *like;
+    if (&reference != &row) {
+      comparisons.push_back(compare(row, reference, result));
     }
   }
   return comparisons;
 }
 
-std::string row_name(const VariantResult& row, bool grid) {
-  return grid ? fmt::format("{}, {}, lr {}", row.variant, row.optimizer, row.learning_rate) : row.variant;
+std::string row_name(const VariantResult& row, const ExperimentResult& result) {
+  const auto name = sized_name(row, result);
+  return result.grid ? fmt::format("{}, {}, lr {}", name, row.optimizer, row.learning_rate) : name;
 }
 
 void mark_best(std::vector<VariantResult>& rows) {
@@ -235,7 +269,7 @@ void mark_best(std::vector<VariantResult>& rows) {
   for (auto& row : rows) {
     row.best = true;
     for (auto& other : rows) {
-      if (other.variant != row.variant || &other == &row) {
+      if (other.variant != row.variant || other.scene != row.scene || &other == &row) {
         continue;
       }
       const bool other_wins = better(other.statistics, row.statistics) ||

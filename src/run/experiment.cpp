@@ -2,7 +2,6 @@
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,14 +9,10 @@
 #include <iterator>
 #include <utility>
 
-#include "conv_mult/data/dataset.hpp"
-#include "conv_mult/data/heldout.hpp"
-#include "conv_mult/data/scene.hpp"
-#include "conv_mult/model/optimum.hpp"
 #include "conv_mult/model/variants.hpp"
 #include "conv_mult/run/evaluation.hpp"
 #include "conv_mult/run/machine.hpp"
-#include "conv_mult/run/trainer.hpp"
+#include "conv_mult/run/task.hpp"
 
 namespace conv_mult {
 namespace {
@@ -28,28 +23,46 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// [H, W], or any view of as many pixels.
-Image to_image(const at::Tensor& pixels, const SceneConfig& scene) {
-  const auto values = pixels.to(at::kCPU, at::kFloat).contiguous();
-  const auto* begin = values.data_ptr<float>();
-  return {scene.height, scene.width, {begin, begin + values.numel()}};
+/// The two forms of an error over so many pixels.
+double loss_of_norm(LossKind kind, double norm, double pixels) {
+  return kind == LossKind::mse ? norm * norm / pixels : norm;
 }
 
-/// A scene ready for evaluation: in float64, because exp of weights that fit 1 and 2 overflows float32 on 4.
-/// Made anew each time, one at a time: all of them would take gigabytes where the kernel is large.
-Dataset evaluation_data(const SceneConfig& scene, std::int64_t kernel_size) {
-  return make_dataset(scene, at::kDouble, DataForm::patches, kernel_size);
+double norm_of_loss(LossKind kind, double loss, double pixels) {
+  return kind == LossKind::mse ? std::sqrt(loss * pixels) : loss;
 }
 
-/// The loss of every replica over all scenes together: float64, [N].
-at::Tensor evaluate(ConvLayer& model, const SceneSplit& split, std::int64_t kernel_size) {
-  const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> losses;
-  for (const auto& scene : split.scenes) {
-    const auto data = evaluation_data(scene, kernel_size);
-    losses.push_back(l2_loss(model->forward(data.input, data.form), data));
+Model in_float64(const Model& model) { return make_model(model.architecture, weights_of(model)); }
+
+/// A model of all these runs' weights.
+Model model_of(const Architecture& architecture, const std::vector<RunRecord>& runs) {
+  std::vector<at::Tensor> weights;
+  weights.reserve(runs.size());
+  for (const auto& run : runs) {
+    weights.push_back(at::tensor(run.weights, at::kDouble));
   }
-  return at::stack(losses).norm(2, at::IntArrayRef{0});
+  return make_model(architecture, at::stack(weights));
+}
+
+void add_sparsity(const Architecture& architecture, std::vector<RunRecord>& runs) {
+  if (const auto errors = sparsity_error(model_of(architecture, runs))) {
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      runs[i].sparsity_error = errors->data_ptr<double>()[i];
+    }
+  }
+}
+
+/// What `finished` has of the row: its runs and the time that they took.
+void take_over(const Architecture& architecture, VariantResult& row, std::vector<VariantResult>& finished) {
+  for (auto& earlier : finished) {
+    if (earlier.scene == row.scene && earlier.variant == row.variant && earlier.depth == row.depth &&
+        earlier.width == row.width && earlier.optimizer == row.optimizer &&
+        earlier.learning_rate == row.learning_rate && !earlier.runs.empty()) {
+      row.runs = std::move(earlier.runs);
+      row.seconds = earlier.seconds;
+      add_sparsity(architecture, row.runs);
+    }
+  }
 }
 
 /// Everything that the rows share.
@@ -59,68 +72,74 @@ class Experiment {
       : config_(config),
         on_progress_(on_progress),
         device_(resolve_device(config.machine.device)),
-        seeds_(seeds_of_shard(config)),
-        train_patches_(evaluation_data(config.scene, config.kernel_size)),
-        splits_(make_splits(config.scene, config.held_out)) {
-    const auto dtype = config.machine.dtype == Dtype::float64 ? at::kDouble : at::kFloat;
-    const auto start = Clock::now();
-    data_ = make_dataset(config.scene, dtype, config.data, config.kernel_size).to(device_);
-    const double data_seconds = seconds_since(start);
-
-    header_.conv_mult = conv_mult_version();
-    header_.libtorch = libtorch_version();
-    header_.device = device_.str();
-    header_.threads = at::get_num_threads();
-    header_.dtype = to_string(config.machine.dtype);
-    header_.first_seed = seeds_.first;
-    header_.seeds = seeds_.count;
-    header_.success = config.success;
-    header_.data_form = to_string(data_.form);
-    header_.rows = data_.rows();
-    header_.data_seconds = data_seconds;
-    for (const auto& split : splits_) {
-      double norm = 0;
-      for (const auto& scene : split.scenes) {
-        norm = std::hypot(norm, target_norm(scene));
-      }
-      header_.splits.push_back({split.name, static_cast<std::int64_t>(split.scenes.size()), norm});
+        dtype_(config.machine.dtype == Dtype::float64 ? at::kDouble : at::kFloat),
+        seeds_(seeds_of_shard(config)) {
+    result_.header.conv_mult = conv_mult_version();
+    result_.header.libtorch = libtorch_version();
+    result_.header.device = device_.str();
+    result_.header.threads = at::get_num_threads();
+    result_.header.dtype = to_string(config.machine.dtype);
+    result_.header.first_seed = seeds_.first;
+    result_.header.seeds = seeds_.count;
+    result_.header.loss = to_string(config.training.loss);
+    result_.grid = is_grid(config.training);
+    result_.sizes = config.depths.size() * config.widths.size() > 1;
+    for (std::size_t scene = 0; scene < scene_count(config); ++scene) {
+      tasks_.emplace_back(config, scene);
+      result_.header.scenes.push_back(tasks_.back().record());
     }
-    header_.target_norm = header_.splits.front().target_norm;
-    const auto scene = make_rectangles(config.scene, at::kFloat);
-    header_.a = to_image(scene.a, config.scene);
-    header_.b = to_image(scene.b, config.scene);
-    header_.target = to_image(scene.target, config.scene);
   }
 
-  const RunHeader& header() const { return header_; }
+  ExperimentResult& result() { return result_; }
 
-  VariantResult start_row(Variant variant, const TrainingConfig& training) const {
-    VariantResult row;
+  VariantResult& start_row(const RowConfig& config) {
+    const auto& [variant, kernel_size, depth, width] = config.architecture;
+    const auto start = Clock::now();
+    const auto data = tasks_[config.scene].training_data(config.architecture, dtype_, device_).first;
+    auto& row = result_.variants.emplace_back();
+    auto& scene = result_.header.scenes[config.scene];
+    if (scene.data_seconds == 0) {
+      scene.data_seconds = seconds_since(start);
+    }
+    row.scene = config.scene;
     row.variant = to_string(variant);
-    row.optimizer = to_string(training.optimizer);
-    row.learning_rate = training.learning_rate;
-    row.steps = training.steps;
-    row.parameters = 2 * config_.kernel_size * config_.kernel_size + 1;
-    row.floor = loss_floor(variant, train_patches_, config_.kernel_size);
+    if (is_deep(variant)) {
+      row.depth = depth;
+      row.width = width;
+    }
+    row.optimizer = to_string(config.training.optimizer);
+    row.learning_rate = config.training.learning_rate;
+    row.steps = config.training.steps;
+    row.parameters = parameter_count(config.architecture);
+    row.data_form = to_string(data.form);
+    row.rows = data.rows();
+    row.floor = tasks_[config.scene].floor(config.architecture);
     return row;
   }
 
   /// Trains the block of seeds that follows what the row has. Returns whether to go on: false after an
   /// interruption, in the block or at its end.
-  bool train_block(Variant variant, const TrainingConfig& training, VariantResult& row) {
+  bool train_block(const RowConfig& config, VariantResult& row) {
+    const auto& task = tasks_[config.scene];
+    const auto& scene = task.record();
+    const auto& training = config.training;
     const auto done = static_cast<std::int64_t>(row.runs.size());
-    const SeedRange block{seeds_.first + done, std::min(block_size(), seeds_.count - done)};
-    Recorder recorder(block.first, block.count,
-                      {training.steps, config_.output.log_every, config_.success * header_.target_norm});
+    const SeedRange block{seeds_.first + done, std::min(block_size(config, row.rows), seeds_.count - done)};
+    auto data = task.training_data(config.architecture, dtype_, device_);
+    const double pixels = data.first.pixels();
+    const bool checked = task.success_needs_checks();
+    const double success_loss = checked ? 0 : loss_of_norm(training.loss, scene.success_norm, pixels);
+    Recorder recorder(block.first, block.count, {training.steps, config_.output.log_every, success_loss});
     Progress progress;
-    progress.row = row_name(row, is_grid(config_.training));
+    progress.row = row_name(row, result_);
     progress.first_seed = block.first;
     progress.last_seed = block.first + block.count - 1;
     bool go_on = true;
 
     const auto start = Clock::now();
-    auto model = make_model(variant, config_.kernel_size, block, data_.target.scalar_type(), device_);
-    train(model, data_, training, [&](std::int64_t step, const at::Tensor& losses) {
+    auto model = make_model(config.architecture, block, dtype_, device_);
+    TrainingCallbacks callbacks;
+    callbacks.on_losses = [&](std::int64_t step, const at::Tensor& losses) {
       const auto* values = losses.data_ptr<double>();
       for (std::int64_t i = 0; i < losses.size(0); ++i) {
         recorder.take(step + i, values + i * block.count);
@@ -129,14 +148,20 @@ class Experiment {
       progress.loss = losses[-1][0].item<double>();
       go_on = on_progress_(progress);
       return go_on && !recorder.all_diverged();
-    });
+    };
+    callbacks.check_every = checked ? config_.check_every : 0;
+    callbacks.on_check = [&](std::int64_t step) {
+      const auto errors = task.errors(in_float64(model), scene.judged);
+      recorder.check(step, errors.data_ptr<double>(), scene.success_norm);
+    };
+    train(model, std::move(data), training, callbacks);
     row.seconds += seconds_since(start);
 
     auto runs = recorder.finish();
     const bool finished = std::none_of(
         runs.begin(), runs.end(), [](const RunRecord& run) { return run.status == RunStatus::interrupted; });
     if (finished) {
-      complete(runs, model);
+      complete(runs, in_float64(model), task, pixels);
     } else {
       for (auto& run : runs) {  // also those that had diverged: a block is done as a whole or not at all
         run.status = RunStatus::interrupted;
@@ -149,7 +174,7 @@ class Experiment {
 
   /// The statistics of a row whose runs have changed.
   void update(VariantResult& row) const {
-    row.statistics = statistics_of(row.runs, header_);
+    row.statistics = statistics_of(row.runs, result_.scene_of(row));
     row.shown = median_run(row.runs);
   }
 
@@ -158,25 +183,24 @@ class Experiment {
            row.runs.back().status != RunStatus::interrupted;
   }
 
-  /// The output over the whole scene, put together from that on its distinct patches.
-  void render_shown_run(Variant variant, VariantResult& row) const {
-    const at::NoGradGuard no_grad;
-    auto model = make_model(variant, config_.kernel_size, row.runs[row.shown].weights, at::kDouble);
-    const auto output = model->forward(train_patches_.input, train_patches_.form).flatten();
-    row.output = to_image(train_patches_.picture(output), config_.scene);
+  /// The output over the whole scene.
+  void render_shown_run(const RowConfig& config, VariantResult& row) const {
+    const auto model = model_of(config.architecture, {row.runs[row.shown]});
+    const auto pixels = tasks_[config.scene].render(model).to(at::kFloat).contiguous();
+    const auto* begin = pixels.data_ptr<float>();
+    row.output = {config_.scene.height, config_.scene.width, {begin, begin + pixels.numel()}};
   }
 
  private:
-  /// Adds weights and split losses to the runs that `model` ended as.
-  void complete(std::vector<RunRecord>& runs, const ConvLayer& model) {
+  /// Adds weights and errors to the runs that `model`, in float64, ended as.
+  void complete(std::vector<RunRecord>& runs, const Model& model, const Task& task, double pixels) const {
+    const auto& splits = task.record().splits;
+    const LossKind loss = config_.training.loss;
     const auto weights = weights_of(model);
     const std::int64_t length = weights.size(1);
-    ConvLayer copy(model->variant(), config_.kernel_size, model->replicas());
-    copy->to(at::kDouble);
-    set_weights(copy, weights);
-    std::vector<at::Tensor> held_out;
-    for (std::size_t i = 1; i < splits_.size(); ++i) {  // on the first, train, the final loss is known
-      held_out.push_back(evaluate(copy, splits_[i], config_.kernel_size));
+    std::vector<at::Tensor> errors(splits.size());
+    for (std::size_t i = task.resampled() ? 0 : 1; i < splits.size(); ++i) {  // `train` has the final loss
+      errors[i] = task.errors(model, i);
     }
     for (std::size_t i = 0; i < runs.size(); ++i) {
       auto& run = runs[i];
@@ -185,69 +209,42 @@ class Experiment {
       if (run.status != RunStatus::ok) {
         continue;
       }
-      run.split_losses = {*run.final_loss};
-      for (const auto& loss : held_out) {
-        run.split_losses.push_back(loss.data_ptr<double>()[i]);
+      for (const auto& error : errors) {
+        run.split_losses.push_back(error.defined() ? error.data_ptr<double>()[i]
+                                                   : norm_of_loss(loss, *run.final_loss, pixels));
+      }
+      if (task.resampled()) {
+        run.final_loss = loss_of_norm(loss, run.split_losses.front(), splits.front().pixels);
       }
     }
+    add_sparsity(model.architecture, runs);
   }
 
   /// Seeds trained side by side: as many as keep a step's tensors below some 256 MiB.
-  std::int64_t block_size() const {
+  std::int64_t block_size(const RowConfig& row, std::int64_t rows) const {
     constexpr std::int64_t most_bytes = 256 << 20;
     constexpr std::int64_t tensors = 8;  // output, its gradient, what autograd keeps in between
     const std::int64_t most_seeds = device_.is_cuda() ? 65536 : 1024;
-    const auto bytes = tensors * header_.rows * static_cast<std::int64_t>(data_.target.element_size());
+    const auto element = static_cast<std::int64_t>(c10::elementSize(dtype_));
+    const auto bytes = tensors * rows * element * values_per_pixel(row.architecture);
     return std::clamp<std::int64_t>(most_bytes / bytes, 1, most_seeds);
   }
 
   const Config& config_;
   const OnProgress& on_progress_;
   c10::Device device_;
-  SeedRange seeds_;        ///< of this shard
-  Dataset train_patches_;  ///< in float64, for floor and pictures
-  std::vector<SceneSplit> splits_;
-  Dataset data_;  ///< what is trained on
-  RunHeader header_;
+  at::ScalarType dtype_;
+  SeedRange seeds_;  ///< of this shard
+  std::vector<Task> tasks_;
+  ExperimentResult result_;
 };
-
-/// What `finished` has of the row: its runs and the time that they took.
-void take_over(VariantResult& row, std::vector<VariantResult>& finished) {
-  for (auto& earlier : finished) {
-    if (earlier.variant == row.variant && earlier.optimizer == row.optimizer &&
-        earlier.learning_rate == row.learning_rate) {
-      row.runs = std::move(earlier.runs);
-      row.seconds = earlier.seconds;
-    }
-  }
-}
-
-/// A row before it has runs.
-struct RowConfig {
-  Variant variant;
-  TrainingConfig training;
-};
-
-std::vector<RowConfig> rows_of(const Config& config) {
-  std::vector<RowConfig> rows;
-  for (const auto variant : config.variants) {
-    for (const auto optimizer : config.training.optimizers) {
-      for (const double rate : config.training.learning_rates) {
-        rows.push_back({variant, {optimizer, rate, config.training.steps}});
-      }
-    }
-  }
-  return rows;
-}
 
 }  // namespace
 
 ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
                                 const OnProgress& on_progress, const OnBlock& on_block) {
   Experiment experiment(config, on_progress);
-  ExperimentResult result;
-  result.header = experiment.header();
-  result.grid = is_grid(config.training);
+  auto& result = experiment.result();
   const auto publish = [&] {
     result.comparisons = comparisons_of(result);
     mark_best(result.variants);
@@ -256,18 +253,18 @@ ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
 
   bool trained = false;
   const auto rows = rows_of(config);
-  for (const auto& [variant, training] : rows) {
-    auto& row = result.variants.emplace_back(experiment.start_row(variant, training));
-    take_over(row, finished.variants);
+  for (const auto& row_config : rows) {
+    auto& row = experiment.start_row(row_config);
+    take_over(row_config.architecture, row, finished.variants);
     experiment.update(row);
     while (!experiment.is_complete(row)) {
       trained = true;
-      const bool go_on = experiment.train_block(variant, training, row);
+      const bool go_on = experiment.train_block(row_config, row);
       const bool all_done = result.variants.size() == rows.size() && experiment.is_complete(row);
       if (!go_on && !all_done) {
         result.status = ExperimentStatus::interrupted;
         publish();
-        return result;
+        return std::move(result);
       }
       publish();
     }
@@ -280,11 +277,11 @@ ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
   result.status = ExperimentStatus::complete;
   publish();
   for (std::size_t i = 0; i < result.variants.size(); ++i) {
-    if (result.variants[i].best) {
-      experiment.render_shown_run(rows[i].variant, result.variants[i]);
+    if (result.variants[i].best && result.variants[i].scene == 0) {
+      experiment.render_shown_run(rows[i], result.variants[i]);
     }
   }
-  return result;
+  return std::move(result);
 }
 
 }  // namespace conv_mult

@@ -32,63 +32,90 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
   return std::make_unique<torch::optim::SGD>(parameters, torch::optim::SGDOptions(lr));
 }
 
-/// None where LibTorch's own operators do the work: on the literal image, and on CUDA.
-std::unique_ptr<FusedLayer> make_fused(const ConvLayer& model, const Dataset& data) {
-  if (!data.input.device().is_cpu() || data.form == DataForm::literal) {
+/// None where LibTorch's own operators do the work.
+std::unique_ptr<FusedLayer> make_fused(const Model& model, const Dataset& data, LossKind loss) {
+  if (!is_conv_layer(model.architecture.variant) || !data.input.device().is_cpu() ||
+      data.form == DataForm::literal) {
     return nullptr;
   }
   if (data.form == DataForm::patches) {
-    return std::make_unique<FusedPatches>(model, data);
+    return std::make_unique<FusedPatches>(model, data, loss);
   }
-  return std::make_unique<FusedImage>(model, data);
+  return std::make_unique<FusedImage>(model, data, loss);
 }
 
-/// `evaluate` leaves the gradient in the parameters and returns the losses, [N].
-void run_steps(const std::vector<at::Tensor>& parameters, const std::function<at::Tensor()>& evaluate,
-               const TrainingConfig& config, const OnLosses& on_losses) {
+/// From 0 at `from` to 1 at `to`.
+double sparsity_scale(const Sparsity& sparsity, std::int64_t step) {
+  if (step >= sparsity.to) {
+    return sparsity.strength;
+  }
+  const auto along = static_cast<double>(step - sparsity.from);
+  return sparsity.strength * std::max(0.0, along / static_cast<double>(sparsity.to - sparsity.from));
+}
+
+/// Leaves the gradient in the parameters and returns the losses, [N].
+at::Tensor by_autograd(Model& model, const Dataset& data, const TrainingConfig& config, std::int64_t step) {
+  for (auto& parameter : model.parameters) {
+    parameter.mutable_grad().reset();
+  }
+  const auto losses = losses_of(config.loss, forward(model, data), data);
+  auto minimised = losses;
+  if (const double scale = sparsity_scale(config.sparsity, step); scale > 0) {
+    if (const auto penalty = sparsity_penalty(model)) {
+      minimised = losses + scale * *penalty;
+    }
+  }
+  minimised.backward(at::ones_like(losses));
+  return losses.detach();
+}
+
+}  // namespace
+
+void train(Model& model, TrainingData data, const TrainingConfig& config,
+           const TrainingCallbacks& callbacks) {
   using Clock = std::chrono::steady_clock;
   constexpr std::int64_t largest_block = 1000;
   constexpr auto longest_block = std::chrono::milliseconds(100);
 
-  auto optimizer = make_optimizer(config, parameters);
+  const auto fused = make_fused(model, data.first, config.loss);
+  const auto optimizer = make_optimizer(config, fused ? std::vector{fused->parameters()} : model.parameters);
+  const auto update_model = [&] {
+    if (fused) {
+      set_weights(model, fused->weights());
+    }
+  };
   at::Tensor block;  // [steps, N]
   std::int64_t in_block = 0;
   auto block_start = Clock::now();
   for (std::int64_t step = 0;; ++step) {
-    const auto losses = evaluate();
+    if (step > 0 && data.redraw) {
+      data.first = data.redraw();
+      if (fused) {
+        fused->set_data(data.first);
+      }
+    }
+    const auto losses = fused ? fused->losses_and_gradient() : by_autograd(model, data.first, config, step);
     if (!block.defined()) {
       block = at::empty({std::min(largest_block, config.steps + 1), losses.size(0)}, losses.options());
     }
     block[in_block++].copy_(losses);
+    if (callbacks.check_every > 0 && step % callbacks.check_every == 0) {
+      update_model();
+      callbacks.on_check(step);
+    }
     const bool last = step == config.steps;
     if (last || in_block == largest_block || Clock::now() - block_start >= longest_block) {
       const auto fetched = block.narrow(0, 0, in_block).to(at::kCPU, at::kDouble);
-      if (!on_losses(step + 1 - in_block, fetched) || last) {
-        return;
+      if (!callbacks.on_losses(step + 1 - in_block, fetched) || last) {
+        break;
       }
       in_block = 0;
       block_start = Clock::now();
     }
     optimizer->step();
+    project(model);
   }
-}
-
-}  // namespace
-
-void train(ConvLayer& model, const Dataset& data, const TrainingConfig& config, const OnLosses& on_losses) {
-  if (const auto fused = make_fused(model, data)) {
-    run_steps(
-        {fused->parameters()}, [&] { return fused->losses_and_gradient(); }, config, on_losses);
-    set_weights(model, fused->weights());
-    return;
-  }
-  const auto evaluate = [&] {
-    model->zero_grad();
-    const auto losses = l2_loss(model->forward(data.input, data.form), data);
-    losses.backward(at::ones_like(losses));
-    return losses.detach();
-  };
-  run_steps(model->parameters(), evaluate, config, on_losses);
+  update_model();
 }
 
 }  // namespace conv_mult

@@ -9,21 +9,26 @@
 
 namespace conv_mult {
 
-/// A scene in the form it is trained on. Both forms have the layout [batch, channel, height, width] and the
-/// same loss, sqrt(sum(count * (out - target)^2)), so one model and one trainer serve both.
+/// A scene in the form it is trained on. All forms have the layout [batch, channel, height, width] and the
+/// same loss, sqrt(sum(count * (out - target)^2)), so one model and one trainer serve them all. C channels:
+/// see Encoding.
 struct Dataset {
   DataForm form = DataForm::image;  ///< patches, image or literal, never automatic
-  at::Tensor input;  // image: [1, 2, H, W], to be zero-padded by K/2; patches: [P, 2, K, K], padding included
-  at::Tensor target;      // image: [1, 1, H, W];                            patches: [P, 1, 1, 1]
-  at::Tensor root_count;  // patches: [P, 1, 1, 1], square root of how often each occurs; image: undefined
+  at::Tensor input;  // image: [S, C, H, W], to be zero-padded by K/2; patches: [P, C, K, K], padding included
+  at::Tensor target;      // image: [S, 1, H, W];                            patches: [P, 1, 1, 1]
+  at::Tensor root_count;  // as target, square root of how often each occurs; undefined: once each
 
-  // Patches: pixel (y, x) has the patch index[row_of[y]][column_of[x]]. All int64; image: undefined.
+  // Patches: pixel (y, x) has the patch index[row_of[y]][column_of[x]]. A shortened image has no index, other
+  // images none of the three. All int64.
   at::Tensor index;      // [h, w]
   at::Tensor row_of;     // [H]
   at::Tensor column_of;  // [W]
 
   /// Rows of the regression problem: distinct patches, or pixels.
   std::int64_t rows() const { return target.numel(); }
+
+  /// How many pixels the rows stand for.
+  double pixels() const;
 
   /// L2 norm of the target over the whole scene: the loss of an output that vanished.
   double target_norm() const;
@@ -36,21 +41,30 @@ struct Dataset {
 
 /// The scene itself. `image` and `literal` differ in who does the work: the literal form is the post's, with
 /// LibTorch's own conv2d and autograd. Any other form is taken for `image`.
-Dataset make_image_dataset(const Scene& scene, DataForm form);
+Dataset make_image_dataset(const Scene& scene, DataForm form, Encoding encoding = Encoding::plain);
+
+/// Images as one patch of K x K for each pixel, whether distinct or not; patches as they are.
+Dataset unfolded(const Dataset& data, std::int64_t kernel_size);
 
 /// The distinct receptive fields of K x K pixels of both channels (zero-padded at the border), in order of
 /// their first appearance, found by hashing in one pass over the pixels. Values are compared bit by bit. None
 /// where there are more than `limit`. `scene.target` must depend on the pixel's receptive field only, as a
 /// product does.
-std::optional<Dataset> make_patch_dataset(const Scene& scene, std::int64_t kernel_size, std::int64_t limit);
+std::optional<Dataset> make_patch_dataset(const Scene& scene, std::int64_t kernel_size, std::int64_t limit,
+                                          Encoding encoding = Encoding::plain);
 
 /// `automatic` takes patches where they are fewer than a quarter of the pixels.
-Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size);
+Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size,
+                     Encoding encoding = Encoding::plain);
 
 /// The same of make_rectangles(config, dtype), without making the images where patches are taken: rows and
 /// columns far from every edge have the same receptive fields, so one of each run of them is enough. Time and
 /// memory do not depend on the size of the image.
-Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm form,
-                     std::int64_t kernel_size);
+Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm form, std::int64_t kernel_size,
+                     Encoding encoding = Encoding::plain);
+
+/// make_rectangles(config, dtype) as a smaller image with counts, for networks of several layers: what any
+/// network makes of a pixel is the same as long as it sees at most `reach` pixels in each direction.
+Dataset make_shortened_dataset(const SceneConfig& config, at::ScalarType dtype, std::int64_t reach);
 
 }  // namespace conv_mult

@@ -4,13 +4,17 @@
 
 namespace conv_mult {
 
-/// The replicas of a ConvLayer on the CPU, with loss and gradient computed in one pass over the data and
-/// nothing stored in between. With z = bias + sum_k x[k] weight[k] at each pixel and out = z or exp(z):
-///   loss = sqrt(sum (out - target)^2),  d loss / d z = (out - target) out'(z) / loss,  and 0 where the loss
-///   is 0.
+/// The replicas of one convolutional layer (is_conv_layer) on the CPU, with loss and gradient computed in one
+/// pass over the data and nothing stored in between. With z = bias + sum_k x[k] weight[k] at each pixel and
+/// out = z or exp(z):
+///   l2:  loss = sqrt(sum (out - target)^2),  d loss / d z = (out - target) out'(z) / loss,  0 where it is 0;
+///   mse: loss = sum (out - target)^2 / n,    d loss / d z = 2 (out - target) out'(z) / n.
 class FusedLayer {
  public:
   virtual ~FusedLayer() = default;
+
+  /// Other data of the same form and size.
+  virtual void set_data(const Dataset& data) = 0;
 
   /// For an optimizer; losses_and_gradient puts the gradient where it looks for it.
   virtual const at::Tensor& parameters() const = 0;
@@ -22,19 +26,22 @@ class FusedLayer {
   virtual at::Tensor weights() const = 0;
 };
 
-/// Distinct patches, each with the root of its count as a factor of its error. Replicas are the lanes of the
+/// Patches, each with the root of its count as a factor of its error. Replicas are the lanes of the
 /// machine's vectors (Highway picks the widest at run time), so each goes through the same operations in the
 /// same order whatever its neighbours are: a seed has the same bits alone, in any block and in any shard.
 class FusedPatches : public FusedLayer {
  public:
-  FusedPatches(const ConvLayer& layer, const Dataset& data);
+  FusedPatches(const Model& model, const Dataset& data, LossKind loss);
+  void set_data(const Dataset& data) override;
   const at::Tensor& parameters() const override { return parameters_; }
   at::Tensor losses_and_gradient() override;
   at::Tensor weights() const override;
 
  private:
-  Variant variant_;
+  bool exponential_;
+  LossKind loss_;
   std::int64_t replicas_;
+  double pixels_ = 0;
   at::Tensor input_, target_, root_count_;  // [P, 2 K^2], [P], [P]
   at::Tensor parameters_;                   // [groups, 2 K^2 + 1, 16]: groups of 16 replicas side by side
   at::Tensor losses_;
@@ -45,14 +52,17 @@ class FusedPatches : public FusedLayer {
 /// bit.
 class FusedImage : public FusedLayer {
  public:
-  FusedImage(const ConvLayer& layer, const Dataset& data);
+  FusedImage(const Model& model, const Dataset& data, LossKind loss);
+  void set_data(const Dataset& data) override;
   const at::Tensor& parameters() const override { return parameters_; }
   at::Tensor losses_and_gradient() override;
   at::Tensor weights() const override { return parameters_; }
 
  private:
-  Variant variant_;
-  std::int64_t kernel_size_, height_, width_;
+  bool exponential_;
+  LossKind loss_;
+  std::int64_t kernel_size_;
+  std::int64_t height_ = 0, width_ = 0;
   at::Tensor input_, target_;  // [2, H + K - 1, stride], [H, stride]
   at::Tensor parameters_;      // [N, 2 K^2 + 1]
   at::Tensor losses_;

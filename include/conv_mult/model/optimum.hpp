@@ -1,7 +1,5 @@
 #pragma once
 
-#include <optional>
-
 #include "conv_mult/config.hpp"
 #include "conv_mult/data/dataset.hpp"
 
@@ -19,12 +17,12 @@ struct AffineOptimum {
 /// rank-deficient problems too (a column that is constant or repeated, a K larger than the image).
 AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size);
 
-/// The infimum of the loss over all weights of the variant on a scene of two rectangles; none if not known.
-///   baseline: attained, see best_affine.
-///   exp:      ||min(target, 0)||, approached as the weights grow without bound: with both centre weights
-///   large the
-///             output goes to 0 wherever a or b is 0 and to any positive constant on the overlap; exp > 0 can
-///             do no better where the target is negative.
-std::optional<double> loss_floor(Variant variant, const Dataset& data, std::int64_t kernel_size);
+/// The infimum of the L2 loss over all weights of
+///   baseline: attained, see best_affine;
+///   exp, on a scene of two rectangles: ||min(target, 0)||, approached as the weights grow without bound:
+///   with
+///             both centre weights large the output goes to 0 wherever a or b is 0 and to any positive
+///             constant on the overlap; exp > 0 can do no better where the target is negative.
+double loss_floor(Variant variant, const Dataset& data, std::int64_t kernel_size);
 
 }  // namespace conv_mult

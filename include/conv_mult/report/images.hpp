@@ -25,7 +25,7 @@ struct ColourScale {
 
 /// The scale that `a`, `b`, `target` and every output share. It spans a, b and target (what the model should
 /// produce), so one wild output cannot wash the others out; values beyond it are clamped to the end colours.
-ColourScale shared_scale(const RunHeader& header);
+ColourScale shared_scale(const SceneResult& scene);
 
 /// The image with at most `most` pixels a side: beyond that, the means of blocks of pixels.
 Image averaged(const Image& image, std::int64_t most);
@@ -39,9 +39,9 @@ ColourScale error_scale(const ExperimentResult& result);
 /// The colour of `value`, clamped to the scale; NaN is mid-grey.
 Rgb colour_of(double value, const ColourScale& scale, const std::vector<Rgb>& colours);
 
-/// Writes a.png, b.png, target.png and output-V.png, error-V.png per variant (its best row) into `directory`,
-/// each pixel enlarged by a whole factor to about 400 px; images of more than 1024 px a side are averaged
-/// down. Throws std::runtime_error on I/O errors.
+/// Of the first scene: writes a.png, b.png, target.png and output-V.png, error-V.png per variant (its best
+/// row) into `directory`, each pixel enlarged by a whole factor to about 400 px; images of more than 1024 px
+/// a side are averaged down. Throws std::runtime_error on I/O errors.
 void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory);
 
 }  // namespace conv_mult

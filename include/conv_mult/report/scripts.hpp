@@ -19,6 +19,9 @@ std::string panel_script(const ExperimentResult& result);
 std::string distribution_script(const ExperimentResult& result);
 std::string heldout_script(const ExperimentResult& result);
 std::string grid_script(const ExperimentResult& result);
+std::string units_script(const ExperimentResult& result);
+std::string outcomes_script(const ExperimentResult& result);
+std::string price_script(const ExperimentResult& result);
 
 /// Opening lines: `format` and `drawing` may be set from outside; otherwise a PNG is drawn. Width and height
 /// are in CSS pixels: the PNG has twice as many, the PDF 72 to the inch. Text is 'noenhanced': '_' is just
@@ -32,13 +35,16 @@ std::string place(int left, int top, int width, int height);
 std::string colour_bar(int left, int top, int height);
 
 /// A key at the bottom, and below the plot room for so many lines of text: its x axis' and the key's.
-std::string key_below(double lines);
+std::string key_below(double lines, int columns = 1);
 
 /// $NAME with these lines.
 std::string data_block(const std::string& name, const std::string& columns, const std::string& lines);
 
 /// A single-quoted gnuplot string: nothing but the quote itself and line breaks is special in it.
 std::string quote(const std::string& text);
+
+/// The text with every `from` replaced by `to`.
+std::string replaced(std::string text, const std::string& from, const std::string& to);
 
 /// Four significant digits for readers; "–" for what does not exist or is not finite.
 std::string number(const std::optional<double>& value);
@@ -51,10 +57,25 @@ struct Range {
   double low = INFINITY, high = 0;
 
   void include(double value);
+
+  /// With a margin; of some length even where nothing was included.
+  Range widened() const;
 };
 
-/// Axis 'x' or 'y' over the range and a margin. The script's inside(x) moves what is beyond to the ends.
-std::string log_axis(char axis, const Range& range);
+/// Axis 'x' or 'y' over the widened range, so many CSS pixels long. The script's inside(x) moves what is
+/// beyond to the ends.
+std::string log_axis(char axis, const Range& range, int length);
+
+/// `set xtics` or the like: each text at its place, from 1 on.
+std::string text_tics(const std::string& axis, const std::vector<std::string>& texts);
+
+/// Width of the widest line of a text, in CSS pixels and on the safe side, and how many lines it has.
+int text_width(const std::string& text);
+int text_lines(const std::string& text);
+
+/// What to draw of a spread that may be missing: NaN where there is nothing, infinity where a quantile lies
+/// between two infinite values.
+Spread drawable(const std::optional<Spread>& spread);
 
 /// Evenly spaced colours over the scale.
 std::string palette(const std::vector<Rgb>& colours, const ColourScale& scale);
@@ -62,8 +83,25 @@ std::string palette(const std::vector<Rgb>& colours, const ColourScale& scale);
 /// "3 diverged", "12 dead": what befell runs of this row, nothing where nothing did.
 std::vector<std::string> mishaps(const VariantResult& row);
 
-/// The best row of every variant: those that all figures but `distribution` and `grid` show.
+/// The rows of the first scene, and of them the best of every variant: those that all figures about one scene
+/// show but `distribution` and `grid`.
+std::vector<const VariantResult*> first_scene_rows(const ExperimentResult& result);
 std::vector<const VariantResult*> best_rows(const ExperimentResult& result);
+
+/// What the loss is, for an axis.
+std::string loss_label(const ExperimentResult& result);
+
+/// " on rectangles": the first scene, where there are others.
+std::string on_first_scene(const ExperimentResult& result);
+
+/// What a run has to reach for success.
+std::string success_text(const SceneResult& scene);
+
+/// What is in a split, on short lines.
+std::string split_text(const SceneResult& scene, const Split& split);
+
+/// The loss of an output of 0 on the first scene.
+double vanished_loss(const ExperimentResult& result);
 
 /// All that is in this field of the rows, in order of appearance.
 std::vector<std::string> distinct(const ExperimentResult& result, std::string VariantResult::*field);

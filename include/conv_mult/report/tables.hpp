@@ -7,8 +7,8 @@
 
 namespace conv_mult {
 
-/// What the lines of a run begin with in the CSV files: `variant,seed,`, in a grid
-/// `variant,optimizer,learning_rate,seed,`.
+/// What the lines of a run begin with in the CSV files: `variant,seed,`, and between the two `scene,`,
+/// `depth,width,` and `optimizer,learning_rate,`, each where there are several.
 std::string csv_key(const ExperimentResult& result, const VariantResult& row, const RunRecord& run);
 
 /// The CSV files while they grow: runs are appended as they finish. Numbers have as few digits as identify
@@ -30,8 +30,8 @@ class CsvFiles {
 /// summary.json: a value that does not exist, or is not finite, is null, never 0 or NaN.
 std::string summary_json(const ExperimentResult& result);
 
-/// The table on stdout: a line per row, with the floor, the errors on held-out scenes, and either the outcome
-/// of one seed or the statistics of many; below it the paired comparisons.
+/// The table on stdout, one for each scene: a line per row, with the floor, the errors on held-out scenes,
+/// and either the outcome of one seed or the statistics of many; below it the paired comparisons.
 std::string result_table(const ExperimentResult& result);
 
 }  // namespace conv_mult

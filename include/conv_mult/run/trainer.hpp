@@ -8,15 +8,27 @@
 
 namespace conv_mult {
 
-/// Called several times a second with the losses after `first_step`, `first_step` + 1, ... updates: float64
-/// on the CPU, [steps, N]. Returning false ends the training.
-using OnLosses = std::function<bool(std::int64_t first_step, const at::Tensor& losses)>;
+/// What the steps are trained on.
+struct TrainingData {
+  Dataset first;                    ///< step 0
+  std::function<Dataset()> redraw;  ///< each step after it; empty: the same again
+};
+
+struct TrainingCallbacks {
+  /// Called several times a second with the losses after `first_step`, `first_step` + 1, ... updates: float64
+  /// on the CPU, [steps, N]. Returning false ends the training.
+  std::function<bool(std::int64_t first_step, const at::Tensor& losses)> on_losses;
+
+  /// Called after every check_every-th update, 0 included, with the model as it is then; 0: never.
+  std::int64_t check_every = 0;
+  std::function<void(std::int64_t step)> on_check;
+};
 
 /// Full-batch training of every replica of `model` in place, with PyTorch's optimizer and its defaults apart
-/// from the learning rate: `config.steps` updates, `config.steps` + 1 losses. Losses stay on the device and
-/// are fetched in blocks of at most a thousand steps or a tenth of a second, so a step does not wait for the
-/// device. Patches and images on the CPU go through FusedLayer, everything else (literal images, CUDA)
-/// through autograd.
-void train(ConvLayer& model, const Dataset& data, const TrainingConfig& config, const OnLosses& on_losses);
+/// from the learning rate: `config.steps` updates, `config.steps` + 1 losses. NMU's regulariser has a part in
+/// the gradient, not in the losses. Losses stay on the device and are fetched in blocks of at most a thousand
+/// steps or a tenth of a second, so a step does not wait for the device. On the CPU single layers and units
+/// go through FusedLayer; literal images, deep networks and CUDA go through autograd.
+void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks);
 
 }  // namespace conv_mult
