@@ -124,14 +124,22 @@ void fused_pass(State& state, FusedLayer& layer, std::int64_t rows) {
 void patch_pass_of_seeds(State& state) {
   const auto data = make_dataset(SceneConfig{}, at::kFloat, DataForm::patches, 3);
   const auto model = make_model({Variant::exp, 3}, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
-  FusedPatches layer(model, data);
+  FusedPatches layer(model, data, LossKind::l2);
+  fused_pass(state, layer, data.rows());
+}
+
+/// As many multiply-adds as make the factors and exponents, and transcendental functions on top.
+void unit_pass_of_seeds(State& state, Variant variant) {
+  const auto data = make_dataset(SceneConfig{}, at::kFloat, DataForm::patches, 3, encoding_of(variant));
+  const auto model = make_model({variant, 3}, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
+  FusedPatches layer(model, data, LossKind::l2);
   fused_pass(state, layer, data.rows());
 }
 
 void image_pass_of_size(State& state) {
   const auto data = make_dataset(scene_of(state.range(0)), at::kFloat, DataForm::image, 3);
   const auto model = make_model({Variant::exp, 3}, SeedRange{0, 1}, at::kFloat, at::kCPU);
-  FusedImage layer(model, data);
+  FusedImage layer(model, data, LossKind::l2);
   fused_pass(state, layer, data.rows());
   rate(state, "bytes", 12 * static_cast<double>(data.rows()));
 }
@@ -140,7 +148,9 @@ void literal_pass_of_size(State& state) {
   const auto data = make_dataset(scene_of(state.range(0)), at::kFloat, DataForm::literal, 3);
   auto model = make_model({Variant::exp, 3}, SeedRange{0, 1}, at::kFloat, at::kCPU);
   for (auto _ : state) {
-    model->zero_grad();
+    for (auto& parameter : model.parameters) {
+      parameter.mutable_grad().reset();
+    }
     losses_of(LossKind::l2, forward(model, data), data).backward();
   }
 }
@@ -206,6 +216,13 @@ void csv_of_a_thousand_curves(State& state) {
 BENCHMARK(limit_multiply_adds)->Unit(benchmark::kMicrosecond);
 BENCHMARK(limit_memory)->Arg(12'000'000)->Arg(512 << 20)->Unit(benchmark::kMicrosecond);
 BENCHMARK(patch_pass_of_seeds)->Arg(1)->Arg(64)->Arg(1024)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(unit_pass_of_seeds, nmu, Variant::nmu)->Arg(1)->Arg(1024)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(unit_pass_of_seeds, nac_mul, Variant::nac_mul)
+    ->Arg(1)
+    ->Arg(1024)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(unit_pass_of_seeds, nalu, Variant::nalu)->Arg(1)->Arg(1024)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(unit_pass_of_seeds, npu, Variant::npu)->Arg(1)->Arg(1024)->Unit(benchmark::kMicrosecond);
 BENCHMARK(image_pass_of_size)->Arg(100)->Arg(1000)->Arg(4096)->Unit(benchmark::kMicrosecond);
 BENCHMARK(literal_pass_of_size)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(adam_step_of_seeds)->Arg(32)->Arg(1024)->Unit(benchmark::kMicrosecond);

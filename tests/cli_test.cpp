@@ -408,7 +408,7 @@ TEST_F(Cli, ScenesAndSizesAreMergedAndResumed) {
       "none "
       "--lr 0.01,relu=0.02 --depth 1,2 --width 2 ";
   expect_usage_error(noise + "--scene rectangles", "--resample");
-  const auto sweep = noise + "--variant log-exp,relu,stacked-exp ";
+  const auto sweep = noise + "--variant nmu,log-exp,relu,stacked-exp ";
   ASSERT_EQ(run(sweep + "--out whole").code, 0);
   ASSERT_EQ(run(sweep + "--shard 1/2 --out part1").code, 0);
   ASSERT_EQ(run(sweep + "--shard 2/2 --out part2").code, 0);

@@ -21,11 +21,12 @@ constexpr std::int64_t replica_multiple = 2 * lanes;
 }  // namespace
 
 FusedPatches::FusedPatches(const Model& model, const Dataset& data, LossKind loss)
-    : exponential_(model.architecture.variant != Variant::baseline),
+    : variant_(model.architecture.variant),
       loss_(loss),
-      replicas_(model.replicas()) {
+      replicas_(model.replicas()),
+      fields_(2 * model.architecture.kernel_size * model.architecture.kernel_size) {
   set_data(data);
-  const auto rows = weights_of(model).to(input_.scalar_type());  // [N, 2 K^2 + 1]
+  const auto rows = weights_of(model).to(input_.scalar_type());  // [N, P]
   const std::int64_t padding = (replica_multiple - replicas_ % replica_multiple) % replica_multiple;
   parameters_ = at::constant_pad_nd(rows, {0, 0, 0, padding})
                     .view({-1, lanes, rows.size(1)})
@@ -43,23 +44,37 @@ void FusedPatches::set_data(const Dataset& data) {
 }
 
 at::Tensor FusedPatches::losses_and_gradient() {
-  constexpr std::int64_t groups_per_task = 8;  // some 10 us on 68 patches: below that, threads cost more
+  // Some 10 us on 68 patches: below that, threads cost more.
+  const std::int64_t groups_per_task = is_conv_layer(variant_) ? 8 : 2;
   AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient", [&] {
-    const PatchData<scalar_t> patches{input_.data_ptr<scalar_t>(), target_.data_ptr<scalar_t>(),
-                                      root_count_.data_ptr<scalar_t>(), input_.size(0), input_.size(1)};
+    const PatchData<scalar_t> patches{input_.data_ptr<scalar_t>(),
+                                      target_.data_ptr<scalar_t>(),
+                                      root_count_.data_ptr<scalar_t>(),
+                                      input_.size(0),
+                                      input_.size(1),
+                                      fields_,
+                                      parameters_.size(1),
+                                      static_cast<scalar_t>(loss_ == LossKind::mse ? pixels_ : 0)};
     const auto* weights = parameters_.data_ptr<scalar_t>();
     auto* gradient = parameters_.mutable_grad().data_ptr<scalar_t>();
     auto* losses = losses_.data_ptr<scalar_t>();
     at::parallel_for(0, parameters_.size(0), groups_per_task, [&](std::int64_t begin, std::int64_t end) {
-      patch_pass(exponential_, patches, begin, end, weights, gradient, losses);
+      patch_pass(variant_, patches, begin, end, weights, gradient, losses);
     });
   });
-  const auto losses = losses_.narrow(0, 0, replicas_);
-  if (loss_ == LossKind::l2) {
-    return losses;
+  return losses_.narrow(0, 0, replicas_);
+}
+
+void FusedPatches::add_sparsity_gradient(double scale) {
+  if (variant_ == Variant::nmu) {
+    parameters_.mutable_grad().add_(at::sign(0.5 - parameters_), scale / static_cast<double>(fields_));
   }
-  parameters_.mutable_grad().mul_((losses_ * (2 / pixels_)).view({-1, 1, lanes}));
-  return losses.square() / pixels_;
+}
+
+void FusedPatches::project() {
+  if (variant_ == Variant::nmu) {
+    parameters_.clamp_(0, 1);
+  }
 }
 
 at::Tensor FusedPatches::weights() const {

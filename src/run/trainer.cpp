@@ -34,14 +34,17 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
 
 /// None where LibTorch's own operators do the work.
 std::unique_ptr<FusedLayer> make_fused(const Model& model, const Dataset& data, LossKind loss) {
-  if (!is_conv_layer(model.architecture.variant) || !data.input.device().is_cpu() ||
-      data.form == DataForm::literal) {
+  const auto variant = model.architecture.variant;
+  if (!data.input.device().is_cpu() || is_deep(variant)) {
     return nullptr;
   }
   if (data.form == DataForm::patches) {
     return std::make_unique<FusedPatches>(model, data, loss);
   }
-  return std::make_unique<FusedImage>(model, data, loss);
+  if (data.form == DataForm::image && is_conv_layer(variant)) {
+    return std::make_unique<FusedImage>(model, data, loss);
+  }
+  return nullptr;
 }
 
 /// From 0 at `from` to 1 at `to`.
@@ -54,19 +57,28 @@ double sparsity_scale(const Sparsity& sparsity, std::int64_t step) {
 }
 
 /// Leaves the gradient in the parameters and returns the losses, [N].
-at::Tensor by_autograd(Model& model, const Dataset& data, const TrainingConfig& config, std::int64_t step) {
+at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, double sparsity) {
   for (auto& parameter : model.parameters) {
     parameter.mutable_grad().reset();
   }
-  const auto losses = losses_of(config.loss, forward(model, data), data);
+  const auto losses = losses_of(loss, forward(model, data), data);
   auto minimised = losses;
-  if (const double scale = sparsity_scale(config.sparsity, step); scale > 0) {
+  if (sparsity > 0) {
     if (const auto penalty = sparsity_penalty(model)) {
-      minimised = losses + scale * *penalty;
+      minimised = losses + sparsity * *penalty;
     }
   }
   minimised.backward(at::ones_like(losses));
   return losses.detach();
+}
+
+/// The same with the layer's own parameters.
+at::Tensor by_fused(FusedLayer& layer, double sparsity) {
+  const auto losses = layer.losses_and_gradient();
+  if (sparsity > 0) {
+    layer.add_sparsity_gradient(sparsity);
+  }
+  return losses;
 }
 
 }  // namespace
@@ -94,7 +106,9 @@ void train(Model& model, TrainingData data, const TrainingConfig& config,
         fused->set_data(data.first);
       }
     }
-    const auto losses = fused ? fused->losses_and_gradient() : by_autograd(model, data.first, config, step);
+    const double sparsity = sparsity_scale(config.sparsity, step);
+    const auto losses =
+        fused ? by_fused(*fused, sparsity) : by_autograd(model, data.first, config.loss, sparsity);
     if (!block.defined()) {
       block = at::empty({std::min(largest_block, config.steps + 1), losses.size(0)}, losses.options());
     }
@@ -113,7 +127,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config,
       block_start = Clock::now();
     }
     optimizer->step();
-    project(model);
+    fused ? fused->project() : project(model);
   }
   update_model();
 }

@@ -4,11 +4,10 @@
 
 namespace conv_mult {
 
-/// The replicas of one convolutional layer (is_conv_layer) on the CPU, with loss and gradient computed in one
-/// pass over the data and nothing stored in between. With z = bias + sum_k x[k] weight[k] at each pixel and
-/// out = z or exp(z):
-///   l2:  loss = sqrt(sum (out - target)^2),  d loss / d z = (out - target) out'(z) / loss,  0 where it is 0;
-///   mse: loss = sum (out - target)^2 / n,    d loss / d z = 2 (out - target) out'(z) / n.
+/// The replicas of one layer or unit (any variant that is not deep) on the CPU, with loss and gradient
+/// computed in one pass over the data and nothing stored in between:
+///   l2:  loss = sqrt(sum (out - target)^2),  d loss / d out = (out - target) / loss,  0 where it is 0;
+///   mse: loss = sum (out - target)^2 / n,    d loss / d out = 2 (out - target) / n.
 class FusedLayer {
  public:
   virtual ~FusedLayer() = default;
@@ -22,34 +21,44 @@ class FusedLayer {
   /// The losses, [N].
   virtual at::Tensor losses_and_gradient() = 0;
 
-  /// The weights, a row for each replica as weights_of has them: [N, 2 K^2 + 1].
+  /// Adds scale times the gradient of sparsity_penalty: scale / F for w < 1/2, -scale / F for w > 1/2.
+  virtual void add_sparsity_gradient(double /*scale*/) {}
+
+  /// As project(model), for parameters().
+  virtual void project() {}
+
+  /// The weights, a row for each replica as weights_of has them: [N, P].
   virtual at::Tensor weights() const = 0;
 };
 
-/// Patches, each with the root of its count as a factor of its error. Replicas are the lanes of the
-/// machine's vectors (Highway picks the widest at run time), so each goes through the same operations in the
-/// same order whatever its neighbours are: a seed has the same bits alone, in any block and in any shard.
+/// Patches, each with the root of its count as a factor of its error: every layer and unit. Replicas are the
+/// lanes of the machine's vectors (Highway picks the widest at run time), so each goes through the same
+/// operations in the same order whatever its neighbours are: a seed has the same bits alone, in any block and
+/// in any shard.
 class FusedPatches : public FusedLayer {
  public:
   FusedPatches(const Model& model, const Dataset& data, LossKind loss);
   void set_data(const Dataset& data) override;
   const at::Tensor& parameters() const override { return parameters_; }
   at::Tensor losses_and_gradient() override;
+  void add_sparsity_gradient(double scale) override;
+  void project() override;
   at::Tensor weights() const override;
 
  private:
-  bool exponential_;
+  Variant variant_;
   LossKind loss_;
   std::int64_t replicas_;
+  std::int64_t fields_;  // F = 2 K^2
   double pixels_ = 0;
-  at::Tensor input_, target_, root_count_;  // [P, 2 K^2], [P], [P]
-  at::Tensor parameters_;                   // [groups, 2 K^2 + 1, 16]: groups of 16 replicas side by side
+  at::Tensor input_, target_, root_count_;  // [patches, C K^2], [patches], [patches]
+  at::Tensor parameters_;                   // [groups, P, 16]: groups of 16 replicas side by side
   at::Tensor losses_;
 };
 
-/// The whole image, row by row without im2col: pixels are the lanes, sums over blocks of pixels are added up
-/// in double. Threads share the rows in bands that do not depend on their number, so it does not change a
-/// bit.
+/// The whole image (is_conv_layer only), row by row without im2col: pixels are the lanes, sums over blocks of
+/// pixels are added up in double. Threads share the rows in bands that do not depend on their number, so it
+/// does not change a bit.
 class FusedImage : public FusedLayer {
  public:
   FusedImage(const Model& model, const Dataset& data, LossKind loss);

@@ -4,23 +4,29 @@
 
 #include <cstdint>
 
+#include "conv_mult/config.hpp"
+
 namespace conv_mult {
 
 constexpr std::int64_t lanes = 16;  // replicas side by side: one AVX-512 vector of float32
 
 template <typename Scalar>
 struct PatchData {
-  const Scalar* input;       // [count, fields]
+  const Scalar* input;       // [count, numbers]
   const Scalar* target;      // [count]
   const Scalar* root_count;  // [count]
-  std::int64_t count, fields;
+  std::int64_t count;
+  std::int64_t numbers;  // C K^2, channel by channel
+  std::int64_t fields;   // 2 K^2
+  std::int64_t rows;     // parameters of a replica
+  Scalar mean_over;      // mse: the pixels, l2: 0
 };
 
-/// Loss and gradient of the groups begin, ..., end - 1. Weights and gradient: [groups, fields + 1, lanes],
-/// the bias last; losses: [groups, lanes]. All three are aligned to 64 bytes.
-void patch_pass(bool exponential, const PatchData<float>& patches, std::int64_t begin, std::int64_t end,
+/// Loss and gradient of the groups begin, ..., end - 1, of any variant that is not deep. Weights and
+/// gradient: [groups, rows, lanes]; losses: [groups, lanes]. All three are aligned to 64 bytes.
+void patch_pass(Variant variant, const PatchData<float>& patches, std::int64_t begin, std::int64_t end,
                 const float* weights, float* gradient, float* losses);
-void patch_pass(bool exponential, const PatchData<double>& patches, std::int64_t begin, std::int64_t end,
+void patch_pass(Variant variant, const PatchData<double>& patches, std::int64_t begin, std::int64_t end,
                 const double* weights, double* gradient, double* losses);
 
 /// An image whose rows may be read some way beyond their end; see row_slack.
