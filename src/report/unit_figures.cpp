@@ -16,8 +16,6 @@
 namespace conv_mult {
 namespace {
 
-constexpr double kMostError = 1e4;  // whatever is even more wrong would squeeze the others
-
 /// Values for a logarithmic y axis, at whose ends stands what is 0 or beyond it.
 struct LogValues {
   Range range;
@@ -31,25 +29,27 @@ struct LogValues {
 
   Range drawn() const { return {zero ? range.low / 3 : range.low, range.high}; }
 
-  std::string axis(int height) const {
+  std::string axis(int height, bool named = true) const {
     return log_axis('y', drawn(), height) +
-           (zero ? "set label '0' at graph 1.01, graph 0 font small\n" : "") +
-           (beyond ? "set label 'beyond' at graph 1.01, graph 1 font small\n" : "");
+           (named && zero ? "set label '0' at graph 1.01, graph 0 font small\n" : "") +
+           (named && beyond ? "set label 'beyond' at graph 1.01, graph 1 font small\n" : "");
   }
 };
 
 /// Relative errors, with a line at that of an output of 0.
 struct Errors : LogValues {
-  Errors() { include(1); }
+  double most;  ///< whatever is even more wrong would squeeze the others
+
+  explicit Errors(double most_shown) : most(most_shown) { include(1); }
 
   void include_quartiles(const Spread& error) {
     for (const double value : {error.median, error.q1, error.q3}) {
-      include(value, kMostError);
+      include(value, most);
     }
   }
 
   std::string axis(int height, bool named = true) const {
-    return LogValues::axis(height) +
+    return LogValues::axis(height, named) +
            "set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dt (2,4) lc rgb '#404040'\n" +
            (named ? "set label 'output ≡ 0' at graph 1.01, first 1 font small\n" : "");
   }
@@ -111,7 +111,7 @@ std::string units_script(const ExperimentResult& result) {
   const double step = std::min(0.16, 0.84 / static_cast<double>(units.size()));
   LogValues first_success;
   LogValues sparsity;
-  Errors errors;
+  Errors errors(1e4);
   std::string data;
   for (std::size_t i = 0; i < units.size(); ++i) {
     const double place = 1 + step * (static_cast<double>(i) - static_cast<double>(units.size() - 1) / 2);
@@ -164,11 +164,11 @@ std::string units_script(const ExperimentResult& result) {
                              "set yrange [-5:105]\nset ytics 0,50,100\n"
                              "set grid ytics lc rgb '#e0e0e0' lt 1 lw 0.5\n",
                              "1:2:3:4 with yerrorbars"}};
-  if (first_success.zero || first_success.range.high > 0) {
+  if (first_success.range.high > 0) {
     panels.push_back({"Step of first success, median over the seeds that had one",
                       first_success.axis(kHeight), "1:(inside($5)) with points"});
   }
-  if (sparsity.zero || sparsity.range.high > 0) {
+  if (sparsity.range.high > 0) {
     panels.push_back({"Sparsity error, median over the seeds that succeeded", sparsity.axis(kHeight),
                       "1:(inside($6)) with points"});
   }
@@ -351,7 +351,7 @@ std::string price_script(const ExperimentResult& result) {
                    [](const auto* row, const auto* other) { return row->depth < other->depth; });
   Range parameters;
   Range seconds;
-  Errors errors[2];
+  Errors errors[] = {Errors(100), Errors(100)};
   struct Line {  // over depth
     const VariantResult* row = nullptr;
     std::string points, block;
@@ -364,7 +364,7 @@ std::string price_script(const ExperimentResult& result) {
     Line& line = lines[{row->variant, row->width, row->optimizer, row->learning_rate}];
     line.row = row;
     line.points += fmt::format("{} {}", row->parameters, datum(time));
-    for (const std::size_t i : {0, 1}) {
+    for (const std::size_t i : {0U, 1U}) {
       const Spread error = drawable(row->statistics.split_errors[i * last]);
       errors[i].include_quartiles(error);
       line.points += fmt::format(" {} {} {}", datum(error.median), datum(error.q1), datum(error.q3));
@@ -403,12 +403,11 @@ std::string price_script(const ExperimentResult& result) {
     for (const auto& [name, line] : lines) {
       const std::string place =
           fmt::format("  ${} using {}:(inside(${}))", line.block, across + 1, 3 + 3 * down);
-      text +=
-          place +
-          fmt::format(" with lines lw 0.7 lc rgb '#{:06x}' notitle, \\\n", mark(result, *line.row).first) +
-          place +
-          fmt::format(":(inside(${})):(inside(${})) with yerrorbars {} ps {}*dot lw 1.2 notitle, \\\n",
-                      4 + 3 * down, 5 + 3 * down, style(result, *line.row), line.row->depth ? 0.8 : 1.5);
+      text += place;
+      text += fmt::format(" with lines lw 0.7 lc rgb '#{:06x}' notitle, \\\n", mark(result, *line.row).first);
+      text += place;
+      text += fmt::format(":(inside(${})):(inside(${})) with yerrorbars {} ps {}*dot lw 1.2 notitle, \\\n",
+                          4 + 3 * down, 5 + 3 * down, style(result, *line.row), line.row->depth ? 0.8 : 1.5);
     }
     text += (i + 1 == 2 * panel_rows ? key.entries : "") + "  NaN notitle\nunset label\n\n";
   }

@@ -24,7 +24,7 @@ void prepare_process(const MachineConfig& config) {
 
   // Networks of exp run into numbers of below 1e-38 by the million, each of which costs a hundred normal
   // ones; as 0 they change nothing. Threads that are started later inherit the setting.
-  at::globalContext().setFlushDenormal(true);
+  at::Context::setFlushDenormal(true);
 
   // More threads than cores only wait for each other: 32 on two cores took 40 times as long.
   const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

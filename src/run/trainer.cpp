@@ -74,7 +74,7 @@ at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, double 
 
 /// The same with the layer's own parameters.
 at::Tensor by_fused(FusedLayer& layer, double sparsity) {
-  const auto losses = layer.losses_and_gradient();
+  auto losses = layer.losses_and_gradient();
   if (sparsity > 0) {
     layer.add_sparsity_gradient(sparsity);
   }

@@ -35,7 +35,7 @@ class FusedLayer {
 /// lanes of the machine's vectors (Highway picks the widest at run time), so each goes through the same
 /// operations in the same order whatever its neighbours are: a seed has the same bits alone, in any block and
 /// in any shard.
-class FusedPatches : public FusedLayer {
+class FusedPatches final : public FusedLayer {
  public:
   FusedPatches(const Model& model, const Dataset& data, LossKind loss);
   void set_data(const Dataset& data) override;
@@ -59,7 +59,7 @@ class FusedPatches : public FusedLayer {
 /// The whole image (is_conv_layer only), row by row without im2col: pixels are the lanes, sums over blocks of
 /// pixels are added up in double. Threads share the rows in bands that do not depend on their number, so it
 /// does not change a bit.
-class FusedImage : public FusedLayer {
+class FusedImage final : public FusedLayer {
  public:
   FusedImage(const Model& model, const Dataset& data, LossKind loss);
   void set_data(const Dataset& data) override;
