@@ -399,17 +399,17 @@ std::size_t scene_count(const Config& config) {
 
 std::vector<RowConfig> rows_of(const Config& config) {
   std::vector<RowConfig> rows;
-  const auto& [optimizers, rates, own_rates, steps, loss, sparsity] = config.training;
+  const TrainingGrid& grid = config.training;
   const std::vector<std::int64_t> one{1};
   for (std::size_t scene = 0; scene < scene_count(config); ++scene) {
     for (const auto variant : config.variants) {
       for (const auto depth : is_deep(variant) ? config.depths : one) {
         for (const auto width : is_deep(variant) ? config.widths : one) {
-          for (const auto optimizer : optimizers) {
-            for (const double rate : config.training.rates_of(variant)) {
+          for (const auto optimizer : grid.optimizers) {
+            for (const double rate : grid.rates_of(variant)) {
               rows.push_back({scene,
                               {variant, config.kernel_size, depth, width},
-                              {optimizer, rate, steps, loss, sparsity}});
+                              {optimizer, rate, grid.steps, grid.loss, grid.sparsity}});
             }
           }
         }

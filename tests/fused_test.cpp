@@ -419,39 +419,29 @@ TEST(Fused, ExpHasItsLimitsAndItsDigits) {
   }
 }
 
-TEST(Fused, EveryInstructionSetOfThisMachineAgrees) {
+/// Each instruction set of this machine against autograd.
+void expect_targets_agree(Model model, const Dataset& data) {
+  const auto expected = by_autograd(model, data);
   const auto targets = hwy::SupportedAndGeneratedTargets();
   ASSERT_FALSE(targets.empty());
-  for (const auto form : {DataForm::image, DataForm::patches}) {
-    const auto data = make_dataset(random_scene(7, 99), form, 3);
-    auto model = make_model({Variant::exp, 3}, SeedRange{5, 21}, at::kDouble, at::kCPU);
-    const auto expected = by_autograd(model, data);
-    for (const auto target : targets) {
-      hwy::SetSupportedTargetsForTest(target);
-      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-      const auto actual = fused(model, data);
-      EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-12) << hwy::TargetName(target);
-      EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-11) << hwy::TargetName(target);
-    }
-    hwy::SetSupportedTargetsForTest(0);
+  for (const auto target : targets) {
+    hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    const auto actual = fused(model, data);
+    EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-12) << hwy::TargetName(target);
+    EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-11) << hwy::TargetName(target);
   }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
-TEST(Fused, EveryInstructionSetAgreesOnUnits) {
+TEST(Fused, EveryInstructionSetOfThisMachineAgrees) {
+  for (const auto form : {DataForm::image, DataForm::patches}) {
+    expect_targets_agree(make_model({Variant::exp, 3}, SeedRange{5, 21}, at::kDouble, at::kCPU),
+                         make_dataset(random_scene(7, 99), form, 3));
+  }
   for (const auto variant : units) {
-    const auto data = patches_for(variant, 3, scene_with_zeros())[0];
-    auto model = unit_model(variant, 3, {5, 21});
-    const auto expected = by_autograd(model, data);
-    for (const auto target : hwy::SupportedAndGeneratedTargets()) {
-      hwy::SetSupportedTargetsForTest(target);
-      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-      const auto actual = fused(model, data);
-      EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-12) << hwy::TargetName(target);
-      EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-11) << hwy::TargetName(target);
-    }
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    expect_targets_agree(unit_model(variant, 3, {5, 21}), patches_for(variant, 3, scene_with_zeros())[0]);
   }
 }
 

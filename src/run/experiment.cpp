@@ -83,7 +83,8 @@ class Experiment {
     result_.header.seeds = seeds_.count;
     result_.header.loss = to_string(config.training.loss);
     result_.grid = is_grid(config.training);
-    result_.sizes = config.depths.size() * config.widths.size() > 1;
+    result_.sizes = config.depths.size() * config.widths.size() > 1 &&
+                    std::any_of(config.variants.begin(), config.variants.end(), is_deep);
     for (std::size_t scene = 0; scene < scene_count(config); ++scene) {
       tasks_.emplace_back(config, scene);
       result_.header.scenes.push_back(tasks_.back().record());
