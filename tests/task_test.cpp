@@ -198,6 +198,8 @@ TEST(Task, TheFloorOfTheBaselineOnNoiseIsItsClosedForm) {
   const Config rectangles;
   EXPECT_NEAR(*Task(rectangles, 0).floor({Variant::baseline, 3}), 35.7466, 5e-5);
   EXPECT_EQ(*Task(rectangles, 0).floor({Variant::exp, 3}), 0);
+  const auto huge = noise_config(false, {1e300, 1.1e300});  // its product overflows
+  EXPECT_FALSE(Task(huge, 0).floor(baseline));
 }
 
 TEST(Task, ATrainedBaselineLandsOnItsFloor) {

@@ -6,58 +6,52 @@
 #include <torch/utils.h>
 
 #include <cmath>
-#include <utility>
+#include <functional>
+#include <numeric>
 
 namespace conv_mult {
 namespace {
 
 constexpr double pi = 3.14159265358979323846;
 
-/// As PyTorch's Conv2d draws them.
-void append_conv2d(std::vector<at::Tensor>& parameters, std::int64_t in, std::int64_t out,
-                   std::int64_t kernel_size) {
-  const auto weight = at::empty({out, in, kernel_size, kernel_size});
-  torch::nn::init::kaiming_uniform_(weight, std::sqrt(5));
-  const double bound = 1 / std::sqrt(static_cast<double>(in * kernel_size * kernel_size));
-  parameters.push_back(weight);
-  parameters.push_back(at::empty({out}).uniform_(-bound, bound));
+/// Of the parameters of one replica.
+std::vector<std::vector<std::int64_t>> shapes_of(const Architecture& architecture) {
+  const auto& [variant, kernel_size, depth, width] = architecture;
+  std::vector<std::vector<std::int64_t>> shapes;
+  if (is_unit(variant)) {
+    const std::size_t count = variant == Variant::nmu ? 1 : variant == Variant::nalu ? 3 : 2;
+    shapes.assign(count, {2 * kernel_size * kernel_size});
+    return shapes;
+  }
+  for (std::int64_t layer = 0; layer < depth; ++layer) {
+    const std::int64_t in = layer == 0 ? 2 : width;
+    const std::int64_t out = layer == depth - 1 ? 1 : width;
+    shapes.push_back({out, in, kernel_size, kernel_size});
+    shapes.push_back({out});
+  }
+  return shapes;
 }
 
-/// The parameters of one replica, drawn from LibTorch's generator.
+/// The parameters of one replica, drawn from LibTorch's generator: see Model.
 std::vector<at::Tensor> draw_parameters(const Architecture& architecture) {
-  const auto& [variant, kernel_size, depth, width] = architecture;
-  const std::int64_t fields = 2 * kernel_size * kernel_size;
-  const double glorot = std::sqrt(6 / static_cast<double>(fields + 1));
-  const auto uniform = [&](double low, double high) { return at::empty({fields}).uniform_(low, high); };
+  const auto variant = architecture.variant;
   std::vector<at::Tensor> parameters;
-  switch (variant) {
-    case Variant::baseline:
-    case Variant::exp:
-    case Variant::log_exp:
-      append_conv2d(parameters, 2, 1, kernel_size);
-      break;
-    case Variant::nmu:
-      parameters.push_back(uniform(0.25, 0.75));
-      break;
-    case Variant::nalu:
-      parameters.push_back(uniform(-glorot, glorot));
-      parameters.push_back(uniform(-glorot, glorot));
-      parameters.push_back(uniform(-glorot, glorot));
-      break;
-    case Variant::nac_mul:
-      parameters.push_back(uniform(-glorot, glorot));
-      parameters.push_back(uniform(-glorot, glorot));
-      break;
-    case Variant::npu:
-      parameters.push_back(uniform(-glorot, glorot));
-      parameters.push_back(at::full({fields}, 0.5));
-      break;
-    case Variant::stacked_exp:
-    case Variant::relu:
-      for (std::int64_t layer = 0; layer < depth; ++layer) {
-        append_conv2d(parameters, layer == 0 ? 2 : width, layer == depth - 1 ? 1 : width, kernel_size);
-      }
-      break;
+  for (const auto& shape : shapes_of(architecture)) {
+    auto parameter = at::empty(shape);
+    if (shape.size() == 4) {
+      torch::nn::init::kaiming_uniform_(parameter, std::sqrt(5));  // as PyTorch's Conv2d
+    } else if (!is_unit(variant)) {
+      const double bound = 1 / std::sqrt(static_cast<double>(parameters.back()[0].numel()));
+      parameter.uniform_(-bound, bound);
+    } else if (variant == Variant::nmu) {
+      parameter.uniform_(0.25, 0.75);
+    } else if (variant == Variant::npu && !parameters.empty()) {
+      parameter.fill_(0.5);
+    } else {
+      const double glorot = std::sqrt(6 / static_cast<double>(shape[0] + 1));
+      parameter.uniform_(-glorot, glorot);
+    }
+    parameters.push_back(parameter);
   }
   return parameters;
 }
@@ -148,6 +142,8 @@ bool is_conv_layer(Variant variant) {
   return variant == Variant::baseline || variant == Variant::exp || variant == Variant::log_exp;
 }
 
+bool is_unit(Variant variant) { return !is_conv_layer(variant) && !is_deep(variant); }
+
 std::int64_t reach_of(const Architecture& architecture) {
   return architecture.depth * (architecture.kernel_size / 2);
 }
@@ -171,9 +167,8 @@ Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarTy
 
 Model make_model(const Architecture& architecture, const at::Tensor& weights) {
   Model model{architecture, {}};
-  for (const auto& parameter : draw_parameters(architecture)) {
-    std::vector<std::int64_t> shape{weights.size(0)};
-    shape.insert(shape.end(), parameter.sizes().begin(), parameter.sizes().end());
+  for (auto shape : shapes_of(architecture)) {
+    shape.insert(shape.begin(), weights.size(0));
     model.parameters.push_back(at::empty(shape, weights.options()).requires_grad_());
   }
   set_weights(model, weights);
@@ -182,8 +177,8 @@ Model make_model(const Architecture& architecture, const at::Tensor& weights) {
 
 std::int64_t parameter_count(const Architecture& architecture) {
   std::int64_t count = 0;
-  for (const auto& parameter : draw_parameters(architecture)) {
-    count += parameter.numel();
+  for (const auto& shape : shapes_of(architecture)) {
+    count += std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
   }
   return count;
 }

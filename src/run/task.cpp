@@ -46,8 +46,6 @@ Dataset part_of(const Dataset& data, std::int64_t begin, std::int64_t size) {
   return part;
 }
 
-bool is_unit(Variant variant) { return !is_conv_layer(variant) && !is_deep(variant); }
-
 /// Patches from K = 1 on even where they are all different: then they are smaller than the image's rows.
 bool prefers_patches(const Architecture& architecture, DataForm form) {
   return is_unit(architecture.variant) ||
@@ -231,7 +229,7 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
   if (variant == Variant::baseline || (variant == Variant::exp && !is_noise_)) {
     const auto data = fixed_data(architecture, at::kDouble, DataForm::automatic);
     const double floor = loss_floor(variant, data, kernel_size);
-    return mse ? floor * floor / data.pixels() : floor;
+    return std::isfinite(floor) ? std::optional(mse ? floor * floor / data.pixels() : floor) : std::nullopt;
   }
   return std::nullopt;
 }

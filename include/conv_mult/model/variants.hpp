@@ -52,6 +52,9 @@ Encoding encoding_of(Variant variant);
 /// One convolution and perhaps exp, of a and b or their logarithms: baseline, exp, log-exp.
 bool is_conv_layer(Variant variant);
 
+/// One arithmetic unit on the receptive field: nmu, nalu, nac-mul, npu.
+bool is_unit(Variant variant);
+
 /// How far a pixel of the output sees, in each direction.
 std::int64_t reach_of(const Architecture& architecture);
 
