@@ -17,7 +17,7 @@ namespace {
 // Okabe & Ito's colours without yellow, which is too pale for a line on white, then a grey and a purple.
 constexpr std::uint32_t kColours[] = {0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00,
                                       0x56B4E9, 0x000000, 0x999999, 0x882255};
-constexpr int kPointTypes[] = {7, 5, 9, 13, 11, 6, 2, 4, 3};  // ● ■ ▲ ◆ ▼ ○ × □ ✳: tells them apart in grey
+constexpr int kPointTypes[] = {7, 5, 9, 13, 11, 6, 2, 4, 15};  // ● ■ ▲ ◆ ▼ ○ × □ ⬟: tells them apart in grey
 
 /// 10⁶.
 std::string power_of_ten(int exponent) {

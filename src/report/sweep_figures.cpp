@@ -187,8 +187,9 @@ set border 3
 set xrange [0.5:{}.5]
 set rmargin 12
 set arrow from graph 0, first 1 to graph 1, first 1 nohead dt (2,4) lc rgb '#404040'
-set label 'output ≡ 0' at graph 1.01, first 1 font small
 success = {:.6g}
+close = success > 0 && log(1/success) < 0.1*log(high/low)  # one label would hide the other
+set label 'output ≡ 0' at graph 1.01, first 1 offset 0, (close ? 0.9 : 0) font small
 if (success > 0) set arrow from graph 0, first success to graph 1, first success nohead dt (10,6)
 if (success > 0) set label sprintf("success\n≤ %.3g", success) at graph 1.01, first success font small
 

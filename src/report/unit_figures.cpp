@@ -326,8 +326,8 @@ std::string size_labels(const std::vector<const VariantResult*>& rows, std::size
       const bool hit = std::any_of(taken.begin(), taken.end(), [&](const Box& b) { return b.meets(box); });
       if (!mark.text.empty() && !outside && !hit) {
         taken.push_back(box);
-        labels += fmt::format("set label '{}' at graph {:.4f}, graph {:.4f} center font small\n", mark.text,
-                              at_x / width, at_y / height);
+        labels += fmt::format("set label '{}' at graph {:.4f}, graph {:.4f} center boxed font small\n",
+                              mark.text, at_x / width, at_y / height);
         break;
       }
     }
@@ -372,7 +372,7 @@ std::string price_script(const ExperimentResult& result) {
     line.points += "\n";
   }
   const int panel_rows = last > 0 ? 2 : 1;
-  const Key key = key_of(result, 2 * kWidth);
+  const Key key = key_of(result, kWidth);
   std::string text =
       preamble("price", kLeft + kStrideX + kWidth + 84, kTop + panel_rows * kStrideY + 10 + 20 * key.lines) +
       key_below(0, key.columns) + fmt::format("set key at screen {}.0/width, screen 10.0/height\n", kLeft) +
