@@ -132,7 +132,7 @@ class Experiment {
     const double success_loss = checked ? 0 : loss_of_norm(training.loss, scene.success_norm, pixels);
     Recorder recorder(block.first, block.count, {training.steps, config_.output.log_every, success_loss});
     Progress progress;
-    progress.row = row_name(row, result_);
+    progress.row = (tasks_.size() > 1 ? scene.name + ", " : "") + row_name(row, result_);
     progress.first_seed = block.first;
     progress.last_seed = block.first + block.count - 1;
     bool go_on = true;

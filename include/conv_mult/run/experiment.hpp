@@ -10,7 +10,7 @@
 namespace conv_mult {
 
 struct Progress {
-  std::string row;              ///< variant, in a grid with optimizer and learning rate
+  std::string row;              ///< row_name, after the scene's name where there are several
   std::int64_t first_seed = 0;  ///< of those in training
   std::int64_t last_seed = 0;
   std::int64_t step = 0;
