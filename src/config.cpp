@@ -202,20 +202,17 @@ std::vector<std::string> texts_of(const TrainingGrid& grid) {
 
 /// STRENGTH[,FROM,TO]; the schedule is by default that of the literature, steps 20,000 to 35,000 of 50,000.
 Sparsity sparsity_of(const std::vector<double>& numbers, std::int64_t steps) {
-  Sparsity sparsity{numbers[0], steps * 2 / 5, steps * 7 / 10};
-  if (numbers.size() == 3) {
-    sparsity.from = static_cast<std::int64_t>(numbers[1]);
-    sparsity.to = static_cast<std::int64_t>(numbers[2]);
-  }
-  const bool ok = (numbers.size() == 1 || numbers.size() == 3) && numbers[0] >= 0 &&
-                  std::isfinite(numbers[0]) && sparsity.from >= 0 && sparsity.from <= sparsity.to &&
-                  sparsity.to <= most_steps;
+  const bool scheduled = numbers.size() == 3;
+  const bool ok = numbers[0] >= 0 && std::isfinite(numbers[0]) &&
+                  (numbers.size() == 1 || (scheduled && numbers[1] >= 0 && numbers[1] <= numbers[2] &&
+                                           numbers[2] <= static_cast<double>(most_steps)));
   if (!ok) {
     throw UsageError(fmt::format(
         "--nmu-sparsity: {} is not STRENGTH[,FROM,TO]; allowed: STRENGTH from 0 on, steps 0 <= FROM <= TO",
         fmt::join(numbers, ",")));
   }
-  return sparsity;
+  return {numbers[0], scheduled ? static_cast<std::int64_t>(numbers[1]) : steps * 2 / 5,
+          scheduled ? static_cast<std::int64_t>(numbers[2]) : steps * 7 / 10};
 }
 
 /// "I/N" with 1 <= I <= N <= seeds.

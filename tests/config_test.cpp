@@ -308,6 +308,8 @@ TEST(Config, ComplaintsNameTheCulprit) {
   expect_error({"--depth", "0"}, {"--depth", "0"});
   expect_error({"--nmu-sparsity", "1,5,4"}, {"--nmu-sparsity", "1,5,4"});
   expect_error({"--nmu-sparsity", "1,5"}, {"--nmu-sparsity", "1,5"});
+  expect_error({"--nmu-sparsity", "1,5,1e300"}, {"--nmu-sparsity", "1e+300"});
+  expect_error({"--nmu-sparsity", "nan"}, {"--nmu-sparsity", "nan"});
   expect_error({"--resample"}, {"--resample", "noise"});
   expect_error({"--scene", "noise", "--heldout-scenes", "0"}, {"--heldout-scenes", "0", "noise"});
   expect_error({"--require-ratio", "-1"}, {"--require-ratio", "-1"});
