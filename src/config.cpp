@@ -346,10 +346,8 @@ void validate(const Config& config) {
   if (config.resample && config.scenes != std::vector{SceneKind::noise}) {
     throw UsageError("--resample draws noise anew; allowed: only with --scene noise");
   }
-  const bool noise =
-      std::find(config.scenes.begin(), config.scenes.end(), SceneKind::noise) != config.scenes.end();
   const auto& held_out = config.held_out;
-  if (noise && held_out.scenes == 0) {
+  if (has_scene(config, SceneKind::noise) && held_out.scenes == 0) {
     throw UsageError("--heldout-scenes: 0 leaves nothing to judge noise by; allowed: at least 1 with it");
   }
   if (!(std::isfinite(held_out.low) && std::isfinite(held_out.high) && held_out.low < held_out.high)) {
@@ -384,6 +382,10 @@ bool is_grid(const TrainingGrid& grid) {
   return grid.optimizers.size() > 1 ||
          std::any_of(all_variants.begin(), all_variants.end(),
                      [&](Variant variant) { return grid.rates_of(variant).size() > 1; });
+}
+
+bool has_scene(const Config& config, SceneKind kind) {
+  return std::find(config.scenes.begin(), config.scenes.end(), kind) != config.scenes.end();
 }
 
 std::size_t scene_count(const Config& config) {

@@ -150,9 +150,7 @@ int run(int argc, char** argv) {
   prepare_process(config.machine);
   prepare_directory(out);
   catch_signals();
-  const auto& scenes = config.scenes;
-  if (std::find(scenes.begin(), scenes.end(), SceneKind::rectangles) != scenes.end() &&
-      !overlap(config.scene.a, config.scene.b)) {
+  if (has_scene(config, SceneKind::rectangles) && !overlap(config.scene.a, config.scene.b)) {
     note(config, "warning: the rectangles do not overlap, so the target is zero everywhere");
   }
 

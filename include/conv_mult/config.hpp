@@ -186,6 +186,8 @@ struct RowConfig {
 /// Scenes x variants (x depths x widths) x optimizers x learning rates, the last running fastest.
 std::vector<RowConfig> rows_of(const Config& config);
 
+bool has_scene(const Config& config, SceneKind kind);
+
 /// Rectangles and each noise.
 std::size_t scene_count(const Config& config);
 

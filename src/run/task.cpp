@@ -95,8 +95,7 @@ class NoiseStream {
 }  // namespace
 
 Task::Task(const Config& config, std::size_t scene) : config_(config) {
-  const bool rectangles =
-      std::find(config.scenes.begin(), config.scenes.end(), SceneKind::rectangles) != config.scenes.end();
+  const bool rectangles = has_scene(config, SceneKind::rectangles);
   is_noise_ = scene > 0 || !rectangles;
   const std::int64_t count = config.held_out.scenes;
   Scene shown;

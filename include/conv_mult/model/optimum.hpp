@@ -19,10 +19,9 @@ AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size);
 
 /// The infimum of the L2 loss over all weights of
 ///   baseline: attained, see best_affine;
-///   exp, on a scene of two rectangles: ||min(target, 0)||, approached as the weights grow without bound:
-///   with
-///             both centre weights large the output goes to 0 wherever a or b is 0 and to any positive
-///             constant on the overlap; exp > 0 can do no better where the target is negative.
+///   exp, on a scene of two rectangles: ||min(target, 0)||, approached as the weights grow without bound.
+///     With both centre weights large the output goes to 0 wherever a or b is 0 and to any positive constant
+///     on the overlap; exp > 0 can do no better where the target is negative.
 double loss_floor(Variant variant, const Dataset& data, std::int64_t kernel_size);
 
 }  // namespace conv_mult

@@ -11,24 +11,20 @@
 namespace conv_mult {
 
 /// N replicas of one variant. x is the receptive field of a pixel: K x K pixels of a and of b, 2 K^2 numbers;
-/// e is 1e-7, the s of a product or sum run over x. Padding is what leaves a sum or a product as it is: 0,
-/// or 1.
+/// e is 1e-7; a product or sum runs over x. Padding is what leaves a sum or a product as it is: 0, or 1.
 ///
 ///   baseline     sum w x + c
 ///   exp          exp(sum w x + c), since exp(u + v) = exp(u) exp(v)
 ///   log-exp      exp(sum w log(|x| + e) + c); exact with centre weights 1, the others and c 0
-///   nmu          prod (w x + 1 - w), w clamped to [0, 1] after each step: the Neural Multiplication Unit of
-///                Madsen & Johansen 2020, "Neural Arithmetic Units"; exact likewise
-///   nac-mul      exp(sum W log(|x| + e)), W = tanh(w) sigmoid(m): the multiplicative path of Trask et al.
-///   2018,
-///                "Neural Arithmetic Logic Units"; exact in the limit of large w and m
-///   nalu         g sum W x + (1 - g) exp(sum W log(|x| + e)), g = sigmoid(sum G x): all of Trask et al.'s
-///   unit,
-///                both paths with the same W
-///   npu          exp(sum w log r) cos(pi sum w g n), r = g (|x| + e) + 1 - g, n = 1 where x < 0, else 0, and
-///   g
-///                clipped to [0, 1]: the real Neural Power Unit of Heim et al. 2020, "Neural Power Units",
-///                e being 2^-23; exact with w = g = 1 at the centre, else 0
+///   nmu          prod (w x + 1 - w), w clamped to [0, 1] after each step; exact likewise. The Neural
+///                Multiplication Unit of Madsen & Johansen 2020, "Neural Arithmetic Units"
+///   nac-mul      exp(sum W log(|x| + e)), W = tanh(w) sigmoid(m); exact in the limit of large w and m. The
+///                multiplicative path of Trask et al. 2018, "Neural Arithmetic Logic Units"
+///   nalu         g sum W x + (1 - g) exp(sum W log(|x| + e)), g = sigmoid(sum G x), both with the same W.
+///                All of Trask et al.'s unit
+///   npu          exp(sum w log r) cos(pi sum w g n), r = g (|x| + e) + 1 - g, n = 1 where x < 0, else 0;
+///                g clipped to [0, 1], e = 2^-23; exact with w = g = 1 at the centre, else 0. The real
+///                Neural Power Unit of Heim et al. 2020, "Neural Power Units"
 ///   stacked-exp  depth times convolution and exp, `width` channels between them
 ///   relu         depth convolutions with ReLU between them, `width` channels between them
 ///
