@@ -8,15 +8,18 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <sstream>
 #include <string_view>
 #include <utility>
+
+#include "conv_mult/toml.hpp"
 
 namespace conv_mult {
 namespace {
 
 constexpr std::int64_t most_steps = 100'000'000;
-constexpr std::int64_t largest_side = 32768;  // 2^15: pixel counts stay far from any overflow
+constexpr std::int64_t largest_side = 1'000'000'000;  // its square is a number; memory is the limit
 constexpr std::int64_t most_seeds = 100'000'000;
 constexpr std::int64_t rows_per_curve =
     100;  // of loss.csv for each of many seeds, unless --log-every is given
@@ -273,6 +276,14 @@ std::string check_positive(const std::string& text) {
   double value = 0;
   const bool ok = CLI::detail::lexical_cast(text, value) && value > 0 && std::isfinite(value);
   return ok ? "" : fmt::format("'{}' is not a number; allowed: finite and greater than 0", text);
+}
+
+/// A path that config.toml can repeat.
+std::string check_path(const std::string& text) {
+  return text.empty()                           ? "'' is no path; allowed: any name"
+         : text.find('\0') != std::string::npos ? "a path cannot hold a NUL"
+         : !is_utf8(text)                       ? fmt::format("'{}' is not UTF-8", text)
+                                                : "";
 }
 
 /// X or NAME=X.
@@ -615,12 +626,15 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   add("--dtype", "NAME", raw.dtype, "float32 or float64")->check(one_of(dtype_names));
 
   group = "Output";
-  add("--out", "DIR", config.output.directory, "Folder of all output");
+  add("--out", "DIR", config.output.directory, "Folder of all output")->check(CLI::Validator(check_path, ""));
   auto* figures = add_list("--figures", "FORMAT", raw.figures, "png, svg, pdf (a list), or none");
   figures->check(one_of(figure_names, {"none"}));
   auto* log_every = add("--log-every", "N", config.output.log_every,
                         "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred");
   log_every->check(in_range(1, most_steps));
+  app.add_flag("--no-lock", config.output.no_lock, "Write into --out even while another run does")
+      ->configurable(false)
+      ->group(group);
   app.add_flag("--resume", config.output.resume, "Go on from the finished seeds in --out")
       ->configurable(false)
       ->group(group);
@@ -631,6 +645,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
       ->check(CLI::Validator(check_positive, ""))
       ->group(group);
   app.add_flag("--quiet", config.output.quiet, "No progress and no notes on stderr")->group(group);
+  app.config_formatter(std::make_shared<TomlFormat>());
   app.set_config("--config", "", "TOML file with the same names; the command line wins")->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", version);

@@ -1,6 +1,5 @@
 // The contract of the command line, on the real executable.
 
-#include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -17,50 +16,12 @@
 #include <utility>
 #include <vector>
 
+#include "executable.hpp"
+
 namespace conv_mult {
 namespace {
 
-namespace fs = std::filesystem;
-
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-class Cli : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "conv_mult-cli-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  /// Runs conv_mult in the test's folder; `arguments` is shell text, `prefix` goes before the executable.
-  Outcome run(const std::string& arguments, const std::string& prefix = "") const {
-    const std::string command = "cd '" + folder_.string() + "' && " + prefix + " '" + CONV_MULT_EXECUTABLE +
-                                "' " + arguments + " >stdout 2>stderr </dev/null";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "stdout"), read(folder_ / "stderr")};
-  }
-
-  /// Wrong usage: its exit code, one line on stderr that holds `word`, nothing on stdout, nothing written.
-  void expect_usage_error(const std::string& arguments, const std::string& word) const {
-    const auto outcome = run(arguments + " --out r");
-    EXPECT_EQ(outcome.code, 2) << arguments;
-    EXPECT_EQ(outcome.out, "") << arguments;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-    EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
-    EXPECT_FALSE(fs::exists(folder_ / "r")) << arguments;
-  }
-
-  fs::path folder_;
-};
+class Cli : public Executable {};
 
 constexpr auto small = "--size 20 --steps 50 --figures none ";
 
@@ -255,15 +216,12 @@ TEST_F(Cli, ADivergedRunIsAResult) {
 }
 
 TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
-  for (const auto& [signal, code] : {std::pair{"INT", 130}, std::pair{"TERM", 143}}) {
-    // Not before the handlers are there (0x4002 in SigCgt), however slow the machine is.
-    const std::string command = "exec >stdout 2>stderr; '" CONV_MULT_EXECUTABLE
-                                "' --steps 100000000 --out r & child=$!; until caught=$(grep SigCgt "
-                                "/proc/$child/status | cut -f2) && "
-                                "[ $((0x$caught & 0x4002)) -eq $((0x4002)) ]; do sleep 0.02; done; kill -" +
-                                std::string(signal) + " $child; wait $child; exit $?";
-    const int status = std::system(("cd '" + folder_.string() + "'; " + command).c_str());
-    ASSERT_EQ(WEXITSTATUS(status), code) << read(folder_ / "stderr");
+  for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
+    Process process(folder_, "--steps 100000000 --out r");
+    process.wait_for_training();
+    process.send(signal);
+    const auto outcome = process.wait();
+    EXPECT_EQ(outcome.code, code) << outcome.err;
     const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
     EXPECT_EQ(summary["status"], "interrupted");
     EXPECT_EQ(summary["variants"][0]["runs"][0]["status"], "interrupted");
@@ -272,19 +230,6 @@ TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
     EXPECT_EQ(curve.back(), '\n');
     fs::remove_all(folder_ / "r");
   }
-}
-
-/// A summary without what a clock put into it.
-nlohmann::json timeless(const std::string& text) {
-  auto summary = nlohmann::json::parse(text);
-  summary["data"].erase("seconds");
-  for (auto& scene : summary["scenes"]) {
-    scene.erase("seconds");
-  }
-  for (auto& variant : summary["variants"]) {
-    variant.erase("seconds");
-  }
-  return summary;
 }
 
 TEST_F(Cli, ManySeedsAreTheSingleRunsToTheLastBit) {

@@ -285,7 +285,7 @@ TEST(Config, ComplaintsNameTheCulprit) {
   expect_error({"--kernel-size", "-3"}, {"--kernel-size", "-3"});
   expect_error({"--size", "0"}, {"--size", "0"});
   expect_error({"--size", "2,3,4"}, {"--size", "2,3,4"});
-  expect_error({"--size", "100000000"}, {"--size", "100000000"});
+  expect_error({"--size", "10000000000"}, {"--size", "10000000000"});
   expect_error({"--log-every", "0"}, {"--log-every", "0"});
   expect_error({"--rect-a", "1,2,3"}, {"--rect-a", "1,2,3"});
   expect_error({"--rect-a", "1,2,3,4,5,6"}, {"--rect-a", "1,2,3,4,5,6"});

@@ -144,7 +144,8 @@ struct OutputConfig {
   std::vector<FigureFormat> figures{FigureFormat::png, FigureFormat::svg};  ///< empty: no figures
   std::int64_t log_every = 1;                                               ///< rows of loss.csv, in steps
   std::optional<double> require_ratio;
-  bool resume = false;  ///< go on from the files in `directory`
+  bool resume = false;   ///< go on from the files in `directory`
+  bool no_lock = false;  ///< even while another run writes there
   bool quiet = false;
 };
 

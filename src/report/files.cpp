@@ -1,70 +1,73 @@
 #include "conv_mult/report/files.hpp"
 
+#define XXH_INLINE_ALL
 #include <fmt/format.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
-#include <iterator>
-#include <string>
-#include <system_error>
+#include <sstream>
+#include <stdexcept>
 
 namespace conv_mult {
 namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void fail(const char* what, const fs::path& path, const std::string& reason) {
-  throw std::runtime_error(fmt::format("{} '{}': {}", what, path.string(), reason));
-}
+constexpr auto unfinished_prefix = ".conv_mult-";
 
 }  // namespace
 
-void prepare_directory(const fs::path& directory) {
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) {
-    fail("cannot create the output folder", directory, error.message());
+std::error_code last_error() { return {errno != 0 ? errno : EIO, std::generic_category()}; }
+
+void fail(const char* what, const fs::path& path, const std::error_code& reason) {
+  throw std::runtime_error(fmt::format("{} '{}': {}", what, path.string(), reason.message()));
+}
+
+fs::path unfinished(const fs::path& path) {
+  return path.parent_path() / fmt::format("{}{}-{}", unfinished_prefix, getpid(), path.filename().string());
+}
+
+void remove_unfinished(const fs::path& directory) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+    if (entry.path().filename().string().rfind(unfinished_prefix, 0) == 0) {
+      fs::remove(entry.path(), ignored);
+    }
   }
-  std::string probe = (directory / ".conv_mult-XXXXXX").string();
-  const int file = mkstemp(probe.data());
-  if (file < 0) {
-    fail("cannot write into the output folder", directory, std::strerror(errno));
-  }
-  close(file);
-  unlink(probe.c_str());
 }
 
 void write_file(const fs::path& path, std::string_view content) {
-  fs::path temporary = path;
-  temporary += fmt::format(".{}.tmp", getpid());
-  errno = 0;
+  const fs::path temporary = unfinished(path);
   std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
   file.close();
   std::error_code error;
   if (file.fail()) {
-    const std::string reason = std::strerror(errno);
-    fs::remove(temporary, error);
-    fail("cannot write", path, reason);
+    error = last_error();
+  } else {
+    fs::rename(temporary, path, error);
   }
-  fs::rename(temporary, path, error);
   if (error) {
-    const std::string reason = error.message();
-    fs::remove(temporary, error);
-    fail("cannot write", path, reason);
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    fail("cannot write", path, error);
   }
 }
 
 std::string read_file(const fs::path& path) {
-  errno = 0;
   std::ifstream file(path, std::ios::binary);
-  std::string content{std::istreambuf_iterator<char>(file), {}};
-  if (!file) {
-    fail("cannot read", path, std::strerror(errno));
+  std::ostringstream content;
+  content << file.rdbuf();
+  if (!file || content.bad()) {
+    fail("cannot read", path, last_error());
   }
-  return content;
+  return content.str();
+}
+
+std::string checksum(std::string_view text) {
+  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 
 }  // namespace conv_mult
