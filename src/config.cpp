@@ -354,6 +354,10 @@ void validate(const Config& config) {
   if (config.output.require_ratio && (is_grid(config.training) || scene_count(config) > 1)) {
     throw UsageError("--require-ratio compares one row each; allowed: one --optimizer, one --lr, one scene");
   }
+  if (!config.load_model.empty() && (config.seeds.count > 1 || config.output.require_ratio)) {
+    throw UsageError(
+        "--load-model starts one run of each file; allowed: neither --seeds nor --require-ratio");
+  }
   if (config.resample && config.scenes != std::vector{SceneKind::noise}) {
     throw UsageError("--resample draws noise anew; allowed: only with --scene noise");
   }
@@ -407,21 +411,35 @@ std::size_t scene_count(const Config& config) {
   return count;
 }
 
+namespace {
+
+std::vector<SavedModel> models_of(const Config& config) {
+  if (!config.models.empty()) {
+    return config.models;
+  }
+  std::vector<SavedModel> models;
+  const std::vector<std::int64_t> one{1};
+  for (const auto variant : config.variants) {
+    for (const auto depth : is_deep(variant) ? config.depths : one) {
+      for (const auto width : is_deep(variant) ? config.widths : one) {
+        models.push_back({{variant, config.kernel_size, depth, width}, {}});
+      }
+    }
+  }
+  return models;
+}
+
+}  // namespace
+
 std::vector<RowConfig> rows_of(const Config& config) {
   std::vector<RowConfig> rows;
   const TrainingGrid& grid = config.training;
-  const std::vector<std::int64_t> one{1};
   for (std::size_t scene = 0; scene < scene_count(config); ++scene) {
-    for (const auto variant : config.variants) {
-      for (const auto depth : is_deep(variant) ? config.depths : one) {
-        for (const auto width : is_deep(variant) ? config.widths : one) {
-          for (const auto optimizer : grid.optimizers) {
-            for (const double rate : grid.rates_of(variant)) {
-              rows.push_back({scene,
-                              {variant, config.kernel_size, depth, width},
-                              {optimizer, rate, grid.steps, grid.loss, grid.sparsity}});
-            }
-          }
+    for (const auto& [architecture, weights] : models_of(config)) {
+      for (const auto optimizer : grid.optimizers) {
+        for (const double rate : grid.rates_of(architecture.variant)) {
+          rows.push_back(
+              {scene, architecture, {optimizer, rate, grid.steps, grid.loss, grid.sparsity}, weights});
         }
       }
     }
@@ -442,7 +460,8 @@ std::string deciding_settings(const std::string& resolved_toml, bool with_shard)
   std::istringstream lines(resolved_toml);
   for (std::string line; std::getline(lines, line);) {
     const auto is = [&](const char* key) { return line.rfind(key, 0) == 0; };
-    const bool output = is("out=") || is("figures=") || is("require-ratio=") || is("quiet=");
+    const bool output =
+        is("out=") || is("figures=") || is("require-ratio=") || is("quiet=") || is("save-model=");
     if (!output && (with_shard || !is("shard="))) {
       kept += line + '\n';
     }
@@ -562,14 +581,17 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
       "Relative error up to which a run is a success; near-exact: as good, outside the range trained on, as "
       "weights that are off by a relative 1e-5; auto: 0.05 for rectangles, near-exact for noise")
       ->check(CLI::Validator(check_success, ""));
-  add("--kernel-size", "K", config.kernel_size, "Odd, 1 to 31; the padding is K/2")
-      ->check(CLI::Validator(check_odd, ""))
-      ->check(in_range(1, 31));
+  auto* kernel_size = add("--kernel-size", "K", config.kernel_size, "Odd, 1 to 31; the padding is K/2");
+  kernel_size->check(CLI::Validator(check_odd, ""))->check(in_range(1, 31));
   add("--data", "FORM", raw.data,
       "auto, patches (distinct receptive fields with counts), image (the scene itself) or literal (the same "
       "by "
       "LibTorch's conv2d)")
       ->check(one_of(data_names));
+
+  add_list("--load-model", "FILE", config.load_model,
+           "Models to start from, as --save-model wrote them; without --steps they are only evaluated")
+      ->check(CLI::Validator(check_path, ""));
 
   group = "Scene";
   auto* scene = add_list("--scene", "NAME", raw.scenes, "rectangles, noise, or both");
@@ -603,7 +625,8 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
       add_list("--heldout-values", "LO,HI", raw.held_out_values, "Range of their fill values");
 
   group = "Training";
-  add("--steps", "N", config.training.steps, "Number of updates")->check(in_range(0, most_steps));
+  auto* steps = add("--steps", "N", config.training.steps, "Number of updates");
+  steps->check(in_range(0, most_steps));
   auto* optimizer =
       add_list("--optimizer", "NAME", raw.optimizers, "adam, adamw, rmsprop, sgd; several are a grid");
   optimizer->check(one_of(optimizer_names));
@@ -632,6 +655,9 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   auto* log_every = add("--log-every", "N", config.output.log_every,
                         "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred");
   log_every->check(in_range(1, most_steps));
+  app.add_flag("--save-model", config.output.save_model,
+               "Write model-VARIANT.pt, for --load-model and Python's torch.load")
+      ->group(group);
   app.add_flag("--no-lock", config.output.no_lock, "Write into --out even while another run does")
       ->configurable(false)
       ->group(group);
@@ -665,6 +691,19 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
     throw UsageError(one_line(error.what()));
   }
 
+  if (!config.load_model.empty()) {
+    for (auto* option : {variant, depth, width, kernel_size}) {
+      if (option->count() > 0) {
+        throw UsageError(fmt::format("{}: the files of --load-model say it already; allowed: one of the two",
+                                     option->get_name()));
+      }
+      option->configurable(false);
+    }
+    if (steps->count() == 0) {
+      config.training.steps = 0;
+      state(steps, std::vector{0});
+    }
+  }
   const bool all = std::find(raw.variants.begin(), raw.variants.end(), "all") != raw.variants.end();
   config.variants = all ? std::vector<Variant>(all_variants.begin(), all_variants.end())
                         : values_of(raw.variants, variant_names);

@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "conv_mult/config.hpp"
+#include "conv_mult/files.hpp"
+#include "conv_mult/model/model_file.hpp"
 #include "conv_mult/report/figures.hpp"
 #include "conv_mult/report/images.hpp"
 #include "conv_mult/report/output_folder.hpp"
@@ -145,6 +147,7 @@ int run(int argc, char** argv) {
   if (merging) {
     config.machine.device = "cpu";  // nothing is left to train
   }
+  config.models = load_models(config.load_model);
   const std::filesystem::path out = config.output.directory;
   // Wrong usage that only this machine knows of, before anything is written.
   resolve_device(config.machine.device);
@@ -188,6 +191,11 @@ int run(int argc, char** argv) {
     return killed_by_signal + caught_signal;
   }
   write_heat_maps(result, out);
+  for (const auto& row : result.variants) {
+    if (!row.saved_model.empty()) {
+      write_file(out / fmt::format("model-{}.pt", row.variant), row.saved_model);
+    }
+  }
   const auto warnings = write_figures(result, config.output.figures, out, [] { return caught_signal == 0; });
   if (caught_signal != 0) {
     note(config, fmt::format("interrupted while the figures were drawn; the tables in '{}' are complete",
@@ -219,6 +227,8 @@ int run_caught(int argc, char** argv) {
     const std::string message = error.what_without_backtrace();
     const bool memory = message.find("t allocate memory") != std::string::npos;
     return report_error(failed, memory ? "out of memory" : message.substr(0, message.find('\n')));
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report_error(failed, fmt::format("'{}': {}", error.path1().string(), error.code().message()));
   } catch (const std::bad_alloc&) {
     return report_error(failed, "out of memory");
   } catch (const std::exception& error) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -435,6 +436,60 @@ TEST_F(Cli, HeldOutScenesTellAnAndGateFromAProduct) {
   EXPECT_GE(errors["values"]["median"], 1);  // an output of zero would score 1
   ASSERT_EQ(run("--variant exp --out none --heldout-scenes 0 " + std::string(small)).code, 0);
   EXPECT_EQ(nlohmann::json::parse(read(folder_ / "none/summary.json"))["scenes"][0]["splits"].size(), 1U);
+}
+
+// The script computes the loss from the definitions in Python.
+TEST_F(Cli, PythonReadsSavedModelsAndGetsTheSameLosses) {
+  ASSERT_EQ(run("--variant all --dtype float64 --steps 50 --figures none --save-model --out r").code, 0);
+  const std::string script = " '" CONV_MULT_SOURCE_DIR "/tests/load_models.py' r/*.pt >losses";
+  const std::string command = "cd '" + folder_.string() + "'; python=/usr/bin/python3; " +
+                              "$python -c 'import torch' 2>/dev/null || python=python3; $python" + script;
+  ASSERT_EQ(std::system(command.c_str()), 0) << "Debian's python3-torch, or a python3 that has torch";
+  std::map<std::string, double> losses;
+  std::istringstream lines(read(folder_ / "losses"));
+  for (std::string name; lines >> name;) {
+    lines >> losses[name];
+  }
+  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  EXPECT_EQ(losses.size(), 9U);
+  for (const auto& row : summary["variants"]) {
+    const double loss = row["final_loss"]["median"];
+    EXPECT_NEAR(losses[row["variant"]] / loss, 1, 1e-10) << row["variant"];
+  }
+}
+
+TEST_F(Cli, ALoadedModelIsTheRunThatSavedIt) {
+  const std::string scene = "--size 20 --figures none ";
+  ASSERT_EQ(run(scene + "--variant exp,npu,relu --depth 3 --steps 50 --save-model --out saved").code, 0);
+  const std::string files = "--load-model saved/model-exp.pt,saved/model-npu.pt,saved/model-relu.pt ";
+  ASSERT_EQ(run(scene + files + "--save-model --out loaded").code, 0);
+  for (const auto* name : {"evaluation.csv", "weights.csv", "output-relu.png", "model-npu.pt"}) {
+    EXPECT_TRUE(read(folder_ / "saved" / name) == read(folder_ / "loaded" / name)) << name;
+  }
+  ASSERT_EQ(run("--config loaded/config.toml --out again").code, 0);
+  EXPECT_EQ(read(folder_ / "again/loss.csv"), read(folder_ / "loaded/loss.csv"));
+  // On another scene it is evaluated as it is; with steps it is trained on.
+  const auto noise = run("--scene noise --size 8 --load-model saved/model-npu.pt --figures none --out noise");
+  EXPECT_EQ(noise.code, 0) << noise.err;
+  EXPECT_NE(noise.out.find("outside"), std::string::npos) << noise.out;
+  ASSERT_EQ(run(scene + files + "--steps 3 --out on").code, 0);
+  const auto curve = read(folder_ / "on/loss.csv");
+  EXPECT_NE(curve.find(read(folder_ / "loaded/loss.csv")
+                           .substr(read(folder_ / "loaded/loss.csv").find("exp"))
+                           .substr(0, 12)),
+            std::string::npos);
+
+  expect_usage_error("--variant exp " + files, "--variant");
+  expect_usage_error("--seeds 2 " + files, "--load-model");
+  expect_usage_error("--load-model saved/model-exp.pt,loaded/model-exp.pt", "both of exp");
+  fs::resize_file(folder_ / "saved/model-exp.pt", 700);
+  for (const auto* file : {"saved/model-exp.pt", "saved/config.toml", "saved", "nowhere.pt"}) {
+    const auto outcome = run(std::string("--out r --load-model ") + file);
+    EXPECT_EQ(outcome.code, 1) << file;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_NE(outcome.err.find(file), std::string::npos) << outcome.err;
+    EXPECT_FALSE(fs::exists(folder_ / "r"));
+  }
 }
 
 TEST_F(Cli, QuietLeavesStderrEmpty) { EXPECT_EQ(run("--quiet --out r " + std::string(small)).err, ""); }

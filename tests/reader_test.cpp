@@ -8,7 +8,7 @@
 #include <functional>
 #include <random>
 
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 #include "conv_mult/report/output_folder.hpp"
 #include "conv_mult/run/evaluation.hpp"
 

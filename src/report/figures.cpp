@@ -7,7 +7,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 #include "conv_mult/report/gnuplot.hpp"
 #include "conv_mult/report/scripts.hpp"
 

@@ -15,7 +15,7 @@
 #include <system_error>
 #include <vector>
 
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 
 namespace conv_mult {
 namespace {

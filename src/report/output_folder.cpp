@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "conv_mult/config.hpp"
+#include "conv_mult/files.hpp"
 #include "conv_mult/report/figures.hpp"
-#include "conv_mult/report/files.hpp"
 
 namespace conv_mult {
 namespace {
@@ -27,6 +27,7 @@ void remove_old_results(const fs::path& out) {
   for (const auto variant : all_variants) {
     names.push_back("output-" + to_string(variant) + ".png");
     names.push_back("error-" + to_string(variant) + ".png");
+    names.push_back("model-" + to_string(variant) + ".pt");
   }
   for (const auto& name : names) {
     fs::remove(out / name);

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 #include "conv_mult/report/tables.hpp"
 
 namespace conv_mult {

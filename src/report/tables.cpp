@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 
 namespace conv_mult {
 namespace {

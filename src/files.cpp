@@ -1,4 +1,4 @@
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 
 #define XXH_INLINE_ALL
 #include <fmt/format.h>
