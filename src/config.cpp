@@ -24,6 +24,9 @@ constexpr std::int64_t most_seeds = 100'000'000;
 constexpr std::int64_t rows_per_curve =
     100;  // of loss.csv for each of many seeds, unless --log-every is given
 
+/// Of what images hold: pictures are in float32, and so is training by default.
+constexpr double largest_value = 1e38;
+
 /// The names users type, in the order of --help.
 template <typename Enum>
 using Names = std::vector<std::pair<std::string, Enum>>;
@@ -114,21 +117,27 @@ Rectangle scaled(const Rectangle& r, const SceneConfig& scene) {
           r.value};
 }
 
+bool is_range(double low, double high, double largest = largest_value) {
+  return low >= -largest && low < high && high <= largest;
+}
+
 /// "LO,HI" or, where `several` are allowed, "LO,HI,LO,HI,...".
 std::vector<Interval> intervals_of(const std::string& text, bool several, const std::string& option) {
+  const double largest =
+      several ? 2 * largest_value : largest_value;  // the test is by default on twice a range
   std::vector<Interval> intervals;
   const auto parts = CLI::detail::split(text, ',');
   bool ok = parts.size() % 2 == 0 && (several || parts.size() == 2);
   for (std::size_t i = 0; ok && i < parts.size(); i += 2) {
     Interval interval;
     ok = CLI::detail::lexical_cast(parts[i], interval.low) &&
-         CLI::detail::lexical_cast(parts[i + 1], interval.high) && std::isfinite(interval.low) &&
-         std::isfinite(interval.high) && interval.low < interval.high;
+         CLI::detail::lexical_cast(parts[i + 1], interval.high) &&
+         is_range(interval.low, interval.high, largest);
     intervals.push_back(interval);
   }
   if (!ok) {
-    throw UsageError(fmt::format("{}: '{}' is not LO,HI{}; allowed: finite, LO below HI", option, text,
-                                 several ? "[,LO,HI...]" : ""));
+    throw UsageError(fmt::format("{}: '{}' is not LO,HI{}; allowed: within ±{}, LO below HI", option, text,
+                                 several ? "[,LO,HI...]" : "", largest));
   }
   return intervals;
 }
@@ -206,13 +215,13 @@ std::vector<std::string> texts_of(const TrainingGrid& grid) {
 /// STRENGTH[,FROM,TO]; the schedule is by default that of the literature, steps 20,000 to 35,000 of 50,000.
 Sparsity sparsity_of(const std::vector<double>& numbers, std::int64_t steps) {
   const bool scheduled = numbers.size() == 3;
-  const bool ok = numbers[0] >= 0 && std::isfinite(numbers[0]) &&
+  const bool ok = numbers[0] >= 0 && numbers[0] <= largest_value &&
                   (numbers.size() == 1 || (scheduled && numbers[1] >= 0 && numbers[1] <= numbers[2] &&
                                            numbers[2] <= static_cast<double>(most_steps)));
   if (!ok) {
     throw UsageError(fmt::format(
-        "--nmu-sparsity: {} is not STRENGTH[,FROM,TO]; allowed: STRENGTH from 0 on, steps 0 <= FROM <= TO",
-        fmt::join(numbers, ",")));
+        "--nmu-sparsity: {} is not STRENGTH[,FROM,TO]; allowed: STRENGTH 0 to {}, steps 0 <= FROM <= TO",
+        fmt::join(numbers, ","), largest_value));
   }
   return {numbers[0], scheduled ? static_cast<std::int64_t>(numbers[1]) : steps * 2 / 5,
           scheduled ? static_cast<std::int64_t>(numbers[2]) : steps * 7 / 10};
@@ -254,8 +263,8 @@ Rectangle rectangle_of(const std::vector<double>& numbers, const SceneConfig& sc
                                  r.top, r.top + r.height - 1, r.left, r.left + r.width - 1, scene.height,
                                  scene.width));
   }
-  if (!std::isfinite(r.value)) {
-    throw UsageError(fmt::format("{}: value {} is not finite", option, r.value));
+  if (!(std::abs(r.value) <= largest_value)) {
+    throw UsageError(fmt::format("{}: value {} is not within ±{}", option, r.value, largest_value));
   }
   return r;
 }
@@ -365,9 +374,9 @@ void validate(const Config& config) {
   if (has_scene(config, SceneKind::noise) && held_out.scenes == 0) {
     throw UsageError("--heldout-scenes: 0 leaves nothing to judge noise by; allowed: at least 1 with it");
   }
-  if (!(std::isfinite(held_out.low) && std::isfinite(held_out.high) && held_out.low < held_out.high)) {
-    throw UsageError(fmt::format("--heldout-values: {},{} is not LO,HI; allowed: finite, LO below HI",
-                                 held_out.low, held_out.high));
+  if (!is_range(held_out.low, held_out.high)) {
+    throw UsageError(fmt::format("--heldout-values: {},{} is not LO,HI; allowed: within ±{}, LO below HI",
+                                 held_out.low, held_out.high, largest_value));
   }
 }
 
@@ -687,6 +696,8 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
     return result;
   } catch (const CLI::ConfigError& error) {
     throw UsageError(config_complaint(error.what()));
+  } catch (const CLI::FileError& error) {
+    throw UsageError("--config: " + one_line(error.what()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(one_line(error.what()));
   }

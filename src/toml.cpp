@@ -1,5 +1,7 @@
 #include "conv_mult/toml.hpp"
 
+// "[#" trips an assertion of toml++ 3.3 where its own check two lines on says what is wrong.
+#define TOML_ASSERT(expression) static_cast<void>(0)
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
@@ -54,7 +56,7 @@ std::string literal(const std::string& text) {
 
 bool is_utf8(const std::string& text) {
   try {
-    return !toml::parse("text=" + literal(text)).empty();
+    return toml::parse("text=" + literal(text))["text"].value<std::string>() == text;
   } catch (const toml::parse_error&) {
     return false;
   }
@@ -101,8 +103,9 @@ std::string TomlFormat::to_config(const CLI::App* app, bool /*default_also*/, bo
     }
     if (is_flag) {
       values.assign(1, option->count() > 0 ? option->reduced_results().back() : "false");
-    } else if (values.empty() && !option->get_default_str().empty()) {
-      values.push_back(literal(option->get_default_str()));
+    } else if (const auto& text = option->get_default_str();
+               values.empty() && !text.empty() && text != "[]") {
+      values.push_back(literal(text));
     }
     if (!values.empty()) {
       const auto list = fmt::format("{}", fmt::join(values, ", "));
