@@ -341,14 +341,12 @@ void state(CLI::Option* option, const std::vector<T>& values) {
 }
 
 /// CLI11 says of any key it does not know that "INI was not able to parse" it.
-std::string config_complaint(std::string message) {
+std::string config_complaint(const std::string& message) {
   const std::string unknown = "INI was not able to parse ";
-  if (message.rfind(unknown, 0) != 0) {
-    return message;
-  }
-  std::string key = message.substr(unknown.size());
-  key = key.substr(0, key.find(".++"));  // its mark for the head of a section
-  return fmt::format("--config: unknown key '{}'; allowed: the long names of --help, without sections", key);
+  return message.rfind(unknown, 0) != 0
+             ? message
+             : fmt::format("--config: unknown key '{}'; allowed: the long names of --help, without sections",
+                           message.substr(unknown.size()));
 }
 
 void validate(const Config& config) {

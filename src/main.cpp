@@ -28,6 +28,10 @@
 #include "conv_mult/run/machine.hpp"
 #include "conv_mult/run/memory.hpp"
 
+#ifdef CONV_MULT_CHECK
+extern "C" void __gcov_dump();
+#endif
+
 namespace {
 
 using namespace conv_mult;
@@ -243,5 +247,8 @@ int main(int argc, char** argv) {
   catch_signals();
   const int code = run_caught(argc, argv);
   std::fflush(nullptr);
+#ifdef CONV_MULT_CHECK
+  __gcov_dump();  // what is counted so far, or coverage would end where _Exit begins
+#endif
   std::_Exit(code);  // everything is written; LibTorch's 288 libraries would take 60 ms to say goodbye
 }

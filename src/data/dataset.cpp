@@ -113,8 +113,7 @@ class ShortAxis {
  public:
   ShortAxis(std::int64_t length, const Rectangle& a, const Rectangle& b, std::int64_t Rectangle::*begin,
             std::int64_t Rectangle::*size, std::int64_t padding)
-      : length_(length) {
-    edges_ = {0, a.*begin, a.*begin + a.*size, b.*begin, b.*begin + b.*size, length};
+      : length_(length), edges_{0, a.*begin, a.*begin + a.*size, b.*begin, b.*begin + b.*size, length} {
     std::sort(edges_.begin(), edges_.end());
     origin_ = at::empty({length}, at::kLong);
     auto* origin = origin_.data_ptr<std::int64_t>();

@@ -299,18 +299,16 @@ void append_value(std::string& text, double value, bool single) {
 
 std::string csv_key(const ExperimentResult& result, const VariantResult& row, const RunRecord& run) {
   std::string key = row.variant + ',';
-  auto to = std::back_inserter(key);
   if (result.header.scenes.size() > 1) {
-    fmt::format_to(to, "{},", result.scene_of(row).name);
+    key += result.scene_of(row).name + ',';
   }
   if (result.sizes) {
     key += row.depth ? fmt::format("{},{},", *row.depth, *row.width) : ",,";
   }
   if (result.grid) {
-    fmt::format_to(to, "{},{},", row.optimizer, row.learning_rate);
+    key += fmt::format("{},{},", row.optimizer, row.learning_rate);
   }
-  fmt::format_to(to, "{},", run.seed);
-  return key;
+  return key + fmt::format("{},", run.seed);
 }
 
 void CsvFiles::append(const ExperimentResult& result) {

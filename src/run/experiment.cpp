@@ -276,7 +276,7 @@ ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
       if (!go_on && !all_done) {
         result.status = ExperimentStatus::interrupted;
         publish();
-        return std::move(result);
+        return std::move(result);  // cppcheck-suppress returnStdMoveLocal // it is a reference
       }
       publish();
     }
@@ -293,7 +293,7 @@ ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
       experiment.add_shown_run(rows[i], result.variants[i]);
     }
   }
-  return std::move(result);
+  return std::move(result);  // cppcheck-suppress returnStdMoveLocal // it is a reference
 }
 
 }  // namespace conv_mult
