@@ -306,6 +306,10 @@ std::string check_rate(const std::string& text) {
                : fmt::format("'{}': no variant is called '{}'", text, name);
 }
 
+std::string check_flag(const std::string& text) {
+  return text == "true" || text == "false" ? "" : fmt::format("'{}' is neither true nor false", text);
+}
+
 std::string check_success(const std::string& text) {
   return text == "auto" || text == "near-exact" || check_positive(text).empty()
              ? ""
@@ -560,6 +564,9 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
                        const std::string& help) {
     return app.add_option(name, target, help)->type_name(placeholder)->group(group);
   };
+  const auto add_flag = [&](const std::string& name, bool& target, const std::string& help) {
+    return app.add_flag(name, target, help)->check(CLI::Validator(check_flag, ""))->group(group);
+  };
   // Lists are replaced as a whole by the command line, never appended to what the file says.
   const auto add_list = [&](const std::string& name, const std::string& placeholder, auto& target,
                             const std::string& help) {
@@ -621,7 +628,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
                                 "--range; by default twice the range, or what of that is outside");
   add("--scene-seed", "N", config.scene_seed, "Seed of the noise trained on")
       ->check(in_range(0, std::numeric_limits<std::uint32_t>::max()));
-  app.add_flag("--resample", config.resample, "Draw the noise anew at every step")->group(group);
+  add_flag("--resample", config.resample, "Draw the noise anew at every step");
 
   group = "Held-out scenes";
   add("--heldout-scenes", "N", config.held_out.scenes, "Scenes in each split, 0 for none")
@@ -662,22 +669,18 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   auto* log_every = add("--log-every", "N", config.output.log_every,
                         "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred");
   log_every->check(in_range(1, most_steps));
-  app.add_flag("--save-model", config.output.save_model,
-               "Write model-VARIANT.pt, for --load-model and Python's torch.load")
-      ->group(group);
-  app.add_flag("--no-lock", config.output.no_lock, "Write into --out even while another run does")
-      ->configurable(false)
-      ->group(group);
-  app.add_flag("--resume", config.output.resume, "Go on from the finished seeds in --out")
-      ->configurable(false)
-      ->group(group);
+  add_flag("--save-model", config.output.save_model,
+           "Write model-VARIANT.pt, for --load-model and Python's torch.load");
+  add_flag("--no-lock", config.output.no_lock, "Write into --out even while another run does")
+      ->configurable(false);
+  add_flag("--resume", config.output.resume, "Go on from the finished seeds in --out")->configurable(false);
   const auto set_ratio = [&](double x) { config.output.require_ratio = x; };
   app.add_option_function<double>("--require-ratio", set_ratio,
                                   "Exit with 3 unless exp's final loss is at most X times baseline's")
       ->type_name("X")
       ->check(CLI::Validator(check_positive, ""))
       ->group(group);
-  app.add_flag("--quiet", config.output.quiet, "No progress and no notes on stderr")->group(group);
+  add_flag("--quiet", config.output.quiet, "No progress and no notes on stderr");
   app.config_formatter(std::make_shared<TomlFormat>());
   app.set_config("--config", "", "TOML file with the same names; the command line wins")->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);

@@ -104,7 +104,7 @@ std::string TomlFormat::to_config(const CLI::App* app, bool /*default_also*/, bo
     if (!option->get_configurable() || option->get_lnames().empty()) {
       continue;
     }
-    const bool is_flag = option->get_type_size() == 0;
+    const bool is_flag = option->get_expected_min() == 0;
     std::vector<std::string> values;
     for (const auto& result : option->reduced_results()) {
       values.push_back(literal(result));
