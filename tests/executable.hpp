@@ -26,6 +26,12 @@ inline std::string read(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+#ifdef CONV_MULT_CHECK
+inline constexpr bool checked_build = true;  // in which a process takes 20 TB of addresses and is slow
+#else
+inline constexpr bool checked_build = false;
+#endif
+
 struct Outcome {
   int code;
   std::string out, err;
@@ -40,11 +46,11 @@ class Executable : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  /// Runs conv_mult in the test's folder; `arguments` is shell text, `prefix` goes before the executable. Both
-  /// may redirect what is otherwise the outcome.
+  /// Runs conv_mult in the test's folder; `arguments` is shell text, `prefix` goes before the executable.
+  /// Both may redirect what is otherwise the outcome.
   Outcome run(const std::string& arguments, const std::string& prefix = "") const {
-    const std::string command = "cd '" + folder_.string() + "' && exec >stdout 2>stderr </dev/null; " + prefix +
-                                " '" + CONV_MULT_EXECUTABLE + "' " + arguments;
+    const std::string command = "cd '" + folder_.string() + "' && exec >stdout 2>stderr </dev/null; " +
+                                prefix + " '" + CONV_MULT_EXECUTABLE + "' " + arguments;
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "stdout"), read(folder_ / "stderr")};
   }
