@@ -10,6 +10,7 @@
 #include <limits>
 #include <utility>
 
+#include "conv_mult/model/fused.hpp"
 #include "conv_mult/model/optimum.hpp"
 
 namespace conv_mult {
@@ -200,19 +201,30 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const at::NoGradGuard no_grad;
   constexpr std::int64_t most_values = 1 << 22;
   const std::int64_t datasets = is_noise_ ? 1 : record_.splits[split].scenes;
-  std::vector<at::Tensor> norms;
+  auto squares = at::zeros({model.replicas()}, at::kDouble);
+  std::optional<FusedPatches> fused;
   for (std::int64_t scene = 0; scene < datasets; ++scene) {
     const auto data = evaluation_data(model.architecture, split, scene);
+    if (!is_deep(model.architecture.variant)) {
+      // For its losses alone: they have the same bits in any company of replicas, products of matrices have
+      // not.
+      if (fused) {
+        fused->set_data(data);
+      } else {
+        fused.emplace(model, data, LossKind::l2);
+      }
+      squares += fused->losses_and_gradient().square();
+      continue;
+    }
     const std::int64_t values =
         data.target[0].numel() * model.replicas() * values_per_pixel(model.architecture);
     const std::int64_t at_once = std::max<std::int64_t>(1, most_values / values);
     for (std::int64_t begin = 0; begin < data.input.size(0); begin += at_once) {
       const auto part = part_of(data, begin, std::min(at_once, data.input.size(0) - begin));
-      norms.push_back(losses_of(LossKind::l2, forward(model, part), part));
+      squares += losses_of(LossKind::l2, forward(model, part), part).square();
     }
   }
-  const auto norm = at::stack(norms).norm(2, at::IntArrayRef{0});
-  return norm.nan_to_num(infinity, infinity);
+  return squares.sqrt().nan_to_num(infinity, infinity);
 }
 
 std::optional<double> Task::floor(const Architecture& architecture) const {
