@@ -14,15 +14,19 @@
 #include <utility>
 
 #include "conv_mult/manual.hpp"
+#include "conv_mult/toml.hpp"
 
 namespace conv_mult {
 namespace {
 
 constexpr std::int64_t most_steps = 100'000'000;
-constexpr std::int64_t largest_side = 32768;  // 2^15: pixel counts stay far from any overflow
+constexpr std::int64_t largest_side = 1'000'000'000;  // its square is a number; memory is the limit
 constexpr std::int64_t most_seeds = 100'000'000;
 constexpr std::int64_t rows_per_curve =
     100;  // of loss.csv for each of many seeds, unless --log-every is given
+
+/// Of what images hold: pictures are in float32, and so is training by default.
+constexpr double largest_value = 1e38;
 
 /// The names users type, in the order of --help.
 template <typename Enum>
@@ -114,21 +118,27 @@ Rectangle scaled(const Rectangle& r, const SceneConfig& scene) {
           r.value};
 }
 
+bool is_range(double low, double high, double largest = largest_value) {
+  return low >= -largest && low < high && high <= largest;
+}
+
 /// "LO,HI" or, where `several` are allowed, "LO,HI,LO,HI,...".
 std::vector<Interval> intervals_of(const std::string& text, bool several, const std::string& option) {
+  const double largest =
+      several ? 2 * largest_value : largest_value;  // the test is by default on twice a range
   std::vector<Interval> intervals;
   const auto parts = CLI::detail::split(text, ',');
   bool ok = parts.size() % 2 == 0 && (several || parts.size() == 2);
   for (std::size_t i = 0; ok && i < parts.size(); i += 2) {
     Interval interval;
     ok = CLI::detail::lexical_cast(parts[i], interval.low) &&
-         CLI::detail::lexical_cast(parts[i + 1], interval.high) && std::isfinite(interval.low) &&
-         std::isfinite(interval.high) && interval.low < interval.high;
+         CLI::detail::lexical_cast(parts[i + 1], interval.high) &&
+         is_range(interval.low, interval.high, largest);
     intervals.push_back(interval);
   }
   if (!ok) {
-    throw UsageError(fmt::format("{}: '{}' is not LO,HI{}; allowed: finite, LO below HI", option, text,
-                                 several ? "[,LO,HI...]" : ""));
+    throw UsageError(fmt::format("{}: '{}' is not LO,HI{}; allowed: within ±{}, LO below HI", option, text,
+                                 several ? "[,LO,HI...]" : "", largest));
   }
   return intervals;
 }
@@ -206,13 +216,13 @@ std::vector<std::string> texts_of(const TrainingGrid& grid) {
 /// STRENGTH[,FROM,TO]; the schedule is by default that of the literature, steps 20,000 to 35,000 of 50,000.
 Sparsity sparsity_of(const std::vector<double>& numbers, std::int64_t steps) {
   const bool scheduled = numbers.size() == 3;
-  const bool ok = numbers[0] >= 0 && std::isfinite(numbers[0]) &&
+  const bool ok = numbers[0] >= 0 && numbers[0] <= largest_value &&
                   (numbers.size() == 1 || (scheduled && numbers[1] >= 0 && numbers[1] <= numbers[2] &&
                                            numbers[2] <= static_cast<double>(most_steps)));
   if (!ok) {
     throw UsageError(fmt::format(
-        "--nmu-sparsity: {} is not STRENGTH[,FROM,TO]; allowed: STRENGTH from 0 on, steps 0 <= FROM <= TO",
-        fmt::join(numbers, ",")));
+        "--nmu-sparsity: {} is not STRENGTH[,FROM,TO]; allowed: STRENGTH 0 to {}, steps 0 <= FROM <= TO",
+        fmt::join(numbers, ","), largest_value));
   }
   return {numbers[0], scheduled ? static_cast<std::int64_t>(numbers[1]) : steps * 2 / 5,
           scheduled ? static_cast<std::int64_t>(numbers[2]) : steps * 7 / 10};
@@ -254,8 +264,8 @@ Rectangle rectangle_of(const std::vector<double>& numbers, const SceneConfig& sc
                                  r.top, r.top + r.height - 1, r.left, r.left + r.width - 1, scene.height,
                                  scene.width));
   }
-  if (!std::isfinite(r.value)) {
-    throw UsageError(fmt::format("{}: value {} is not finite", option, r.value));
+  if (!(std::abs(r.value) <= largest_value)) {
+    throw UsageError(fmt::format("{}: value {} is not within ±{}", option, r.value, largest_value));
   }
   return r;
 }
@@ -276,6 +286,14 @@ std::string check_positive(const std::string& text) {
   double value = 0;
   const bool ok = CLI::detail::lexical_cast(text, value) && value > 0 && std::isfinite(value);
   return ok ? "" : fmt::format("'{}' is not a number; allowed: finite and greater than 0", text);
+}
+
+/// A path that config.toml can repeat.
+std::string check_path(const std::string& text) {
+  return text.empty()                           ? "'' is no path; allowed: any name"
+         : text.find('\0') != std::string::npos ? "a path cannot hold a NUL"
+         : !is_utf8(text)                       ? fmt::format("'{}' is not UTF-8", text)
+                                                : "";
 }
 
 /// X or NAME=X.
@@ -347,6 +365,10 @@ void validate(const Config& config) {
   if (config.output.require_ratio && (is_grid(config.training) || scene_count(config) > 1)) {
     throw UsageError("--require-ratio compares one row each; allowed: one --optimizer, one --lr, one scene");
   }
+  if (!config.load_model.empty() && (config.seeds.count > 1 || config.output.require_ratio)) {
+    throw UsageError(
+        "--load-model starts one run of each file; allowed: neither --seeds nor --require-ratio");
+  }
   if (config.resample && config.scenes != std::vector{SceneKind::noise}) {
     throw UsageError("--resample draws noise anew; allowed: only with --scene noise");
   }
@@ -354,9 +376,9 @@ void validate(const Config& config) {
   if (has_scene(config, SceneKind::noise) && held_out.scenes == 0) {
     throw UsageError("--heldout-scenes: 0 leaves nothing to judge noise by; allowed: at least 1 with it");
   }
-  if (!(std::isfinite(held_out.low) && std::isfinite(held_out.high) && held_out.low < held_out.high)) {
-    throw UsageError(fmt::format("--heldout-values: {},{} is not LO,HI; allowed: finite, LO below HI",
-                                 held_out.low, held_out.high));
+  if (!is_range(held_out.low, held_out.high)) {
+    throw UsageError(fmt::format("--heldout-values: {},{} is not LO,HI; allowed: within ±{}, LO below HI",
+                                 held_out.low, held_out.high, largest_value));
   }
 }
 
@@ -400,21 +422,35 @@ std::size_t scene_count(const Config& config) {
   return count;
 }
 
+namespace {
+
+std::vector<SavedModel> models_of(const Config& config) {
+  if (!config.models.empty()) {
+    return config.models;
+  }
+  std::vector<SavedModel> models;
+  const std::vector<std::int64_t> one{1};
+  for (const auto variant : config.variants) {
+    for (const auto depth : is_deep(variant) ? config.depths : one) {
+      for (const auto width : is_deep(variant) ? config.widths : one) {
+        models.push_back({{variant, config.kernel_size, depth, width}, {}});
+      }
+    }
+  }
+  return models;
+}
+
+}  // namespace
+
 std::vector<RowConfig> rows_of(const Config& config) {
   std::vector<RowConfig> rows;
   const TrainingGrid& grid = config.training;
-  const std::vector<std::int64_t> one{1};
   for (std::size_t scene = 0; scene < scene_count(config); ++scene) {
-    for (const auto variant : config.variants) {
-      for (const auto depth : is_deep(variant) ? config.depths : one) {
-        for (const auto width : is_deep(variant) ? config.widths : one) {
-          for (const auto optimizer : grid.optimizers) {
-            for (const double rate : grid.rates_of(variant)) {
-              rows.push_back({scene,
-                              {variant, config.kernel_size, depth, width},
-                              {optimizer, rate, grid.steps, grid.loss, grid.sparsity}});
-            }
-          }
+    for (const auto& [architecture, weights] : models_of(config)) {
+      for (const auto optimizer : grid.optimizers) {
+        for (const double rate : grid.rates_of(architecture.variant)) {
+          rows.push_back(
+              {scene, architecture, {optimizer, rate, grid.steps, grid.loss, grid.sparsity}, weights});
         }
       }
     }
@@ -435,7 +471,8 @@ std::string deciding_settings(const std::string& resolved_toml, bool with_shard)
   std::istringstream lines(resolved_toml);
   for (std::string line; std::getline(lines, line);) {
     const auto is = [&](const char* key) { return line.rfind(key, 0) == 0; };
-    const bool output = is("out=") || is("figures=") || is("require-ratio=") || is("quiet=");
+    const bool output =
+        is("out=") || is("figures=") || is("require-ratio=") || is("quiet=") || is("save-model=");
     if (!output && (with_shard || !is("shard="))) {
       kept += line + '\n';
     }
@@ -568,14 +605,17 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
       "Relative error up to which a run is a success; near-exact: as good, outside the range trained on, as "
       "weights that are off by a relative 1e-5; auto: 0.05 for rectangles, near-exact for noise")
       ->check(CLI::Validator(check_success, "", "auto,near-exact"));
-  add("--kernel-size", "K", config.kernel_size, "Odd, 1 to 31; the padding is K/2")
-      ->check(CLI::Validator(check_odd, ""))
-      ->check(in_range(1, 31));
+  auto* kernel_size = add("--kernel-size", "K", config.kernel_size, "Odd, 1 to 31; the padding is K/2");
+  kernel_size->check(CLI::Validator(check_odd, ""))->check(in_range(1, 31));
   add("--data", "FORM", raw.data,
       "auto, patches (distinct receptive fields with counts), image (the scene itself) or literal (the same "
       "by "
       "LibTorch's conv2d)")
       ->check(one_of(data_names));
+
+  add_list("--load-model", "FILE", config.load_model,
+           "Models to start from, as --save-model wrote them; without --steps they are only evaluated")
+      ->check(CLI::Validator(check_path, ""));
 
   group = "Scene";
   auto* scene = add_list("--scene", "NAME", raw.scenes, "rectangles, noise, or both");
@@ -609,7 +649,8 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
       add_list("--heldout-values", "LO,HI", raw.held_out_values, "Range of their fill values");
 
   group = "Training";
-  add("--steps", "N", config.training.steps, "Number of updates")->check(in_range(0, most_steps));
+  auto* steps = add("--steps", "N", config.training.steps, "Number of updates");
+  steps->check(in_range(0, most_steps));
   auto* optimizer =
       add_list("--optimizer", "NAME", raw.optimizers, "adam, adamw, rmsprop, sgd; several are a grid");
   optimizer->check(one_of(optimizer_names));
@@ -632,12 +673,18 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   add("--dtype", "NAME", raw.dtype, "float32 or float64")->check(one_of(dtype_names));
 
   group = "Output";
-  add("--out", "DIR", config.output.directory, "Folder of all output");
+  add("--out", "DIR", config.output.directory, "Folder of all output")->check(CLI::Validator(check_path, ""));
   auto* figures = add_list("--figures", "FORMAT", raw.figures, "png, svg, pdf (a list), or none");
   figures->check(one_of(figure_names, {"none"}));
   auto* log_every = add("--log-every", "N", config.output.log_every,
                         "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred");
   log_every->check(in_range(1, most_steps));
+  app.add_flag("--save-model", config.output.save_model,
+               "Write model-VARIANT.pt, for --load-model and Python's torch.load")
+      ->group(group);
+  app.add_flag("--no-lock", config.output.no_lock, "Write into --out even while another run does")
+      ->configurable(false)
+      ->group(group);
   app.add_flag("--resume", config.output.resume, "Go on from the finished seeds in --out")
       ->configurable(false)
       ->group(group);
@@ -648,6 +695,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
       ->check(CLI::Validator(check_positive, ""))
       ->group(group);
   app.add_flag("--quiet", config.output.quiet, "No progress and no notes on stderr")->group(group);
+  app.config_formatter(std::make_shared<TomlFormat>());
   app.set_config("--config", "", "TOML file with the same names; the command line wins")->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", version);
@@ -665,6 +713,8 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
     return result;
   } catch (const CLI::ConfigError& error) {
     throw UsageError(config_complaint(error.what()));
+  } catch (const CLI::FileError& error) {
+    throw UsageError("--config: " + one_line(error.what()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(one_line(error.what()));
   }
@@ -675,6 +725,19 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
     return result;
   }
 
+  if (!config.load_model.empty()) {
+    for (auto* option : {variant, depth, width, kernel_size}) {
+      if (option->count() > 0) {
+        throw UsageError(fmt::format("{}: the files of --load-model say it already; allowed: one of the two",
+                                     option->get_name()));
+      }
+      option->configurable(false);
+    }
+    if (steps->count() == 0) {
+      config.training.steps = 0;
+      state(steps, std::vector{0});
+    }
+  }
   const bool all = std::find(raw.variants.begin(), raw.variants.end(), "all") != raw.variants.end();
   config.variants = all ? std::vector<Variant>(all_variants.begin(), all_variants.end())
                         : values_of(raw.variants, variant_names);

@@ -1,6 +1,7 @@
 // conv_mult: parse, run, write. The only catch and the only exit codes of the program.
 
 #include <c10/util/Exception.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -16,13 +17,16 @@
 #include <vector>
 
 #include "conv_mult/config.hpp"
+#include "conv_mult/files.hpp"
+#include "conv_mult/model/model_file.hpp"
 #include "conv_mult/report/figures.hpp"
-#include "conv_mult/report/files.hpp"
 #include "conv_mult/report/images.hpp"
+#include "conv_mult/report/output_folder.hpp"
 #include "conv_mult/report/reader.hpp"
 #include "conv_mult/report/tables.hpp"
 #include "conv_mult/run/experiment.hpp"
 #include "conv_mult/run/machine.hpp"
+#include "conv_mult/run/memory.hpp"
 
 namespace {
 
@@ -31,20 +35,39 @@ using namespace conv_mult;
 enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed_by_signal = 128 };
 
 volatile std::sig_atomic_t caught_signal = 0;
+volatile std::sig_atomic_t worth_keeping = 0;
 
-/// The first Ctrl-C or SIGTERM ends the run in good order; a second one ends it at once.
+/// Errors to report, not silent deaths; and a file must not get the number of a stream that the caller
+/// closed.
+void prepare_streams() {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed stdout
+  std::signal(SIGXFSZ, SIG_IGN);  // ulimit -f
+  int file = 0;
+  while (file >= 0 && file <= STDERR_FILENO) {
+    file = open("/dev/null", O_RDONLY);
+  }
+  close(file);
+}
+
+/// The first Ctrl-C or SIGTERM ends training in good order; one before it, or a second one, all at once.
 void catch_signals() {
   struct sigaction action {};
-  action.sa_handler = [](int signal) { caught_signal = signal; };
+  action.sa_handler = [](int signal) {
+    if (worth_keeping == 0) {
+      _exit(killed_by_signal + signal);
+    }
+    caught_signal = signal;
+  };
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);  // a closed stdout is an error to report, not a silent death
 }
 
-/// One line on stderr. Where stderr is closed there is nobody to tell, so failure is ignored.
+/// One line on stderr, in which nothing commands the terminal. Where stderr is closed there is nobody to
+/// tell, so failure is ignored.
 void say(std::string message) {
-  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::replace_if(
+      message.begin(), message.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
   std::fputs(fmt::format("conv_mult: {}\n", message).c_str(), stderr);
 }
 
@@ -95,24 +118,9 @@ class ProgressLine {
   SeedRange seeds_;
 };
 
-void print_result(const std::string& text) {
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
-    throw std::runtime_error("cannot write to stdout");
-  }
-}
-
-/// Pictures of an older run must not stay beside the numbers of a new one, nor its summary beside a new
-/// configuration. Only names that this program writes.
-void remove_old_results(const std::filesystem::path& out) {
-  std::vector<std::string> names{"summary.json", "a.png", "b.png", "target.png"};
-  for (const auto variant : all_variants) {
-    names.push_back("output-" + to_string(variant) + ".png");
-    names.push_back("error-" + to_string(variant) + ".png");
-  }
-  for (const auto& name : names) {
-    std::filesystem::remove(out / name);
-  }
-  remove_figures(out);
+/// Whether stdout took it.
+bool print(const std::string& text) {
+  return std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
 }
 
 const VariantResult& find_variant(const ExperimentResult& result, Variant variant) {
@@ -127,73 +135,80 @@ bool meets_ratio(const ExperimentResult& result, double ratio) {
   return exp && baseline && exp->median <= ratio * baseline->median;
 }
 
+constexpr auto stdout_is_closed = "cannot write to stdout";
+
 int run(int argc, char** argv) {
   const auto command = parse_command_line(argc, argv, version_text());
   if (command.message) {
-    print_result(*command.message + "\n");
-    return done;
+    return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed);
   }
   const bool merging = !command.merge.empty();
   Config config = command.config;
   if (merging) {
     config.machine.device = "cpu";  // nothing is left to train
   }
+  config.models = load_models(config.load_model);
   const std::filesystem::path out = config.output.directory;
-  resolve_device(
-      config.machine.device);  // a missing device is wrong usage: say so before anything is written
+  // Wrong usage that only this machine knows of, before anything is written.
+  resolve_device(config.machine.device);
+  check_memory(config);
   ExperimentResult finished;
   if (merging) {
     finished = read_shards(command.merge, command.resolved_toml, config);
-  } else if (config.output.resume) {
+  }
+  OutputFolder folder(out, command.resolved_toml, !config.output.no_lock);
+  if (config.output.resume) {
     finished = read_earlier_run(out, command.resolved_toml);
   }
   prepare_process(config.machine);
-  prepare_directory(out);
-  catch_signals();
   if (has_scene(config, SceneKind::rectangles) && !overlap(config.scene.a, config.scene.b)) {
     note(config, "warning: the rectangles do not overlap, so the target is zero everywhere");
   }
 
   const ProgressLine progress_line(config);
-  CsvFiles csv;
-  const auto write_tables = [&](const ExperimentResult& result) {
-    csv.append(result);
-    write_file(out / "loss.csv", csv.loss());
-    write_file(out / "weights.csv", csv.weights());
-    write_file(out / "evaluation.csv", csv.evaluation());
-    write_file(out / "summary.json", summary_json(result));  // last: it says what the others hold
-  };
-  bool first_block = true;
   const auto result = run_experiment(
       config, std::move(finished),
       [&](const Progress& progress) {
+        worth_keeping = 1;
         progress_line.show(progress);
         return caught_signal == 0;
       },
       [&](const ExperimentResult& so_far) {
-        if (std::exchange(first_block, false)) {
-          remove_old_results(out);
-          write_file(out / "config.toml", command.resolved_toml);
+        worth_keeping = 1;
+        try {
+          folder.write(so_far);
+        } catch (const std::exception&) {
+          progress_line.clear();
+          print(result_table(so_far));  // where else, if files cannot be written?
+          throw;
         }
-        write_tables(so_far);
       });
   progress_line.clear();
-  print_result(result_table(result));
+  const bool printed = print(result_table(result));
   if (result.status == ExperimentStatus::interrupted) {
     note(config, fmt::format("interrupted: what was done so far is in '{}'; --resume goes on from there",
                              out.string()));
     return killed_by_signal + caught_signal;
   }
   write_heat_maps(result, out);
-  for (const auto& warning : write_figures(result, config.output.figures, out)) {
-    note(config, warning);
+  for (const auto& row : result.variants) {
+    if (!row.saved_model.empty()) {
+      write_file(out / fmt::format("model-{}.pt", row.variant), row.saved_model);
+    }
   }
+  const auto warnings = write_figures(result, config.output.figures, out, [] { return caught_signal == 0; });
   if (caught_signal != 0) {
     note(config, fmt::format("interrupted while the figures were drawn; the tables in '{}' are complete",
                              out.string()));
     return killed_by_signal + caught_signal;
   }
+  for (const auto& warning : warnings) {
+    note(config, warning);
+  }
   note(config, fmt::format("figures and tables are in '{}'", out.string()));
+  if (!printed) {
+    return report_error(failed, stdout_is_closed);
+  }
   if (const auto ratio = config.output.require_ratio; ratio && !meets_ratio(result, *ratio)) {
     return report_error(ratio_not_met,
                         fmt::format("--require-ratio {}: exp's final loss is more than that times "
@@ -210,7 +225,10 @@ int run_caught(int argc, char** argv) {
     return report_error(wrong_usage, error.what());
   } catch (const c10::Error& error) {
     const std::string message = error.what_without_backtrace();
-    return report_error(failed, message.substr(0, message.find('\n')));
+    const bool memory = message.find("t allocate memory") != std::string::npos;
+    return report_error(failed, memory ? "out of memory" : message.substr(0, message.find('\n')));
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report_error(failed, fmt::format("'{}': {}", error.path1().string(), error.code().message()));
   } catch (const std::bad_alloc&) {
     return report_error(failed, "out of memory");
   } catch (const std::exception& error) {
@@ -221,6 +239,8 @@ int run_caught(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  prepare_streams();
+  catch_signals();
   const int code = run_caught(argc, argv);
   std::fflush(nullptr);
   std::_Exit(code);  // everything is written; LibTorch's 288 libraries would take 60 ms to say goodbye

@@ -1,6 +1,5 @@
 // The contract of the command line, on the real executable.
 
-#include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -17,50 +17,12 @@
 #include <utility>
 #include <vector>
 
+#include "executable.hpp"
+
 namespace conv_mult {
 namespace {
 
-namespace fs = std::filesystem;
-
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-class Cli : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "conv_mult-cli-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  /// Runs conv_mult in the test's folder; `arguments` is shell text, `prefix` goes before the executable.
-  Outcome run(const std::string& arguments, const std::string& prefix = "") const {
-    const std::string command = "cd '" + folder_.string() + "' && " + prefix + " '" + CONV_MULT_EXECUTABLE +
-                                "' " + arguments + " >stdout 2>stderr </dev/null";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "stdout"), read(folder_ / "stderr")};
-  }
-
-  /// Wrong usage: its exit code, one line on stderr that holds `word`, nothing on stdout, nothing written.
-  void expect_usage_error(const std::string& arguments, const std::string& word) const {
-    const auto outcome = run(arguments + " --out r");
-    EXPECT_EQ(outcome.code, 2) << arguments;
-    EXPECT_EQ(outcome.out, "") << arguments;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-    EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
-    EXPECT_FALSE(fs::exists(folder_ / "r")) << arguments;
-  }
-
-  fs::path folder_;
-};
+class Cli : public Executable {};
 
 constexpr auto small = "--size 20 --steps 50 --figures none ";
 
@@ -255,15 +217,12 @@ TEST_F(Cli, ADivergedRunIsAResult) {
 }
 
 TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
-  for (const auto& [signal, code] : {std::pair{"INT", 130}, std::pair{"TERM", 143}}) {
-    // Not before the handlers are there (0x4002 in SigCgt), however slow the machine is.
-    const std::string command = "exec >stdout 2>stderr; '" CONV_MULT_EXECUTABLE
-                                "' --steps 100000000 --out r & child=$!; until caught=$(grep SigCgt "
-                                "/proc/$child/status | cut -f2) && "
-                                "[ $((0x$caught & 0x4002)) -eq $((0x4002)) ]; do sleep 0.02; done; kill -" +
-                                std::string(signal) + " $child; wait $child; exit $?";
-    const int status = std::system(("cd '" + folder_.string() + "'; " + command).c_str());
-    ASSERT_EQ(WEXITSTATUS(status), code) << read(folder_ / "stderr");
+  for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
+    Process process(folder_, "--steps 100000000 --out r");
+    process.wait_for_training();
+    process.send(signal);
+    const auto outcome = process.wait();
+    EXPECT_EQ(outcome.code, code) << outcome.err;
     const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
     EXPECT_EQ(summary["status"], "interrupted");
     EXPECT_EQ(summary["variants"][0]["runs"][0]["status"], "interrupted");
@@ -272,19 +231,6 @@ TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
     EXPECT_EQ(curve.back(), '\n');
     fs::remove_all(folder_ / "r");
   }
-}
-
-/// A summary without what a clock put into it.
-nlohmann::json timeless(const std::string& text) {
-  auto summary = nlohmann::json::parse(text);
-  summary["data"].erase("seconds");
-  for (auto& scene : summary["scenes"]) {
-    scene.erase("seconds");
-  }
-  for (auto& variant : summary["variants"]) {
-    variant.erase("seconds");
-  }
-  return summary;
 }
 
 TEST_F(Cli, ManySeedsAreTheSingleRunsToTheLastBit) {
@@ -490,6 +436,60 @@ TEST_F(Cli, HeldOutScenesTellAnAndGateFromAProduct) {
   EXPECT_GE(errors["values"]["median"], 1);  // an output of zero would score 1
   ASSERT_EQ(run("--variant exp --out none --heldout-scenes 0 " + std::string(small)).code, 0);
   EXPECT_EQ(nlohmann::json::parse(read(folder_ / "none/summary.json"))["scenes"][0]["splits"].size(), 1U);
+}
+
+// The script computes the loss from the definitions in Python.
+TEST_F(Cli, PythonReadsSavedModelsAndGetsTheSameLosses) {
+  ASSERT_EQ(run("--variant all --dtype float64 --steps 50 --figures none --save-model --out r").code, 0);
+  const std::string script = " '" CONV_MULT_SOURCE_DIR "/tests/load_models.py' r/*.pt >losses";
+  const std::string command = "cd '" + folder_.string() + "'; python=/usr/bin/python3; " +
+                              "$python -c 'import torch' 2>/dev/null || python=python3; $python" + script;
+  ASSERT_EQ(std::system(command.c_str()), 0) << "Debian's python3-torch, or a python3 that has torch";
+  std::map<std::string, double> losses;
+  std::istringstream lines(read(folder_ / "losses"));
+  for (std::string name; lines >> name;) {
+    lines >> losses[name];
+  }
+  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  EXPECT_EQ(losses.size(), 9U);
+  for (const auto& row : summary["variants"]) {
+    const double loss = row["final_loss"]["median"];
+    EXPECT_NEAR(losses[row["variant"]] / loss, 1, 1e-10) << row["variant"];
+  }
+}
+
+TEST_F(Cli, ALoadedModelIsTheRunThatSavedIt) {
+  const std::string scene = "--size 20 --figures none ";
+  ASSERT_EQ(run(scene + "--variant exp,npu,relu --depth 3 --steps 50 --save-model --out saved").code, 0);
+  const std::string files = "--load-model saved/model-exp.pt,saved/model-npu.pt,saved/model-relu.pt ";
+  ASSERT_EQ(run(scene + files + "--save-model --out loaded").code, 0);
+  for (const auto* name : {"evaluation.csv", "weights.csv", "output-relu.png", "model-npu.pt"}) {
+    EXPECT_TRUE(read(folder_ / "saved" / name) == read(folder_ / "loaded" / name)) << name;
+  }
+  ASSERT_EQ(run("--config loaded/config.toml --out again").code, 0);
+  EXPECT_EQ(read(folder_ / "again/loss.csv"), read(folder_ / "loaded/loss.csv"));
+  // On another scene it is evaluated as it is; with steps it is trained on.
+  const auto noise = run("--scene noise --size 8 --load-model saved/model-npu.pt --figures none --out noise");
+  EXPECT_EQ(noise.code, 0) << noise.err;
+  EXPECT_NE(noise.out.find("outside"), std::string::npos) << noise.out;
+  ASSERT_EQ(run(scene + files + "--steps 3 --out on").code, 0);
+  const auto curve = read(folder_ / "on/loss.csv");
+  EXPECT_NE(curve.find(read(folder_ / "loaded/loss.csv")
+                           .substr(read(folder_ / "loaded/loss.csv").find("exp"))
+                           .substr(0, 12)),
+            std::string::npos);
+
+  expect_usage_error("--variant exp " + files, "--variant");
+  expect_usage_error("--seeds 2 " + files, "--load-model");
+  expect_usage_error("--load-model saved/model-exp.pt,loaded/model-exp.pt", "both of exp");
+  fs::resize_file(folder_ / "saved/model-exp.pt", 700);
+  for (const auto* file : {"saved/model-exp.pt", "saved/config.toml", "saved", "nowhere.pt"}) {
+    const auto outcome = run(std::string("--out r --load-model ") + file);
+    EXPECT_EQ(outcome.code, 1) << file;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_NE(outcome.err.find(file), std::string::npos) << outcome.err;
+    EXPECT_FALSE(fs::exists(folder_ / "r"));
+  }
 }
 
 TEST_F(Cli, QuietLeavesStderrEmpty) { EXPECT_EQ(run("--quiet --out r " + std::string(small)).err, ""); }

@@ -6,9 +6,10 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <random>
 
-#include "conv_mult/report/files.hpp"
-#include "conv_mult/report/tables.hpp"
+#include "conv_mult/files.hpp"
+#include "conv_mult/report/output_folder.hpp"
 #include "conv_mult/run/evaluation.hpp"
 
 namespace conv_mult {
@@ -62,14 +63,9 @@ class Reader : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  void write(const ExperimentResult& result, const fs::path& folder) const {
-    fs::create_directories(folder);
-    CsvFiles csv;
-    csv.append(result);
-    write_file(folder / "loss.csv", csv.loss());
-    write_file(folder / "weights.csv", csv.weights());
-    write_file(folder / "evaluation.csv", csv.evaluation());
-    write_file(folder / "summary.json", summary_json(result));
+  static void write(const ExperimentResult& result, const fs::path& folder,
+                    const std::string& settings = "steps=3\nshard=\"1/2\"\n") {
+    OutputFolder(folder, settings, true).write(result);
   }
 
   /// read_results must fail with a message that names the file.
@@ -120,12 +116,14 @@ TEST_F(Reader, DamageIsNamed) {
   const Damage cut = [](const std::string& text) { return text.substr(0, text.size() / 2); };
   const Damage cut_line = [](const std::string& text) { return text.substr(0, text.find('\n', 60) + 1); };
   const Damage empty = [](const std::string&) { return ""; };
-  const Damage letters = [](std::string text) { return text.replace(text.rfind(','), 2, ",x"); };
-  for (const std::string file : {"loss.csv", "weights.csv", "evaluation.csv", "summary.json"}) {
-    for (const auto& damage : {cut, cut_line, empty, letters}) {
-      auto result = sample(false);
-      result.variants[1].runs.pop_back();  // what is damaged must be of a finished run
-      write(result, folder_);
+  const Damage digit = [](std::string text) {
+    text.at(text.find_last_of("0123456789", text.size() / 2)) ^= 1;
+    return text;
+  };
+  for (const std::string file :
+       {"loss.csv", "weights.csv", "evaluation.csv", "summary.json", "config.toml"}) {
+    for (const auto& damage : {cut, cut_line, empty, digit}) {
+      write(sample(false), folder_);
       const auto text = read_file(folder_ / file);
       ASSERT_NE(damage(text), text);
       write_file(folder_ / file, damage(text));
@@ -137,13 +135,32 @@ TEST_F(Reader, DamageIsNamed) {
   }
 }
 
+// Whatever bit of whatever file is wrong, no number comes back wrong.
+TEST_F(Reader, NoFlippedBitGoesUnnoticed) {
+  write(sample(true), folder_);
+  std::mt19937 random(1);
+  for (const std::string file : {"loss.csv", "weights.csv", "evaluation.csv", "summary.json"}) {
+    const auto text = read_file(folder_ / file);
+    for (std::size_t at = 0; at < text.size(); at += 1 + random() % 8) {
+      auto damaged = text;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << random() % 8));
+      write_file(folder_ / file, damaged);
+      EXPECT_THROW(read_results(folder_), std::runtime_error) << file << ' ' << at;
+    }
+    write_file(folder_ / file, text);
+  }
+}
+
 TEST_F(Reader, RowsBeyondTheSummaryAreIgnored) {
-  write(sample(false), folder_);
   auto earlier = sample(false);
   for (auto& row : earlier.variants) {
     row.runs.resize(1);
   }
-  write_file(folder_ / "summary.json", summary_json(earlier));
+  OutputFolder out(folder_, "", true);
+  out.write(earlier);
+  const auto summary = read_file(folder_ / "summary.json");
+  out.write(sample(false));
+  write_file(folder_ / "summary.json", summary);  // as if killed before it was written
   EXPECT_EQ(read_results(folder_).variants[1].runs.size(), 1U);
 }
 
@@ -166,8 +183,7 @@ TEST_F(Reader, ShardsMustCoverEverySeedOnce) {
         row.runs.push_back(run_of(first + i, RunStatus::ok));
       }
     }
-    write(part, folder_ / name);
-    write_file(folder_ / name / "config.toml", "steps=3\nshard=\"" + name + "\"\n");
+    write(part, folder_ / name, "steps=3\nshard=\"" + name + "\"\n");
     return (folder_ / name).string();
   };
   const std::string settings = "steps=3\nshard=\"1/1\"\n";

@@ -120,8 +120,9 @@ TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
   result.comparisons = comparisons_of(result);
   const auto summary = nlohmann::ordered_json::parse(summary_json(result));
   using Keys = std::vector<std::string>;
-  EXPECT_EQ(keys_of(summary), (Keys{"conv_mult", "libtorch", "device", "threads", "dtype", "status", "grid",
-                                    "sizes", "loss", "seeds", "data", "scenes", "variants", "comparisons"}));
+  EXPECT_EQ(keys_of(summary),
+            (Keys{"conv_mult", "libtorch", "device", "threads", "dtype", "status", "grid", "sizes", "loss",
+                  "seeds", "data", "scenes", "variants", "comparisons", "files", "checksum"}));
   EXPECT_EQ(keys_of(summary["data"]),
             (Keys{"scene", "height", "width", "form", "rows", "target_norm", "seconds"}));
   EXPECT_EQ(keys_of(summary["scenes"][0]),

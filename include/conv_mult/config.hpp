@@ -144,8 +144,16 @@ struct OutputConfig {
   std::vector<FigureFormat> figures{FigureFormat::png, FigureFormat::svg};  ///< empty: no figures
   std::int64_t log_every = 1;                                               ///< rows of loss.csv, in steps
   std::optional<double> require_ratio;
-  bool resume = false;  ///< go on from the files in `directory`
+  bool resume = false;   ///< go on from the files in `directory`
+  bool no_lock = false;  ///< even while another run writes there
+  bool save_model = false;
   bool quiet = false;
+};
+
+/// What a model file holds; see model/model_file.hpp.
+struct SavedModel {
+  Architecture architecture;
+  std::vector<double> weights;
 };
 
 /// A run succeeds with a relative error of at most so much on the scene it is trained on; none: `near-exact`,
@@ -163,6 +171,8 @@ struct Config {
   Shard shard;
   SuccessConfig success;
   std::int64_t kernel_size = 3;
+  std::vector<std::string> load_model;  ///< files of models to start from
+  std::vector<SavedModel> models;       ///< what they hold: where there are some, they are the variants
   DataForm data = DataForm::automatic;
   std::vector<SceneKind> scenes{SceneKind::rectangles};
   SceneConfig scene;  ///< the rectangles, and the size of every image
@@ -181,6 +191,7 @@ struct RowConfig {
   std::size_t scene = 0;  ///< rectangles, if asked for, then each noise
   Architecture architecture;
   TrainingConfig training;
+  std::vector<double> start;  ///< weights; none: what the seeds draw
 };
 
 /// Scenes x variants (x depths x widths) x optimizers x learning rates, the last running fastest.

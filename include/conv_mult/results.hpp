@@ -80,6 +80,7 @@ struct VariantResult {
   std::size_t shown = 0;  ///< the run that pictures show: the one of median final loss
   bool best = true;  ///< of its variant's rows on the scene the most successful, then of lowest median loss
   Image output;      ///< of the shown run of a best row, over the whole first scene; else empty
+  std::string saved_model;  ///< its file, if asked for
 };
 
 /// Two rows of one scene over the same seeds. A diverged run loses against any that is not.

@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <unordered_map>
@@ -247,6 +248,21 @@ Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm f
     }
   }
   return make_image_dataset(make_rectangles(config, dtype), form, encoding);
+}
+
+std::int64_t shortened_pixels(const SceneConfig& config, std::int64_t reach) {
+  const auto along = [reach](std::int64_t length, const Rectangle& a, const Rectangle& b,
+                             std::int64_t Rectangle::*begin, std::int64_t Rectangle::*size) {
+    std::array edges{std::int64_t{0}, a.*begin, a.*begin + a.*size, b.*begin, b.*begin + b.*size, length};
+    std::sort(edges.begin(), edges.end());
+    std::int64_t left = 0;
+    for (std::size_t i = 0; i + 1 < edges.size(); ++i) {
+      left += std::min(edges[i + 1] - edges[i], 2 * reach + 1);
+    }
+    return left;
+  };
+  return along(config.height, config.a, config.b, &Rectangle::top, &Rectangle::height) *
+         along(config.width, config.a, config.b, &Rectangle::left, &Rectangle::width);
 }
 
 Dataset make_shortened_dataset(const SceneConfig& config, at::ScalarType dtype, std::int64_t reach) {

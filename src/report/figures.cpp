@@ -7,7 +7,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 #include "conv_mult/report/gnuplot.hpp"
 #include "conv_mult/report/scripts.hpp"
 
@@ -278,7 +278,8 @@ void remove_figures(const std::filesystem::path& directory) {
 
 std::vector<std::string> write_figures(const ExperimentResult& result,
                                        const std::vector<FigureFormat>& formats,
-                                       const std::filesystem::path& directory) {
+                                       const std::filesystem::path& directory,
+                                       const std::function<bool()>& keep_going) {
   if (formats.empty()) {
     return {};
   }
@@ -307,7 +308,7 @@ std::vector<std::string> write_figures(const ExperimentResult& result,
       add("price", price_script);
     }
   }
-  return draw(names, formats, directory);
+  return draw(names, formats, directory, keep_going);
 }
 
 }  // namespace conv_mult

@@ -7,12 +7,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <system_error>
 #include <vector>
+
+#include "conv_mult/files.hpp"
 
 namespace conv_mult {
 namespace {
@@ -45,13 +48,16 @@ Drawing start_drawing(const std::string& name, const std::string& format,
   Drawing drawing;
   drawing.figure = name + "." + format;
   drawing.whole = directory / drawing.figure;
-  drawing.part = directory / (drawing.figure + ".part");
+  drawing.part = unfinished(drawing.whole);
   std::error_code ignored;
   std::filesystem::remove(drawing.whole,
                           ignored);  // should drawing fail, an older run's figure must not stay
   const std::string script = name + ".gp";
-  const std::string settings = fmt::format("format='{}'; drawing='../{}.part'", format, drawing.figure);
-  const char* arguments[] = {"gnuplot", "-d", "-e", settings.c_str(), script.c_str(), nullptr};
+  const std::string settings =
+      fmt::format("format='{}'; drawing='../{}'", format, drawing.part.filename().string());
+  // Without a font gnuplot draws figures without a word, silently; then its letters have no size.
+  const char* const check = "if (GPVAL_TERM_VCHAR < 100) printerr 'no font found; install fonts-dejavu-core'";
+  const char* arguments[] = {"gnuplot", "-d", "-e", settings.c_str(), script.c_str(), "-e", check, nullptr};
 
   auto variables = gnuplot_environment();
   std::vector<char*> environment;
@@ -80,17 +86,14 @@ Drawing start_drawing(const std::string& name, const std::string& format,
   return drawing;
 }
 
-/// Reads until gnuplot closes its end; false if the deadline comes first.
-bool read_words(int descriptor, std::chrono::steady_clock::time_point deadline, std::string& words) {
-  while (true) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) {
-      return false;
-    }
+/// Reads until gnuplot closes its end; false if the deadline or the end of `keep_going` comes first.
+bool read_words(int descriptor, std::chrono::steady_clock::time_point deadline,
+                const std::function<bool()>& keep_going, std::string& words) {
+  while (keep_going() && std::chrono::steady_clock::now() < deadline) {
+    constexpr int look_up_every = 100;  // ms
     pollfd waiting{descriptor, POLLIN, 0};
-    if (poll(&waiting, 1, static_cast<int>(left.count())) <= 0) {
-      continue;  // time is up, or a signal came
+    if (poll(&waiting, 1, look_up_every) <= 0) {
+      continue;
     }
     char buffer[4096];
     const ssize_t got = read(descriptor, buffer, sizeof buffer);
@@ -101,6 +104,15 @@ bool read_words(int descriptor, std::chrono::steady_clock::time_point deadline, 
       words.append(buffer, static_cast<std::size_t>(got));
     }
   }
+  return false;
+}
+
+/// Whether the file ends as one of its format does: on a full disk gnuplot exits with 0 and without a word.
+bool has_its_end(const std::filesystem::path& path) {
+  const std::string content = std::filesystem::exists(path) ? read_file(path) : "";
+  const auto tail = content.substr(content.size() - std::min<std::size_t>(content.size(), 16));
+  const std::string format = path.extension().string();
+  return tail.find(format == ".png" ? "IEND" : format == ".svg" ? "</svg>" : "%%EOF") != std::string::npos;
 }
 
 /// The last line that says something: before an error, gnuplot repeats the line of the script.
@@ -116,9 +128,10 @@ std::string last_line(const std::string& words) {
 
 /// Waits for the child and puts the figure in its place. Returns why there is none, or nothing.
 /// Any word of gnuplot's is a failure: without a font it draws an empty figure, says so and exits with 0.
-std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline) {
+std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline,
+                           const std::function<bool()>& keep_going) {
   std::string words;
-  const bool in_time = read_words(drawing.words, deadline, words);
+  const bool in_time = read_words(drawing.words, deadline, keep_going, words);
   if (!in_time) {
     kill(drawing.pid, SIGKILL);
   }
@@ -127,13 +140,18 @@ std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::ti
   while (waitpid(drawing.pid, &status, 0) < 0 && errno == EINTR) {
   }
   std::error_code error;
-  if (in_time && words.empty() && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+  const bool drawn = in_time && words.empty() && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  const bool whole = drawn && has_its_end(drawing.part);
+  if (whole) {
     std::filesystem::rename(drawing.part, drawing.whole, error);
     return error ? error.message() : "";
   }
   std::filesystem::remove(drawing.part, error);
+  if (drawn) {
+    return "the file that gnuplot wrote is not complete; is the disk full?";
+  }
   if (!in_time) {
-    return fmt::format("gnuplot took longer than {} s", kPatience.count());
+    return keep_going() ? fmt::format("gnuplot took longer than {} s", kPatience.count()) : "interrupted";
   }
   return "gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : last_line(words));
 }
@@ -141,7 +159,8 @@ std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::ti
 }  // namespace
 
 std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
-                              const std::filesystem::path& directory) {
+                              const std::filesystem::path& directory,
+                              const std::function<bool()>& keep_going) {
   std::vector<Drawing> drawings;  // all of them at once: each takes a second or so
   for (const auto& name : names) {
     for (const FigureFormat format : formats) {
@@ -159,7 +178,7 @@ std::vector<std::string> draw(const std::vector<std::string>& names, const std::
       missing = missing || drawing.error == ENOENT;
       warnings.push_back(
           fmt::format("{} not drawn: gnuplot: {}", drawing.figure, std::strerror(drawing.error)));
-    } else if (const std::string reason = finish_drawing(drawing, deadline); !reason.empty()) {
+    } else if (const std::string reason = finish_drawing(drawing, deadline, keep_going); !reason.empty()) {
       warnings.push_back(fmt::format("{} not drawn: {}", drawing.figure, reason));
     }
   }

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 
 // stb keeps its implementation in the header; this file alone compiles it.
 #define STB_IMAGE_WRITE_STATIC

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "conv_mult/report/files.hpp"
+#include "conv_mult/files.hpp"
 #include "conv_mult/report/tables.hpp"
 
 namespace conv_mult {
@@ -21,7 +21,23 @@ using Json = nlohmann::json;
 using Path = std::filesystem::path;
 
 [[noreturn]] void damaged(const Path& path, const std::string& reason) {
-  throw std::runtime_error(fmt::format("{}: damaged: {}", path.string(), reason));
+  throw std::runtime_error(fmt::format("{}: damaged: {}; without summary.json beside it the run starts anew",
+                                       path.string(), reason));
+}
+
+/// The part of the file that summary.json knows; a run that was killed leaves CSV files that go on.
+std::string known_part(const Path& path, const Json& files) {
+  auto content = read_file(path);
+  const auto& known = files.at(path.filename().string());
+  const std::size_t bytes = known.at("bytes");
+  if (content.size() < bytes) {
+    damaged(path, fmt::format("of its {} bytes {} are there", bytes, content.size()));
+  }
+  content.resize(bytes);
+  if (checksum(content) != known.at("checksum").get<std::string>()) {
+    damaged(path, "its checksum is not that in summary.json");
+  }
+  return content;
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -66,12 +82,9 @@ Runs runs_by_key(ExperimentResult& result) {
 }
 
 /// Hands the columns after the key, `columns` in number, to the run that they are of.
-void read_csv(const Path& path, std::size_t columns, const Runs& runs,
+void read_csv(const Path& path, const Json& files, std::size_t columns, const Runs& runs,
               const std::function<void(RunRecord&, const std::vector<std::string_view>&)>& take) {
-  const std::string content = read_file(path);
-  if (content.empty() || content.back() != '\n') {
-    damaged(path, "its end is missing");
-  }
+  const std::string content = known_part(path, files);
   auto lines = split(content, '\n');
   lines.pop_back();
   for (const auto line : lines) {
@@ -124,7 +137,13 @@ VariantResult row_of(const Json& json) {
 ExperimentResult read_results(const Path& directory) {
   ExperimentResult result;
   const Path summary = directory / "summary.json";
+  const Path loss = directory / "loss.csv";
+  const Path weights = directory / "weights.csv";
+  const Path evaluation = directory / "evaluation.csv";
   const std::string content = read_file(summary);
+  if (!is_intact(content)) {
+    damaged(summary, "its checksum is not that of its text");
+  }
   try {
     const auto json = Json::parse(content);
     result.header.libtorch = json.at("libtorch");
@@ -141,24 +160,24 @@ ExperimentResult read_results(const Path& directory) {
     for (const auto& variant : json.at("variants")) {
       result.variants.push_back(row_of(variant));
     }
+    const Json& files = json.at("files");
+    known_part(directory / "config.toml", files);
+    const auto runs = runs_by_key(result);
+    read_csv(loss, files, 2, runs, [&](RunRecord& run, const auto& fields) {
+      run.curve.push_back(
+          {number_of<std::int64_t>(fields[0], loss), value_of(fields[1], result.header, loss)});
+    });
+    read_csv(weights, files, 2, runs, [&](RunRecord& run, const auto& fields) {
+      run.weights.push_back(value_of(fields[1], result.header, weights));
+    });
+    read_csv(evaluation, files, 3, runs, [&](RunRecord& run, const auto& fields) {
+      if (!fields[1].empty()) {
+        run.split_losses.push_back(number_of<double>(fields[1], evaluation));
+      }
+    });
   } catch (const Json::exception& error) {
     damaged(summary, error.what());
   }
-  const auto runs = runs_by_key(result);
-  const Path loss = directory / "loss.csv";
-  const Path weights = directory / "weights.csv";
-  const Path evaluation = directory / "evaluation.csv";
-  read_csv(loss, 2, runs, [&](RunRecord& run, const auto& fields) {
-    run.curve.push_back({number_of<std::int64_t>(fields[0], loss), value_of(fields[1], result.header, loss)});
-  });
-  read_csv(weights, 2, runs, [&](RunRecord& run, const auto& fields) {
-    run.weights.push_back(value_of(fields[1], result.header, weights));
-  });
-  read_csv(evaluation, 3, runs, [&](RunRecord& run, const auto& fields) {
-    if (!fields[1].empty()) {
-      run.split_losses.push_back(number_of<double>(fields[1], evaluation));
-    }
-  });
   for (const auto& row : result.variants) {
     for (const auto& run : row.runs) {
       const auto expect = [&](bool complete, const Path& path) {

@@ -9,10 +9,17 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "conv_mult/files.hpp"
+
 namespace conv_mult {
 namespace {
 
 using Json = nlohmann::ordered_json;  // keys in the order of writing
+
+/// The end of summary.json.
+constexpr auto seal_begin = ",\n \"checksum\": \"";
+
+std::string seal_of(std::string_view text) { return fmt::format("{}{}\"\n}}\n", seal_begin, checksum(text)); }
 
 /// JSON knows no infinity.
 Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
@@ -351,7 +358,7 @@ void CsvFiles::append(const ExperimentResult& result) {
   }
 }
 
-std::string summary_json(const ExperimentResult& result) {
+std::string summary_json(const ExperimentResult& result, const std::vector<NamedText>& files) {
   const auto& header = result.header;
   const auto& scene = header.scenes.front();
   Json scenes = Json::array();
@@ -365,6 +372,10 @@ std::string summary_json(const ExperimentResult& result) {
   Json comparisons = Json::array();
   for (const auto& comparison : result.comparisons) {
     comparisons.push_back(json_of(comparison));
+  }
+  Json checksums = Json::object();
+  for (const auto& [name, text] : files) {
+    checksums[name] = Json{{"bytes", text.size()}, {"checksum", checksum(text)}};
   }
   const Json summary = {{"conv_mult", header.conv_mult},
                         {"libtorch", header.libtorch},
@@ -386,8 +397,16 @@ std::string summary_json(const ExperimentResult& result) {
                           {"seconds", scene.data_seconds}}},
                         {"scenes", std::move(scenes)},
                         {"variants", std::move(variants)},
-                        {"comparisons", std::move(comparisons)}};
-  return summary.dump(1) + "\n";
+                        {"comparisons", std::move(comparisons)},
+                        {"files", std::move(checksums)}};
+  std::string text = summary.dump(1);
+  text.resize(text.size() - 2);  // without "\n}"
+  return text + seal_of(text);
+}
+
+bool is_intact(const std::string& summary) {
+  const auto end = summary.rfind(seal_begin);
+  return end != std::string::npos && summary.substr(end) == seal_of(summary.substr(0, end));
 }
 
 std::string result_table(const ExperimentResult& result) {

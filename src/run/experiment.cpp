@@ -9,6 +9,7 @@
 #include <iterator>
 #include <utility>
 
+#include "conv_mult/model/model_file.hpp"
 #include "conv_mult/model/variants.hpp"
 #include "conv_mult/run/evaluation.hpp"
 #include "conv_mult/run/machine.hpp"
@@ -30,6 +31,13 @@ double loss_of_norm(LossKind kind, double norm, double pixels) {
 
 double norm_of_loss(LossKind kind, double loss, double pixels) {
   return kind == LossKind::mse ? std::sqrt(loss * pixels) : loss;
+}
+
+/// What the training of the block starts from.
+Model starting_model(const RowConfig& row, SeedRange seeds, at::ScalarType dtype, c10::Device device) {
+  return row.start.empty()
+             ? make_model(row.architecture, seeds, dtype, device)
+             : make_model(row.architecture, at::tensor(row.start, dtype).unsqueeze(0).to(device));
 }
 
 Model in_float64(const Model& model) { return make_model(model.architecture, weights_of(model)); }
@@ -138,7 +146,7 @@ class Experiment {
     bool go_on = true;
 
     const auto start = Clock::now();
-    auto model = make_model(config.architecture, block, dtype_, device_);
+    auto model = starting_model(config, block, dtype_, device_);
     TrainingCallbacks callbacks;
     callbacks.on_losses = [&](std::int64_t step, const at::Tensor& losses) {
       const auto* values = losses.data_ptr<double>();
@@ -184,12 +192,15 @@ class Experiment {
            row.runs.back().status != RunStatus::interrupted;
   }
 
-  /// The output over the whole scene.
-  void render_shown_run(const RowConfig& config, VariantResult& row) const {
+  /// The output over the whole scene and, if asked for, the file of the model.
+  void add_shown_run(const RowConfig& config, VariantResult& row) const {
     const auto model = model_of(config.architecture, {row.runs[row.shown]});
     const auto pixels = tasks_[config.scene].render(model).to(at::kFloat).contiguous();
     const auto* begin = pixels.data_ptr<float>();
     row.output = {config_.scene.height, config_.scene.width, {begin, begin + pixels.numel()}};
+    if (config_.output.save_model) {
+      row.saved_model = model_file(make_model(config.architecture, weights_of(model).to(dtype_)));
+    }
   }
 
  private:
@@ -279,7 +290,7 @@ ExperimentResult run_experiment(const Config& config, ExperimentResult finished,
   publish();
   for (std::size_t i = 0; i < result.variants.size(); ++i) {
     if (result.variants[i].best && result.variants[i].scene == 0) {
-      experiment.render_shown_run(rows[i], result.variants[i]);
+      experiment.add_shown_run(rows[i], result.variants[i]);
     }
   }
   return std::move(result);

@@ -185,13 +185,16 @@ Dataset Task::fixed_data(const Architecture& architecture, at::ScalarType dtype,
   return prefers_patches(architecture, form) ? unfolded(data, kernel_size) : data;
 }
 
-Dataset Task::evaluation_data(const Architecture& architecture, std::size_t split, std::int64_t scene) const {
+Dataset Task::evaluation_data(const Architecture& architecture, std::size_t split, std::int64_t first,
+                              std::int64_t count) const {
   const auto& [variant, kernel_size, depth, width] = architecture;
   if (is_noise_) {
-    const auto data = make_image_dataset(noise_splits_[split], DataForm::image, encoding_of(variant));
+    const auto& [a, b, target] = noise_splits_[split];
+    const Scene scenes{a.narrow(0, first, count), b.narrow(0, first, count), target.narrow(0, first, count)};
+    const auto data = make_image_dataset(scenes, DataForm::image, encoding_of(variant));
     return is_deep(variant) ? data : unfolded(data, kernel_size);
   }
-  const auto& rectangles = splits_[split].scenes[static_cast<std::size_t>(scene)];
+  const auto& rectangles = splits_[split].scenes[static_cast<std::size_t>(first)];
   return is_deep(variant) && kernel_size > 1
              ? make_shortened_dataset(rectangles, at::kDouble, reach_of(architecture))
              : make_dataset(rectangles, at::kDouble, DataForm::patches, kernel_size, encoding_of(variant));
@@ -200,12 +203,20 @@ Dataset Task::evaluation_data(const Architecture& architecture, std::size_t spli
 at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const at::NoGradGuard no_grad;
   constexpr std::int64_t most_values = 1 << 22;
-  const std::int64_t datasets = is_noise_ ? 1 : record_.splits[split].scenes;
+  const bool deep = is_deep(model.architecture.variant);
+  const std::int64_t scenes = record_.splits[split].scenes;
+  const std::int64_t kernel_size = model.architecture.kernel_size;
+  const std::int64_t per_pixel =
+      deep ? model.replicas() * values_per_pixel(model.architecture) : 2 * kernel_size * kernel_size;
+  const std::int64_t together =  // scenes of rectangles are of several sizes once they are shortened
+      is_noise_
+          ? std::max<std::int64_t>(1, most_values / (config_.scene.height * config_.scene.width * per_pixel))
+          : 1;
   auto squares = at::zeros({model.replicas()}, at::kDouble);
   std::optional<FusedPatches> fused;
-  for (std::int64_t scene = 0; scene < datasets; ++scene) {
-    const auto data = evaluation_data(model.architecture, split, scene);
-    if (!is_deep(model.architecture.variant)) {
+  for (std::int64_t first = 0; first < scenes; first += together) {
+    const auto data = evaluation_data(model.architecture, split, first, std::min(together, scenes - first));
+    if (!deep) {
       // For its losses alone: they have the same bits in any company of replicas, products of matrices have
       // not.
       if (fused) {
@@ -216,9 +227,8 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
       squares += fused->losses_and_gradient().square();
       continue;
     }
-    const std::int64_t values =
-        data.target[0].numel() * model.replicas() * values_per_pixel(model.architecture);
-    const std::int64_t at_once = std::max<std::int64_t>(1, most_values / values);
+    const std::int64_t at_once =
+        std::max<std::int64_t>(1, most_values / (data.target[0].numel() * per_pixel));
     for (std::int64_t begin = 0; begin < data.input.size(0); begin += at_once) {
       const auto part = part_of(data, begin, std::min(at_once, data.input.size(0) - begin));
       squares += losses_of(LossKind::l2, forward(model, part), part).square();

@@ -67,4 +67,7 @@ Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm f
 /// network makes of a pixel is the same as long as it sees at most `reach` pixels in each direction.
 Dataset make_shortened_dataset(const SceneConfig& config, at::ScalarType dtype, std::int64_t reach);
 
+/// The pixels that it has, without making it.
+std::int64_t shortened_pixels(const SceneConfig& config, std::int64_t reach);
+
 }  // namespace conv_mult

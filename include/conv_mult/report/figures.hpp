@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,9 @@ void remove_figures(const std::filesystem::path& directory);
 /// that an earlier run left and this one does not draw are removed. The scripts are run from within figures/,
 /// so no path of the user's enters one. Each figure is drawn under a temporary name and renamed. Returns
 /// one-line warnings for the user (no gnuplot, gnuplot failed); throws std::runtime_error where a file cannot
-/// be written. Without a format, nothing is done.
-std::vector<std::string> write_figures(const ExperimentResult& result,
-                                       const std::vector<FigureFormat>& formats,
-                                       const std::filesystem::path& directory);
+/// be written. Drawing ends early once `keep_going` is false. Without a format, nothing is done.
+std::vector<std::string> write_figures(
+    const ExperimentResult& result, const std::vector<FigureFormat>& formats,
+    const std::filesystem::path& directory, const std::function<bool()>& keep_going = [] { return true; });
 
 }  // namespace conv_mult

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "conv_mult/results.hpp"
@@ -27,8 +28,18 @@ class CsvFiles {
   std::vector<std::size_t> written_;  ///< runs of each row
 };
 
-/// summary.json: a value that does not exist, or is not finite, is null, never 0 or NaN.
-std::string summary_json(const ExperimentResult& result);
+/// A file beside summary.json, which says what it holds so that damage is found.
+struct NamedText {
+  const char* name;
+  std::string_view text;
+};
+
+/// summary.json: a value that does not exist, or is not finite, is null, never 0 or NaN. Its last line but
+/// one is the checksum of those before.
+std::string summary_json(const ExperimentResult& result, const std::vector<NamedText>& files = {});
+
+/// Whether the checksum in a text of summary_json is that of the text.
+bool is_intact(const std::string& summary);
 
 /// The table on stdout, one for each scene: a line per row, with the floor, the errors on held-out scenes,
 /// and either the outcome of one seed or the statistics of many; below it the paired comparisons.

@@ -51,7 +51,8 @@ class Task {
  private:
   Scene draw(const std::vector<Interval>& ranges, std::uint32_t stream, std::int64_t pairs) const;
   Dataset fixed_data(const Architecture& architecture, at::ScalarType dtype, DataForm form) const;
-  Dataset evaluation_data(const Architecture& architecture, std::size_t split, std::int64_t scene) const;
+  Dataset evaluation_data(const Architecture& architecture, std::size_t split, std::int64_t first,
+                          std::int64_t count) const;
 
   const Config& config_;
   bool is_noise_;

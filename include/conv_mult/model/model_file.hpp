@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "conv_mult/model/variants.hpp"
+
+namespace conv_mult {
+
+/// The content of a file for conv_mult and for Python's torch.load (with weights_only, too), of one replica:
+///   {"variant": str, "kernel_size": int, "depth": int, "width": int, "state_dict": {name: tensor}}
+/// The state_dict of one convolution is nn.Conv2d's, that of a deep network nn.ModuleList's of Conv2d; that
+/// of a unit has its letters, see Model, each [2 K^2]. It is a zip archive with a checksum in its comment.
+std::string model_file(const Model& model);
+
+/// The inverse, in float64, of files that Python wrote, too. Throws std::runtime_error that says in one line
+/// what is wrong.
+SavedModel parse_model_file(const std::string& content);
+
+/// The models of the files. Throws UsageError that names the file that is no model, or a variant given twice.
+std::vector<SavedModel> load_models(const std::vector<std::string>& paths);
+
+}  // namespace conv_mult

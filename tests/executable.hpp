@@ -1,0 +1,140 @@
+#pragma once
+// Runs the real executable and looks at what it leaves.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace conv_mult {
+
+namespace fs = std::filesystem;
+
+inline std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+class Executable : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = testing::TempDir() + "conv_mult-cli-XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  /// Runs conv_mult in the test's folder; `arguments` is shell text, `prefix` goes before the executable. Both
+  /// may redirect what is otherwise the outcome.
+  Outcome run(const std::string& arguments, const std::string& prefix = "") const {
+    const std::string command = "cd '" + folder_.string() + "' && exec >stdout 2>stderr </dev/null; " + prefix +
+                                " '" + CONV_MULT_EXECUTABLE + "' " + arguments;
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "stdout"), read(folder_ / "stderr")};
+  }
+
+  /// Wrong usage: its exit code, one line on stderr that holds `word`, nothing on stdout, nothing written.
+  void expect_usage_error(const std::string& arguments, const std::string& word) const {
+    const auto outcome = run(arguments + " --out r");
+    EXPECT_EQ(outcome.code, 2) << arguments;
+    EXPECT_EQ(outcome.out, "") << arguments;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
+    EXPECT_FALSE(fs::exists(folder_ / "r")) << arguments;
+  }
+
+  fs::path folder_;
+};
+
+/// A summary without what a clock or the name of the folder put into it.
+inline nlohmann::json timeless(const std::string& text) {
+  auto summary = nlohmann::json::parse(text);
+  summary["data"].erase("seconds");
+  for (auto& scene : summary["scenes"]) {
+    scene.erase("seconds");
+  }
+  for (auto& variant : summary["variants"]) {
+    variant.erase("seconds");
+  }
+  summary.erase("checksum");
+  summary["files"].erase("config.toml");
+  return summary;
+}
+
+/// conv_mult at work, with a terminal for its stderr.
+class Process {
+ public:
+  /// `arguments` and `prefix` as for Executable::run.
+  Process(const fs::path& folder, const std::string& arguments, const std::string& prefix = "")
+      : folder_(folder) {
+    const std::string command = "cd '" + folder.string() + "' && exec " + prefix + " '" +
+                                CONV_MULT_EXECUTABLE + "' " + arguments + " >stdout </dev/null";
+    id_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+    if (id_ == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+  }
+  ~Process() {
+    if (id_ > 0) {
+      send(SIGKILL);
+      wait();
+    }
+    close(terminal_);
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  /// Until there is a progress line, or the end.
+  void wait_for_training() {
+    while (words_.find(": step ") == std::string::npos && read_words()) {
+    }
+  }
+
+  void send(int signal) const { kill(id_, signal); }
+
+  /// Its end; a signal's number is the code less 128, as a shell has it. `err` is what the terminal showed.
+  Outcome wait() {
+    while (read_words()) {
+    }
+    int status = 0;
+    waitpid(id_, &status, 0);
+    id_ = -1;
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder_ / "stdout"),
+            words_};
+  }
+
+ private:
+  /// False once the terminal is closed.
+  bool read_words() {
+    char buffer[4096];
+    const auto got = ::read(terminal_, buffer, sizeof buffer);
+    if (got > 0) {
+      words_.append(buffer, static_cast<std::size_t>(got));
+    }
+    return got > 0;
+  }
+
+  fs::path folder_;
+  pid_t id_ = -1;
+  int terminal_ = -1;
+  std::string words_;
+};
+
+}  // namespace conv_mult

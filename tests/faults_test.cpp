@@ -1,0 +1,468 @@
+// Faults of the machine, on the real executable: what is in --out afterwards is whole, and what is said is
+// so.
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <map>
+#include <random>
+#include <sstream>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "conv_mult/config.hpp"
+#include "conv_mult/report/tables.hpp"
+#include "conv_mult/run/memory.hpp"
+#include "executable.hpp"
+#include "stb/stb_image.h"
+
+namespace conv_mult {
+namespace {
+
+using Files = std::map<std::string, std::string>;
+
+bool is_unfinished(const std::string& name) { return name.find(".conv_mult-") != std::string::npos; }
+
+/// Every file below the folder, by its path there.
+Files files_in(const fs::path& folder) {
+  Files files;
+  if (fs::exists(folder)) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file()) {
+        files[fs::relative(entry.path(), folder).string()] = read(entry.path());
+      }
+    }
+  }
+  return files;
+}
+
+/// As its kind of file has to be: no part of it is missing.
+void expect_whole(const std::string& name, const std::string& content) {
+  const auto ends_with = [](const std::string& text, const std::string& end) {
+    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+  };
+  const auto kind = fs::path(name).extension().string();
+  if (kind == ".png") {
+    int width = 0;
+    int height = 0;
+    int channels = 0;
+    auto* pixels = stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(content.data()),
+                                         static_cast<int>(content.size()), &width, &height, &channels, 3);
+    EXPECT_NE(pixels, nullptr) << name;
+    stbi_image_free(pixels);
+    EXPECT_NE(content.find("IEND"), std::string::npos) << name;
+  } else if (kind == ".csv") {
+    std::istringstream lines(content);
+    std::string line;
+    std::getline(lines, line);
+    const auto commas = std::count(line.begin(), line.end(), ',');
+    while (std::getline(lines, line)) {
+      ASSERT_EQ(std::count(line.begin(), line.end(), ','), commas) << name << ": " << line;
+    }
+    EXPECT_TRUE(ends_with(content, "\n")) << name;
+  } else if (kind == ".json") {
+    EXPECT_TRUE(is_intact(content)) << name;
+    EXPECT_TRUE(nlohmann::json::accept(content)) << name;
+  } else if (kind == ".toml") {
+    EXPECT_TRUE(ends_with(content, "\n")) << name;
+    EXPECT_NE(content.find("variant="), std::string::npos) << name;
+  } else if (kind == ".svg") {
+    EXPECT_TRUE(ends_with(content, "</svg>\n\n") || ends_with(content, "</svg>\n")) << name;
+  } else {
+    EXPECT_EQ(kind, ".gp") << name;
+    EXPECT_TRUE(ends_with(content, "\n")) << name;
+  }
+}
+
+void expect_whole(const Files& files) {
+  for (const auto& [name, content] : files) {
+    EXPECT_FALSE(is_unfinished(name)) << name;
+    expect_whole(name, content);
+  }
+}
+
+class Faults : public Executable {
+ protected:
+  static void expect_one_line(const Outcome& outcome, int code, const std::string& words) {
+    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_NE(outcome.err.find(words), std::string::npos) << outcome.err;
+  }
+
+  /// A program of this name comes before all others in the PATH of `prefix_for_tools`.
+  void make_tool(const std::string& name, const std::string& script) const {
+    fs::create_directories(folder_ / "tools");
+    std::ofstream(folder_ / "tools" / name) << "#!/bin/sh\n" << script << '\n';
+    fs::permissions(folder_ / "tools" / name, fs::perms::owner_all);
+  }
+  std::string with_tools() const { return "env PATH='" + (folder_ / "tools").string() + "':\"$PATH\""; }
+
+  std::mt19937 random_{20261124};
+};
+
+constexpr auto small = "--size 20 --steps 50 --figures none ";
+
+TEST_F(Faults, AFullDiskIsSaidAndLeavesWholeFiles) {
+  if (std::system("unshare -rm sh -c 'mount -t tmpfs none /mnt' 2>/dev/null") != 0) {
+    GTEST_SKIP() << "no right to mount a tmpfs here; AFileThatMayNotGrow... takes its place";
+  }
+  int full = 0;
+  for (const auto* size : {"4k", "8k", "20k", "36k", "60k", "100k", "160k", "250k", "4m"}) {
+    fs::create_directories(folder_ / "disk");
+    // As they are on the disk after it was full.
+    const auto outcome =
+        run("--size 20 --steps 1500 --figures png,svg --out disk/r; code=\\$?; cp -r disk/r saved; exit "
+            "\\$code\"",
+            std::string("unshare -rm sh -c \"mount -t tmpfs -o size=") + size + " none disk && ");
+    const auto files = files_in(folder_ / "saved");
+    expect_whole(files);
+    if (outcome.code == 1) {
+      ++full;
+      expect_one_line(outcome, 1, "No space left on device");
+      EXPECT_NE(outcome.out.find("baseline"), std::string::npos)
+          << "the table, where files cannot be written";
+    } else {
+      EXPECT_EQ(outcome.code, 0) << size;
+      for (const auto* figure : {"loss.png", "loss.svg", "panel.png", "panel.svg"}) {
+        EXPECT_TRUE(files.count(figure) == 1 ||
+                    outcome.err.find(std::string(figure) + " not drawn") != std::string::npos)
+            << size << figure << outcome.err;
+      }
+    }
+    fs::remove_all(folder_ / "saved");
+  }
+  EXPECT_GE(full, 3);
+}
+
+TEST_F(Faults, AFileThatMayNotGrowIsSaidAndLeavesTheOldOne) {
+  ASSERT_EQ(run("--size 20 --steps 20 --figures png --out old").code, 0);
+  const auto old = files_in(folder_ / "old");
+  int refused = 0;
+  for (int blocks = 1; blocks <= 256; blocks *= 2) {  // of 512 bytes
+    fs::copy(folder_ / "old", folder_ / "r", fs::copy_options::recursive);
+    const auto outcome =
+        run("--size 20 --steps 900 --figures png --out r", "ulimit -f " + std::to_string(blocks) + ';');
+    const auto files = files_in(folder_ / "r");
+    expect_whole(files);
+    if (outcome.code == 1) {
+      ++refused;
+      expect_one_line(outcome, 1, "File too large");
+      EXPECT_TRUE(files.count("loss.csv") == 0 || files.at("loss.csv") == old.at("loss.csv") ||
+                  files.at("loss.csv").find("\nbaseline,0,900,") != std::string::npos)
+          << blocks;
+    }
+    fs::remove_all(folder_ / "r");
+  }
+  EXPECT_GE(refused, 3);
+}
+
+TEST_F(Faults, AStdoutThatTakesNothingIsAnErrorAfterEverythingIsWritten) {
+  for (const auto* stdout_to : {"/dev/full", "&-"}) {
+    const auto outcome = run(
+        std::string("--quiet --size 20 --steps 50 --figures png --out r 1>") + stdout_to + " 2>words", "");
+    EXPECT_EQ(outcome.code, 1) << stdout_to;
+    EXPECT_EQ(read(folder_ / "words"), "conv_mult: cannot write to stdout\n") << stdout_to;
+    const auto files = files_in(folder_ / "r");
+    expect_whole(files);
+    EXPECT_EQ(files.count("panel.png"), 1U) << stdout_to;
+    fs::remove_all(folder_ / "r");
+  }
+}
+
+// A closed stream's number must not become that of a file, or the table would be in loss.csv.
+TEST_F(Faults, ClosedStreamsEndUpInNoFile) {
+  ASSERT_EQ(run("--out whole " + std::string(small)).code, 0);
+  const auto whole = files_in(folder_ / "whole");
+  for (const auto* closed : {"<&-", ">&-", "2>&-", "<&- >&- 2>&-"}) {
+    run("--out r " + std::string(small) + closed);
+    const auto files = files_in(folder_ / "r");
+    for (const auto* name : {"loss.csv", "weights.csv", "evaluation.csv"}) {
+      EXPECT_EQ(files.at(name), whole.at(name)) << closed;
+    }
+    expect_whole(files);
+    fs::remove_all(folder_ / "r");
+  }
+}
+
+TEST_F(Faults, AReaderThatLeavesEarlyCostsNoFile) {
+  for (const auto* reader : {"head -1", "true"}) {
+    run("--size 20 --steps 50 --figures png --out r | " + std::string(reader));
+    const auto files = files_in(folder_ / "r");
+    expect_whole(files);
+    EXPECT_EQ(files.count("panel.png"), 1U) << reader;
+    fs::remove_all(folder_ / "r");
+  }
+  EXPECT_EQ(run("--help | head -1").out.substr(0, 5), "Can a");
+}
+
+TEST_F(Faults, NeitherAHomeNorATerminalIsNeeded) {
+  const auto outcome = run("--size 20 --steps 50 --figures png --out r", "setsid env -i PATH=\"$PATH\"");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Faults, AnOutputFolderThatVanishesIsSaidAndTheTablePrinted) {
+  Process process(folder_, "--steps 100000000 --out r");
+  process.wait_for_training();
+  fs::remove_all(folder_ / "r");
+  process.send(SIGINT);
+  const auto outcome = process.wait();
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("cannot write 'r/config.toml': No such file"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.out.find("baseline"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Faults, AnOutputFolderThatMayNoLongerBeWrittenIsSaidAndItsFilesStay) {
+  ASSERT_EQ(run("--out r " + std::string(small)).code, 0);
+  const auto old = files_in(folder_ / "r");
+  const bool root = geteuid() == 0;  // whom nothing forbids anything
+  if (root) {
+    ASSERT_EQ(std::system(("chown -R 65534 '" + folder_.string() + "'").c_str()), 0);
+  }
+  Process process(folder_, "--steps 100000000 --out r", root ? "setpriv --reuid 65534 --clear-groups" : "");
+  process.wait_for_training();
+  fs::permissions(folder_ / "r", fs::perms::owner_read | fs::perms::owner_exec);
+  process.send(SIGTERM);
+  const auto outcome = process.wait();
+  fs::permissions(folder_ / "r", fs::perms::owner_all);
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("Permission denied"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.out.find("baseline"), std::string::npos) << outcome.out;
+  EXPECT_EQ(files_in(folder_ / "r"), old);
+}
+
+// Before main the loader says what it lacks; from there on it is one line.
+TEST_F(Faults, MemoryThatIsRefusedIsSaid) {
+  int refused = 0;
+  for (int mebibytes = 200; mebibytes <= 1400; mebibytes += 100) {
+    const auto outcome =
+        run("--variant relu --width 256 --steps 2 --size 60 --data image --figures none --out r",
+            "ulimit -v " + std::to_string(1024 * mebibytes) + "; timeout -s KILL 60");
+    if (outcome.err.rfind("conv_mult:", 0) == 0 && outcome.code != 0) {
+      ++refused;
+      EXPECT_TRUE(outcome.code == 1 || outcome.code == 2) << mebibytes;
+      expect_one_line(outcome, outcome.code, "memory");
+    } else if (outcome.code != 0) {  // the loader or a static object of LibTorch's
+      EXPECT_TRUE(outcome.code == 127 || outcome.code == 134)
+          << mebibytes << ' ' << outcome.code << outcome.err;
+      EXPECT_FALSE(outcome.err.empty()) << mebibytes;
+      EXPECT_LT(mebibytes, 800);
+    }
+    expect_whole(files_in(folder_ / "r"));
+  }
+  EXPECT_GE(refused, 1);
+}
+
+TEST_F(Faults, WhatCannotFitIsRefusedBeforeItIsTried) {
+  for (const auto& [arguments, words] :
+       {std::pair{"--size 100000000", "--size: 100000000,100000000 would need at least 284 PiB of memory"},
+        {"--size 100000000 --scene noise", "EiB of memory"},
+        {"--size 20000 --variant relu --depth 64 --width 1024 --data image", "TiB of memory"},
+        {"--depth 64 --width 1024 --variant relu --size 10 --dtype float64 --seeds 64", "of memory"},
+        {"--seeds 100000000 --log-every 1",
+         "--seeds: 100000000 with a row of loss.csv every 1 of 3000 steps"}}) {
+    const auto outcome = run(std::string(arguments) + " --out r", "ulimit -v 4000000; ");
+    expect_one_line(outcome, 2, words);
+    EXPECT_FALSE(fs::exists(folder_ / "r")) << arguments;
+  }
+}
+
+// An estimate from below, or it would refuse what fits; not far below, or it would refuse nothing.
+TEST_F(Faults, TheMemoryThatIsNamedIsNeeded) {
+  for (const std::string arguments :
+       {"--size 4000", "--size 3000 --data image", "--size 800 --scene noise --heldout-scenes 4",
+        "--size 400 --scene noise --heldout-scenes 2 --variant npu",
+        "--variant relu --depth 3 --width 512 --size 12",
+        "--variant stacked-exp --depth 2 --width 64 --size 600 --data image",
+        "--seeds 40000 --log-every 1 --size 12 --variant exp --heldout-scenes 0"}) {
+    std::istringstream words("conv_mult --steps 3 " + arguments);
+    std::vector<std::string> parts{std::istream_iterator<std::string>(words), {}};
+    std::vector<const char*> argv;
+    for (const auto& part : parts) {
+      argv.push_back(part.c_str());
+    }
+    const auto need =
+        memory_needed(parse_command_line(static_cast<int>(argv.size()), argv.data(), "").config);
+    const double named = need.scenes + need.network + need.records;
+    const auto outcome = run("--steps 3 --figures none --out r " + arguments + " 2>&1 | tail -1",
+                             "env python3 -c 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], "
+                             "stdout=subprocess.DEVNULL); "
+                             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)'");
+    const double taken = 1024 * std::stod(outcome.out) - 120e6;  // without LibTorch
+    EXPECT_LE(named, 1.1 * taken) << arguments;
+    EXPECT_GE(named, 0.1 * taken) << arguments;
+  }
+}
+
+TEST_F(Faults, WithoutGnuplotTheNumbersAndScriptsAreThere) {
+  fs::create_directories(folder_ / "tools");
+  const auto outcome = run("--size 20 --steps 50 --out r", "env PATH='" + (folder_ / "tools").string() + "'");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_NE(outcome.err.find("gnuplot not found"), std::string::npos) << outcome.err;
+  const auto files = files_in(folder_ / "r");
+  expect_whole(files);
+  EXPECT_EQ(files.count("figures/loss.gp"), 1U);
+  EXPECT_EQ(files.count("loss.png"), 0U);
+}
+
+TEST_F(Faults, AGnuplotThatFailsIsSaid) {
+  for (const auto* script :
+       {"exit 1", "kill -SEGV $$", "exit 0", "echo half >../half; exit 0", "eval \"$3\"; exit 0"}) {
+    make_tool("gnuplot", script);
+    const auto outcome = run("--size 20 --steps 50 --figures png --out r", with_tools());
+    EXPECT_EQ(outcome.code, 0) << script;
+    EXPECT_NE(outcome.err.find("loss.png not drawn: "), std::string::npos) << script << outcome.err;
+    EXPECT_FALSE(fs::exists(folder_ / "r/loss.png")) << script;
+    fs::remove_all(folder_ / "r");
+  }
+}
+
+TEST_F(Faults, AGnuplotWithoutAFontIsSaid) {
+  std::ofstream(folder_ / "fonts.conf") << "<fontconfig></fontconfig>";
+  const auto outcome =
+      run("--size 20 --steps 50 --figures png --out r", "env FONTCONFIG_FILE=\"$PWD/fonts.conf\"");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_NE(outcome.err.find("loss.png not drawn: "), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(folder_ / "r/loss.png"));
+}
+
+TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
+  make_tool("gnuplot", "touch ../../hanging; exec sleep 1000");
+  Process process(folder_, "--size 20 --steps 50 --figures png --out r", with_tools());
+  while (!fs::exists(folder_ / "hanging")) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  process.send(SIGTERM);
+  EXPECT_EQ(process.wait().code, 143);
+  expect_whole(files_in(folder_ / "r"));
+  EXPECT_EQ(nlohmann::json::parse(read(folder_ / "r/summary.json"))["status"], "complete");
+}
+
+/// A suite of its own: it waits for a minute.
+class FaultsPatience : public Faults {};
+
+TEST_F(FaultsPatience, AGnuplotThatHangsIsGivenUp) {
+  make_tool("gnuplot", "exec sleep 1000");
+  const auto outcome = run("--size 20 --steps 50 --figures png --out r", with_tools());
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_NE(outcome.err.find("loss.png not drawn: gnuplot took longer than 60 s"), std::string::npos)
+      << outcome.err;
+  expect_whole(files_in(folder_ / "r"));
+}
+
+TEST_F(Faults, ASecondRunIntoTheSameFolderIsRefused) {
+  Process first(folder_, "--steps 100000000 --out r");
+  first.wait_for_training();
+  expect_one_line(run("--out r " + std::string(small)), 1, "another run is writing into 'r'");
+  EXPECT_TRUE(files_in(folder_ / "r").empty());
+  EXPECT_EQ(run("--no-lock --out r " + std::string(small)).code, 0);  // told otherwise
+  EXPECT_EQ(run("--out ./r/../other " + std::string(small)).code, 0);
+  first.send(SIGKILL);
+  first.wait();
+  EXPECT_EQ(run("--out r " + std::string(small)).code, 0);  // nothing has to be cleared away by hand
+}
+
+/// Kills runs of B in a folder that holds A, each after a random share of the time that B takes.
+class FaultsKilled : public Faults {
+ protected:
+  const std::string a_ = "--size 20 --steps 100 --seeds 2 --figures png --out ";
+  const std::string b_ = "--size 20 --steps 4000 --seeds 2 --variant exp,baseline,nmu --figures png --out ";
+
+  void SetUp() override {
+    Executable::SetUp();
+    ASSERT_EQ(run(a_ + "a").code, 0);
+    const auto start = std::chrono::steady_clock::now();
+    ASSERT_EQ(run(b_ + "b").code, 0);
+    time_ = std::chrono::steady_clock::now() - start;
+    a_files_ = files_in(folder_ / "a");
+    b_files_ = files_in(folder_ / "b");
+  }
+
+  Outcome end_by(int signal) {
+    fs::remove_all(folder_ / "r");
+    fs::copy(folder_ / "a", folder_ / "r", fs::copy_options::recursive);
+    Process process(folder_, b_ + "r");
+    std::this_thread::sleep_for(time_ * std::uniform_real_distribution<>(0, 1.1)(random_));
+    process.send(signal);
+    return process.wait();
+  }
+
+  /// Each file is A's, B's, or of B's tables what there was after one of its rows; if B was interrupted, its
+  /// seeds end with a loss that B's table, which has every 40th step, need not have.
+  void expect_old_or_new(const Files& files, bool interrupted) const {
+    for (const auto& [name, content] : files) {
+      if (is_unfinished(name)) {
+        continue;
+      }
+      expect_whole(name, content);
+      const bool old = a_files_.count(name) == 1 && content == a_files_.at(name);
+      const bool by_time = name == "summary.json" || name == "config.toml";  // seconds, `out`
+      bool is_new = b_files_.count(name) == 1 && (by_time || content == b_files_.at(name));
+      if (!old && !is_new && fs::path(name).extension() == ".csv") {
+        const std::string whole = '\n' + b_files_.at(name);
+        std::istringstream lines(content);
+        int unknown = 0;
+        for (std::string line; std::getline(lines, line);) {
+          unknown += whole.find('\n' + line + '\n') == std::string::npos ? 1 : 0;
+        }
+        is_new = unknown <= (interrupted && name == "loss.csv" ? 2 : 0);
+      }
+      EXPECT_TRUE(old || is_new) << name;
+    }
+  }
+
+  /// --resume makes of what is there what the whole run leaves.
+  void expect_resumed() const {
+    const auto config = files_in(folder_ / "r")["config.toml"];
+    const bool is_b = config.find("4000") != std::string::npos;
+    const auto outcome = run((is_b || config.empty() ? b_ : a_) + "r --resume");
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const auto files = files_in(folder_ / "r");
+    const auto& expected = is_b || config.empty() ? b_files_ : a_files_;
+    for (const auto& [name, content] : expected) {
+      if (name != "config.toml" && name != "summary.json") {
+        EXPECT_TRUE(files.at(name) == content) << name;
+      }
+    }
+    EXPECT_EQ(files.size(), expected.size());  // nothing unfinished is left, nothing of another run
+    EXPECT_TRUE(timeless(files.at("summary.json")) == timeless(expected.at("summary.json")));
+  }
+
+  std::chrono::duration<double> time_{};
+  Files a_files_, b_files_;
+};
+
+TEST_F(FaultsKilled, AKillLeavesEveryFileOldOrNewOrAbsent) {
+  std::map<std::size_t, int> seen;
+  for (int i = 0; i < 120; ++i) {
+    end_by(SIGKILL);
+    const auto files = files_in(folder_ / "r");
+    expect_old_or_new(files, false);
+    ++seen[files.size()];
+    if (i % 4 == 0) {
+      expect_resumed();
+    }
+  }
+  EXPECT_GE(seen.size(), 3U);  // or the moments were not that different
+}
+
+TEST_F(FaultsKilled, ASignalAtAnyMomentLeavesWholeFiles) {
+  std::map<int, int> seen;
+  for (int i = 0; i < 60; ++i) {
+    const int signal = i % 2 == 0 ? SIGINT : SIGTERM;
+    const auto outcome = end_by(signal);
+    ++seen[outcome.code];
+    EXPECT_TRUE(outcome.code == 128 + signal || outcome.code == 0) << outcome.code << outcome.err;
+    const auto files = files_in(folder_ / "r");
+    expect_old_or_new(files, true);
+    if (i % 6 == 0) {
+      expect_resumed();
+    }
+  }
+  EXPECT_GE(seen[130], 5);
+  EXPECT_GE(seen[143], 5);
+}
+
+}  // namespace
+}  // namespace conv_mult

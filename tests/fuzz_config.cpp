@@ -1,0 +1,62 @@
+// The command line and the configuration file under libFuzzer; scripts/fuzz runs it. An input is arguments, a
+// line each, up to an empty line, and then the file. It is refused by a UsageError, or its resolved settings
+// are read back as themselves.
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "conv_mult/config.hpp"
+
+namespace {
+
+conv_mult::CommandLine parse(const std::vector<std::string>& arguments) {
+  std::vector<const char*> argv;
+  argv.reserve(arguments.size());
+  for (const auto& argument : arguments) {
+    argv.push_back(argument.c_str());
+  }
+  return conv_mult::parse_command_line(static_cast<int>(argv.size()), argv.data(), "version");
+}
+
+std::string write_settings(const std::string& text) {
+  static const std::string path = "/tmp/conv_mult-fuzz-" + std::to_string(getpid()) + ".toml";
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+  return path;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string input(reinterpret_cast<const char*>(data), size);
+  const auto end = std::min(input.find("\n\n"), input.size());
+  std::vector<std::string> arguments{"conv_mult"};
+  for (std::size_t begin = 0; begin < end;) {
+    const auto line = std::min(input.find('\n', begin), end);
+    arguments.push_back(input.substr(begin, line - begin).c_str());  // up to a NUL, as in any argv
+    begin = line + 1;
+  }
+  if (end + 2 < input.size()) {
+    arguments.insert(arguments.begin() + 1, {"--config", write_settings(input.substr(end + 2))});
+  }
+  conv_mult::CommandLine first;
+  try {
+    first = parse(arguments);
+  } catch (const conv_mult::UsageError& error) {
+    return *error.what() == '\0' ? (std::abort(), 0) : 0;
+  }
+  if (first.message || !first.merge.empty()) {
+    return 0;
+  }
+  const auto second = parse({"conv_mult", "--config", write_settings(first.resolved_toml)});
+  if (second.resolved_toml != first.resolved_toml) {
+    std::fprintf(stderr, "%s\nread back:\n%s\n", first.resolved_toml.c_str(), second.resolved_toml.c_str());
+    std::abort();
+  }
+  return 0;
+}
