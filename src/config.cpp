@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "conv_mult/manual.hpp"
 #include "conv_mult/toml.hpp"
 
 namespace conv_mult {
@@ -316,6 +317,7 @@ std::string check_success(const std::string& text) {
              : fmt::format("'{}' is unknown; allowed: a number above 0, near-exact, auto", text);
 }
 
+/// Its name lists the values, for the completion of the shell.
 template <typename Enum>
 CLI::Validator one_of(const Names<Enum>& names, const std::vector<std::string>& extra = {}) {
   std::vector<std::string> allowed = extra;
@@ -327,7 +329,7 @@ CLI::Validator one_of(const Names<Enum>& names, const std::vector<std::string>& 
             return known ? std::string()
                          : fmt::format("'{}' is unknown; allowed: {}", text, fmt::join(allowed, ", "));
           },
-          ""};
+          "", fmt::format("{}", fmt::join(allowed, ","))};
 }
 
 CLI::Validator in_range(std::int64_t low, std::int64_t high) {
@@ -493,17 +495,30 @@ std::string one_line(std::string text) {
   return text;
 }
 
-/// conv_mult merge: the settings of the first folder, as one run of all shards.
-CommandLine parse_merge(int argc, const char* const* argv, const std::string& version) {
-  CLI::App app{"Joins the results of shards: the tables of the unsharded run.", "conv_mult merge"};
+struct MergeOptions {
   std::vector<std::string> folders;
   std::string out;
   std::string figures;
   bool quiet = false;
-  app.add_option("DIR", folders, "Result folders, one for each shard")->required();
-  app.add_option("--out", out, "Folder of the joined results")->required()->type_name("DIR");
-  app.add_option("--figures", figures, "As for conv_mult; the shards' own unless given")->type_name("FORMAT");
-  app.add_flag("--quiet", quiet, "No notes on stderr");
+};
+
+std::unique_ptr<CLI::App> merge_app(MergeOptions& options) {
+  auto app = std::make_unique<CLI::App>("Joins the results of shards: the tables of the unsharded run.",
+                                        "conv_mult merge");
+  app->add_option("DIR", options.folders, "Result folders, one for each shard")->required();
+  app->add_option("--out", options.out, "Folder of the joined results")->required()->type_name("DIR");
+  app->add_option("--figures", options.figures, "As for conv_mult; the shards' own unless given")
+      ->type_name("FORMAT");
+  app->add_flag("--quiet", options.quiet, "No notes on stderr");
+  return app;
+}
+
+/// conv_mult merge: the settings of the first folder, as one run of all shards.
+CommandLine parse_merge(int argc, const char* const* argv, const std::string& version) {
+  MergeOptions options;
+  const auto& [folders, out, figures, quiet] = options;
+  const auto app_owner = merge_app(options);
+  auto& app = *app_owner;
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -594,7 +609,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   add("--success", "X", raw.success,
       "Relative error up to which a run is a success; near-exact: as good, outside the range trained on, as "
       "weights that are off by a relative 1e-5; auto: 0.05 for rectangles, near-exact for noise")
-      ->check(CLI::Validator(check_success, ""));
+      ->check(CLI::Validator(check_success, "", "auto,near-exact"));
   auto* kernel_size = add("--kernel-size", "K", config.kernel_size, "Odd, 1 to 31; the padding is K/2");
   kernel_size->check(CLI::Validator(check_odd, ""))->check(in_range(1, 31));
   add("--data", "FORM", raw.data,
@@ -658,7 +673,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
 
   group = "Machine";
   add("--device", "NAME", config.machine.device, "auto, cpu, cuda or cuda:N")
-      ->check(CLI::Validator(check_device, ""));
+      ->check(CLI::Validator(check_device, "", "auto,cpu,cuda"));
   add("--threads", "N", config.machine.threads, "CPU threads")->check(in_range(1, 1024));
   add("--dtype", "NAME", raw.dtype, "float32 or float64")->check(one_of(dtype_names));
 
@@ -685,6 +700,8 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   app.set_config("--config", "", "TOML file with the same names; the command line wins")->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", version);
+  std::string manual;  // for the build, which installs both; of no use to those who run the program
+  app.add_option("--manual", manual)->check(CLI::IsMember({"man", "bash"}))->configurable(false)->group("");
   app.footer("conv_mult merge DIR... --out DIR joins the results of shards.");
 
   try {
@@ -701,6 +718,12 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
     throw UsageError("--config: " + one_line(error.what()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(one_line(error.what()));
+  }
+  if (!manual.empty()) {
+    MergeOptions unused;
+    const auto merge = merge_app(unused);
+    result.message = manual == "man" ? man_page(app, *merge) : bash_completion(app, *merge);
+    return result;
   }
 
   if (!config.load_model.empty()) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "conv_mult/model/optimum.hpp"
+#include "conv_mult/run/machine.hpp"
 #include "scenes.hpp"
 
 namespace conv_mult {
@@ -65,11 +66,15 @@ OptimizerKind optimizer_named(const std::string& name) {
   throw std::runtime_error(name);
 }
 
-// reference/record.py made the numbers with Debian's python3-torch.
+// reference/record.py made the numbers with Debian's python3-torch. exp's curve is chaotic: rounding errors
+// of 1e-14 at step 100 are some 1e-3 at step 1000, in float64, too. There PyTorch 1.13 and 2.15 differ by up
+// to 6e-3 from each other; so to the last digits it is compared with its own version only.
 TEST(Trainer, FollowsPyTorchsLossCurves) {
   std::ifstream file(TEST_REFERENCE_FILE);
   const auto reference = nlohmann::json::parse(file);
   ASSERT_GE(reference.at("cases").size(), 18U);
+  const bool same_version =
+      reference.at("torch").get<std::string>().substr(0, 4) == libtorch_version().substr(0, 4);
   for (const auto& expected : reference.at("cases")) {
     SCOPED_TRACE(expected.dump());
     const bool single = expected.at("dtype") == "float32";
@@ -86,7 +91,12 @@ TEST(Trainer, FollowsPyTorchsLossCurves) {
     const auto losses = train_one(variant, expected.at("seed"), data, config);
     ASSERT_EQ(losses.size(), static_cast<std::size_t>(config.steps) + 1);
     for (const auto& [step, loss] : expected.at("losses").items()) {
-      EXPECT_NEAR(losses[std::stoul(step)] / loss.get<double>(), 1, single ? 1e-4 : 1e-9) << "step " << step;
+      const bool chaotic = variant == Variant::exp && std::stoul(step) > 100 && !same_version;
+      EXPECT_NEAR(losses[std::stoul(step)] / loss.get<double>(), 1,
+                  chaotic  ? 1e-2
+                  : single ? 1e-4
+                           : 1e-9)
+          << "step " << step;
     }
   }
 }

@@ -167,8 +167,8 @@ Shortened shortened(const SceneConfig& config, std::int64_t reach) {
 }  // namespace
 
 double Dataset::pixels() const {
-  return root_count.defined() ? std::round(root_count.to(at::kDouble).square().sum().item<double>())
-                              : static_cast<double>(target.numel());
+  // Of their sizes alone: a sum of counts would have the host wait for the device, at every step.
+  return static_cast<double>(row_of.defined() ? row_of.numel() * column_of.numel() : target.numel());
 }
 
 double Dataset::target_norm() const {
@@ -181,7 +181,10 @@ Dataset Dataset::to(at::Device device) const {
   for (auto* tensor :
        {&moved.input, &moved.target, &moved.root_count, &moved.index, &moved.row_of, &moved.column_of}) {
     if (tensor->defined()) {
-      *tensor = tensor->to(device);
+      // From pinned memory the host need not wait for the copy: scenes drawn anew are on their way all the
+      // time.
+      *tensor = device.is_cuda() ? tensor->contiguous().pin_memory().to(device, tensor->scalar_type(), true)
+                                 : tensor->to(device);
     }
   }
   return moved;

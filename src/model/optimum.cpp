@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace conv_mult {
 namespace {
@@ -55,6 +56,9 @@ at::Tensor triangular_factor(const Dataset& data, std::int64_t kernel_size) {
 AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size) {
   const std::int64_t unknowns = 2 * kernel_size * kernel_size + 1;
   const auto r = triangular_factor(data.to(at::kCPU), kernel_size);
+  if (!at::isfinite(r).all().item<bool>()) {  // numbers that overflow; some LAPACKs refuse them
+    return {at::zeros({unknowns - 1}, at::kDouble), 0, std::numeric_limits<double>::quiet_NaN()};
+  }
   const auto lhs = r.narrow(1, 0, unknowns);
   const auto rhs = r.narrow(1, unknowns, 1);
   const auto solution = std::get<0>(at::linalg_lstsq(lhs, rhs, c10::nullopt, "gelsd"));

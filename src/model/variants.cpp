@@ -113,7 +113,8 @@ at::Tensor unit(const Model& model, const at::Tensor& input) {
     }
     case Variant::npu:
     default: {
-      const auto gate = p[1].clamp(0, 1);
+      // Not clamp: its gradient at the limits is 1 in LibTorch 1.13 and 0 in 2.15.
+      const auto gate = p[1].masked_fill(p[1].lt(0), 0).masked_fill(p[1].gt(1), 1);
       const auto magnitude = pair(0).unsqueeze(1) * gate + (1 - pair(2).unsqueeze(1) * gate);
       return (magnitude.log() * p[0]).sum(-1).exp() * (pi * at::matmul(pair(4), (p[0] * gate).t())).cos();
     }

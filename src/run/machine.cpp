@@ -22,6 +22,12 @@ void prepare_process(const MachineConfig& config) {
   mallopt(M_MMAP_THRESHOLD, threshold);
   mallopt(M_TRIM_THRESHOLD, threshold);
 
+  // On a GPU float32 is float32, not TF32 with its ten bits, and a run can be repeated to the last bit.
+  auto& context = at::globalContext();
+  context.setAllowTF32CuDNN(false);
+  context.setAllowTF32CuBLAS(false);
+  context.setDeterministicCuDNN(true);
+
   // Networks of exp run into numbers of below 1e-38 by the million, each of which costs a hundred normal
   // ones; as 0 they change nothing. Threads that are started later inherit the setting.
   at::Context::setFlushDenormal(true);

@@ -10,6 +10,7 @@
 #include <limits>
 #include <utility>
 
+#include "conv_mult/model/fused.hpp"
 #include "conv_mult/model/optimum.hpp"
 
 namespace conv_mult {
@@ -202,24 +203,38 @@ Dataset Task::evaluation_data(const Architecture& architecture, std::size_t spli
 at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const at::NoGradGuard no_grad;
   constexpr std::int64_t most_values = 1 << 22;
+  const bool deep = is_deep(model.architecture.variant);
   const std::int64_t scenes = record_.splits[split].scenes;
-  const std::int64_t per_pixel = model.replicas() * values_per_pixel(model.architecture);
+  const std::int64_t kernel_size = model.architecture.kernel_size;
+  const std::int64_t per_pixel =
+      deep ? model.replicas() * values_per_pixel(model.architecture) : 2 * kernel_size * kernel_size;
   const std::int64_t together =  // scenes of rectangles are of several sizes once they are shortened
       is_noise_
           ? std::max<std::int64_t>(1, most_values / (config_.scene.height * config_.scene.width * per_pixel))
           : 1;
-  std::vector<at::Tensor> norms;
+  auto squares = at::zeros({model.replicas()}, at::kDouble);
+  std::optional<FusedPatches> fused;
   for (std::int64_t first = 0; first < scenes; first += together) {
     const auto data = evaluation_data(model.architecture, split, first, std::min(together, scenes - first));
+    if (!deep) {
+      // For its losses alone: they have the same bits in any company of replicas, products of matrices have
+      // not.
+      if (fused) {
+        fused->set_data(data);
+      } else {
+        fused.emplace(model, data, LossKind::l2);
+      }
+      squares += fused->losses_and_gradient().square();
+      continue;
+    }
     const std::int64_t at_once =
         std::max<std::int64_t>(1, most_values / (data.target[0].numel() * per_pixel));
     for (std::int64_t begin = 0; begin < data.input.size(0); begin += at_once) {
       const auto part = part_of(data, begin, std::min(at_once, data.input.size(0) - begin));
-      norms.push_back(losses_of(LossKind::l2, forward(model, part), part));
+      squares += losses_of(LossKind::l2, forward(model, part), part).square();
     }
   }
-  const auto norm = at::stack(norms).norm(2, at::IntArrayRef{0});
-  return norm.nan_to_num(infinity, infinity);
+  return squares.sqrt().nan_to_num(infinity, infinity);
 }
 
 std::optional<double> Task::floor(const Architecture& architecture) const {

@@ -9,7 +9,7 @@ namespace conv_mult {
 struct AffineOptimum {
   at::Tensor weight;  // float64 [2 * K * K], in the order of Conv2d's weight; of all optima the shortest
   double bias = 0;
-  double loss = 0;  ///< L2 norm of the residual; 0 where only rounding is left of it
+  double loss = 0;  ///< L2 norm of the residual; 0 where only rounding is left of it, NaN where data overflow
 };
 
 /// Linear least squares in float64 over every receptive field: QR in blocks of rows (bounded memory, and no

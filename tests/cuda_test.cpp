@@ -1,0 +1,89 @@
+// The GPU against the CPU, on the real executable: where there is no GPU, skipped.
+
+#include <gtest/gtest.h>
+#include <torch/cuda.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace conv_mult {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Variant, seed and step with the loss, of every line of loss.csv.
+using Losses = std::vector<std::pair<std::string, double>>;
+
+class Cuda : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!torch::cuda::is_available()) {
+      GTEST_SKIP() << "this machine has no GPU";
+    }
+    std::string name = testing::TempDir() + "conv_mult-cuda-XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override {
+    if (!folder_.empty()) {
+      fs::remove_all(folder_);
+    }
+  }
+
+  Losses losses(const std::string& arguments) const {
+    const std::string command = std::string("'") + CONV_MULT_EXECUTABLE + "' --quiet --figures none --out '" +
+                                folder_.string() + "' --steps 100 --log-every 1 " + arguments + " >/dev/null";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    Losses losses;
+    std::ifstream file(folder_ / "loss.csv");
+    std::string line;
+    for (std::getline(file, line); std::getline(file, line);) {
+      const auto comma = line.rfind(',');
+      losses.emplace_back(line.substr(0, comma), std::strtod(line.c_str() + comma + 1, nullptr));
+    }
+    return losses;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Cuda, LossesAreThoseOfTheCpu) {
+  for (const char* what :
+       {"--data auto", "--data image", "--data literal", "--loss mse", "--seeds 70", "--depth 3 --width 4",
+        "--scene noise --size 20", "--scene noise --data image --size 20",
+        "--scene noise --resample --loss mse --kernel-size 1 --size 8,16",
+        "--optimizer adam,adamw,rmsprop,sgd --lr 1e-4"}) {
+    for (const auto& [dtype, tolerance] : {std::pair{"float64", 1e-9}, {"float32", 1e-4}}) {
+      const std::string arguments = std::string("--variant all --dtype ") + dtype + ' ' + what + " --device ";
+      SCOPED_TRACE(arguments);
+      const auto expected = losses(arguments + "cpu");
+      const auto actual = losses(arguments + "cuda");
+      ASSERT_GE(expected.size(), 9 * 101U);  // nine variants, unless some run diverged
+      ASSERT_EQ(actual.size(), expected.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_EQ(actual[i].first, expected[i].first);
+        if (std::isfinite(expected[i].second)) {
+          EXPECT_NEAR(actual[i].second, expected[i].second, tolerance * expected[i].second)
+              << expected[i].first;
+        } else {
+          EXPECT_FALSE(std::isfinite(actual[i].second)) << expected[i].first;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Cuda, ARunIsRepeatedToTheLastBit) {
+  for (const char* what : {"--data auto", "--data image", "--scene noise --resample --size 20"}) {
+    const auto arguments = std::string("--variant all --device cuda ") + what;
+    EXPECT_EQ(losses(arguments), losses(arguments)) << what;
+  }
+}
+
+}  // namespace
+}  // namespace conv_mult
