@@ -133,6 +133,7 @@ TEST_F(Cli, EveryConfigurationRuns) {
   int count = 0;
   for (const auto& entry : fs::directory_iterator(CONV_MULT_SOURCE_DIR "/configs")) {
     const auto name = entry.path().stem().string();
+    // Those that take minutes are cut short, and in a checked build so are all.
     const std::vector<std::string> minutes{"instability", "price", "units", "single-module"};
     const bool is_long = (checked_build && name != "smoke") ||
                          std::find(minutes.begin(), minutes.end(), name) != minutes.end();
