@@ -48,8 +48,12 @@ double step_bytes(const Config& config, const RowConfig& row, bool is_noise, dou
 
 /// The first number in the file, in its unit; none: no limit.
 double number_in(const std::string& path) {
+  std::ifstream file(path);
   double number = 0;
-  return std::ifstream(path) >> number ? number : unlimited;
+  if (file >> number) {
+    return number;
+  }
+  return unlimited;
 }
 
 /// The value of a line "KEY: N kB".
