@@ -1,7 +1,6 @@
 // conv_mult: parse, run, write. The only catch and the only exit codes of the program.
 
 #include <c10/util/Exception.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -41,20 +40,11 @@ enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed
 volatile std::sig_atomic_t caught_signal = 0;
 volatile std::sig_atomic_t worth_keeping = 0;
 
-/// Errors to report, not silent deaths; and a file must not get the number of a stream that the caller
-/// closed.
-void prepare_streams() {
-  std::signal(SIGPIPE, SIG_IGN);  // a closed stdout
-  std::signal(SIGXFSZ, SIG_IGN);  // ulimit -f
-  int file = 0;
-  while (file >= 0 && file <= STDERR_FILENO) {
-    file = open("/dev/null", O_RDONLY);
-  }
-  close(file);
-}
-
-/// The first Ctrl-C or SIGTERM ends training in good order; one before it, or a second one, all at once.
+/// The first Ctrl-C or SIGTERM ends training in good order; one before it, or a second one, all at once. A
+/// closed stdout and a file that may not grow are errors to report, not silent deaths.
 void catch_signals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = [](int signal) {
     if (worth_keeping == 0) {
@@ -243,7 +233,6 @@ int run_caught(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  prepare_streams();
   catch_signals();
   const int code = run_caught(argc, argv);
   std::fflush(nullptr);

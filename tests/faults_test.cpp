@@ -339,7 +339,7 @@ TEST_F(Faults, AGnuplotWithoutAFontIsSaid) {
 TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
   make_tool("gnuplot", "touch ../../hanging; exec sleep 1000");
   Process process(folder_, "--size 20 --steps 50 --figures png --out r",
-                  with_tools() + " timeout -s KILL 50");
+                  with_tools() + " timeout --foreground -s KILL 50");
   while (!fs::exists(folder_ / "hanging")) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }

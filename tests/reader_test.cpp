@@ -164,6 +164,15 @@ TEST_F(Reader, RowsBeyondTheSummaryAreIgnored) {
   EXPECT_EQ(read_results(folder_).variants[1].runs.size(), 1U);
 }
 
+// What is killed, or fails, between the first file and the last must not leave a summary of other tables.
+TEST_F(Reader, ARunThatCannotGoOnLeavesNoSummaryOfAnOlderOne) {
+  write(sample(false), folder_);
+  fs::remove(folder_ / "loss.csv");
+  fs::create_directories(folder_ / "loss.csv/in the way");
+  EXPECT_THROW(write(sample(true), folder_), std::runtime_error);
+  EXPECT_FALSE(fs::exists(folder_ / "summary.json"));
+}
+
 TEST_F(Reader, ResumingWantsTheSameSettings) {
   EXPECT_TRUE(read_earlier_run(folder_, "steps=3\n").variants.empty());  // nothing there yet
   write_file(folder_ / "config.toml", "steps=3\nshard=\"1/2\"\nout=\"a\"\n");
