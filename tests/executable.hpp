@@ -113,6 +113,18 @@ class Process {
     }
   }
 
+  /// VmPeak, VmHWM or the like, in bytes: proc(5).
+  double status(const std::string& key) const {
+    std::ifstream file("/proc/" + std::to_string(id_) + "/status");
+    for (std::string word; file >> word;) {
+      double kibibytes = 0;
+      if (word == key + ':' && file >> kibibytes) {
+        return 1024 * kibibytes;
+      }
+    }
+    return 0;
+  }
+
   void send(int signal) const { kill(id_, signal); }
 
   /// Its end; a signal's number is the code less 128, as a shell has it. `err` is what the terminal showed.
