@@ -48,11 +48,12 @@ std::string text_of(const toml::node& value, std::string_view key) {
 
 /// Bare if the number comes back as the same text.
 std::string literal(const std::string& text) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = text.find_first_not_of("-0123456789") == std::string::npos;
-  if (error == std::errc() && std::isfinite(number) &&
-      (whole ? std::to_string(static_cast<std::int64_t>(number)) : fmt::format("{}", number)) == text) {
+  const auto comes_back = [&](auto number) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && std::isfinite(static_cast<double>(number)) &&
+           fmt::format("{}", number) == text;
+  };
+  if (comes_back(std::int64_t{}) || (text.find_first_of(".e") != std::string::npos && comes_back(double{}))) {
     return text;
   }
   std::ostringstream quoted;
