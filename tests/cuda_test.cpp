@@ -1,46 +1,36 @@
 // The GPU against the CPU, on the real executable: where there is no GPU, skipped.
 
-#include <gtest/gtest.h>
 #include <torch/cuda.h>
 
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "executable.hpp"
+
 namespace conv_mult {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// Variant, seed and step with the loss, of every line of loss.csv.
 using Losses = std::vector<std::pair<std::string, double>>;
 
-class Cuda : public testing::Test {
+class Cuda : public Executable {
  protected:
   void SetUp() override {
     if (!torch::cuda::is_available()) {
       GTEST_SKIP() << "this machine has no GPU";
     }
-    std::string name = testing::TempDir() + "conv_mult-cuda-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override {
-    if (!folder_.empty()) {
-      fs::remove_all(folder_);
-    }
+    Executable::SetUp();
   }
 
   Losses losses(const std::string& arguments) const {
-    const std::string command = std::string("'") + CONV_MULT_EXECUTABLE + "' --quiet --figures none --out '" +
-                                folder_.string() + "' --steps 100 --log-every 1 " + arguments + " >/dev/null";
-    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    const auto outcome = run("--quiet --figures none --out r --steps 100 --log-every 1 " + arguments);
+    EXPECT_EQ(outcome.code, 0) << arguments << outcome.err;
     Losses losses;
-    std::ifstream file(folder_ / "loss.csv");
+    std::istringstream file(read(folder_ / "r/loss.csv"));
     std::string line;
     for (std::getline(file, line); std::getline(file, line);) {
       const auto comma = line.rfind(',');
@@ -48,8 +38,6 @@ class Cuda : public testing::Test {
     }
     return losses;
   }
-
-  fs::path folder_;
 };
 
 TEST_F(Cuda, LossesAreThoseOfTheCpu) {

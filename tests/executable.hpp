@@ -37,20 +37,30 @@ struct Outcome {
   std::string out, err;
 };
 
-class Executable : public testing::Test {
+class TemporaryFolder : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = testing::TempDir() + "conv_mult-cli-XXXXXX";
+    std::string name = testing::TempDir() + "conv_mult-XXXXXX";
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     folder_ = name;
   }
-  void TearDown() override { fs::remove_all(folder_); }
+  void TearDown() override {
+    if (!folder_.empty()) {  // a test may be skipped before it has one
+      fs::remove_all(folder_);
+    }
+  }
 
+  fs::path folder_;
+};
+
+class Executable : public TemporaryFolder {
+ protected:
   /// Runs conv_mult in the test's folder; `arguments` is shell text, `prefix` goes before the executable.
   /// Both may redirect what is otherwise the outcome.
-  Outcome run(const std::string& arguments, const std::string& prefix = "") const {
+  Outcome run(const std::string& arguments, const std::string& prefix = "",
+              const std::string& executable = CONV_MULT_EXECUTABLE) const {
     const std::string command = "cd '" + folder_.string() + "' && exec >stdout 2>stderr </dev/null; " +
-                                prefix + " '" + CONV_MULT_EXECUTABLE + "' " + arguments;
+                                prefix + " '" + executable + "' " + arguments;
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "stdout"), read(folder_ / "stderr")};
   }
@@ -64,8 +74,6 @@ class Executable : public testing::Test {
     EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
     EXPECT_FALSE(fs::exists(folder_ / "r")) << arguments;
   }
-
-  fs::path folder_;
 };
 
 /// A summary without what a clock or the name of the folder put into it.

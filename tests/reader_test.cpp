@@ -1,21 +1,18 @@
 #include "conv_mult/report/reader.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <random>
 
 #include "conv_mult/files.hpp"
 #include "conv_mult/report/output_folder.hpp"
 #include "conv_mult/run/evaluation.hpp"
+#include "executable.hpp"
 
 namespace conv_mult {
 namespace {
-
-namespace fs = std::filesystem;
 
 RunRecord run_of(std::int64_t seed, RunStatus status) {
   RunRecord run;
@@ -54,15 +51,8 @@ ExperimentResult sample(bool grid) {
   return result;
 }
 
-class Reader : public testing::Test {
+class Reader : public TemporaryFolder {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "conv_mult-reader-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   static void write(const ExperimentResult& result, const fs::path& folder,
                     const std::string& settings = "steps=3\nshard=\"1/2\"\n") {
     OutputFolder(folder, settings, true).write(result);
@@ -77,8 +67,6 @@ class Reader : public testing::Test {
       EXPECT_NE(std::string(error.what()).find(file), std::string::npos) << error.what();
     }
   }
-
-  fs::path folder_;
 };
 
 TEST_F(Reader, FinishedRunsComeBackToTheLastBit) {

@@ -5,7 +5,6 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <string>
 #include <unordered_map>
@@ -107,14 +106,21 @@ std::int64_t patch_limit(DataForm form, std::int64_t pixels) {
   return form == DataForm::patches ? pixels : (pixels - 1) / 4;
 }
 
+/// Where something begins or ends along one axis of a scene, in order.
+std::vector<std::int64_t> edges_along(std::int64_t length, const Rectangle& a, const Rectangle& b,
+                                      std::int64_t Rectangle::*begin, std::int64_t Rectangle::*size) {
+  std::vector<std::int64_t> edges{0, a.*begin, a.*begin + a.*size, b.*begin, b.*begin + b.*size, length};
+  std::sort(edges.begin(), edges.end());
+  return edges;
+}
+
 /// One axis of a scene with every long run of equal rows cut down: `padding` rows beside each edge and one
 /// that stands for the rest.
 class ShortAxis {
  public:
   ShortAxis(std::int64_t length, const Rectangle& a, const Rectangle& b, std::int64_t Rectangle::*begin,
             std::int64_t Rectangle::*size, std::int64_t padding)
-      : length_(length), edges_{0, a.*begin, a.*begin + a.*size, b.*begin, b.*begin + b.*size, length} {
-    std::sort(edges_.begin(), edges_.end());
+      : length_(length), edges_(edges_along(length, a, b, begin, size)) {
     origin_ = at::empty({length}, at::kLong);
     auto* origin = origin_.data_ptr<std::int64_t>();
     std::int64_t next = 0;
@@ -250,18 +256,16 @@ Dataset make_dataset(const SceneConfig& config, at::ScalarType dtype, DataForm f
 }
 
 std::int64_t shortened_pixels(const SceneConfig& config, std::int64_t reach) {
-  const auto along = [reach](std::int64_t length, const Rectangle& a, const Rectangle& b,
-                             std::int64_t Rectangle::*begin, std::int64_t Rectangle::*size) {
-    std::array edges{std::int64_t{0}, a.*begin, a.*begin + a.*size, b.*begin, b.*begin + b.*size, length};
-    std::sort(edges.begin(), edges.end());
+  const auto along = [&](std::int64_t length, std::int64_t Rectangle::*begin, std::int64_t Rectangle::*size) {
+    const auto edges = edges_along(length, config.a, config.b, begin, size);
     std::int64_t left = 0;
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) {
       left += std::min(edges[i + 1] - edges[i], 2 * reach + 1);
     }
     return left;
   };
-  return along(config.height, config.a, config.b, &Rectangle::top, &Rectangle::height) *
-         along(config.width, config.a, config.b, &Rectangle::left, &Rectangle::width);
+  return along(config.height, &Rectangle::top, &Rectangle::height) *
+         along(config.width, &Rectangle::left, &Rectangle::width);
 }
 
 Dataset make_shortened_dataset(const SceneConfig& config, at::ScalarType dtype, std::int64_t reach) {

@@ -17,7 +17,8 @@ std::string model_file(const Model& model);
 /// what is wrong.
 SavedModel parse_model_file(const std::string& content);
 
-/// The models of the files. Throws UsageError that names the file that is no model, or a variant given twice.
+/// The models of the files. Throws std::runtime_error that names a file that is no model, UsageError where a
+/// variant is given twice.
 std::vector<SavedModel> load_models(const std::vector<std::string>& paths);
 
 }  // namespace conv_mult
