@@ -120,8 +120,9 @@ class ShortAxis {
  public:
   ShortAxis(std::int64_t length, const Rectangle& a, const Rectangle& b, std::int64_t Rectangle::*begin,
             std::int64_t Rectangle::*size, std::int64_t padding)
-      : length_(length), edges_(edges_along(length, a, b, begin, size)) {
-    origin_ = at::empty({length}, at::kLong);
+      : length_(length),
+        edges_(edges_along(length, a, b, begin, size)),
+        origin_(at::empty({length}, at::kLong)) {
     auto* origin = origin_.data_ptr<std::int64_t>();
     std::int64_t next = 0;
     for (std::size_t i = 0; i + 1 < edges_.size(); ++i) {
