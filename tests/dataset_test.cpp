@@ -25,10 +25,6 @@ Gradient gradient_of(const Dataset& data, Variant variant, std::int64_t kernel_s
 }
 
 /// Largest difference, relative to the largest entry.
-double relative_difference(const at::Tensor& x, const at::Tensor& y) {
-  return ((x - y).abs().max() / y.abs().max().clamp_min(1e-300)).item<double>();
-}
-
 void expect_forms_agree(const Scene& scene, std::int64_t kernel_size) {
   const auto image = make_dataset(scene, DataForm::image, kernel_size);
   const auto patches = make_dataset(scene, DataForm::patches, kernel_size);

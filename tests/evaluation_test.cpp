@@ -39,7 +39,7 @@ TEST(Evaluation, WilsonIntervalsOfTheLiterature) {
 }
 
 constexpr double inf = std::numeric_limits<double>::infinity();
-const double nan = std::nan("");
+const double not_a_number = std::nan("");
 
 SceneResult scene_with(double target_norm) {
   SceneResult scene;
@@ -110,7 +110,7 @@ TEST(Evaluation, RunsAreRecordedSideBySide) {
 }
 
 TEST(Evaluation, CurvesKeepEveryNthStepAndTheLast) {
-  const auto runs = record({{5, 5}, {4, 4}, {3, nan}, {2, 2}, {1, 1}, {0, 0}}, 5, 3);
+  const auto runs = record({{5, 5}, {4, 4}, {3, not_a_number}, {2, 2}, {1, 1}, {0, 0}}, 5, 3);
   EXPECT_EQ(steps_of(runs[0]), (std::vector<double>{0, 3, 5}));
   EXPECT_EQ(steps_of(runs[1]), (std::vector<double>{0, 2}));
   const auto interrupted = record({{5}, {0.4}, {3}}, 5, 100).front();
@@ -122,7 +122,7 @@ TEST(Evaluation, CurvesKeepEveryNthStepAndTheLast) {
 
 TEST(Evaluation, ARecorderKnowsWhenNothingIsLeft) {
   Recorder recorder(0, 2, {10, 1, 0.5});
-  const double first[] = {1, nan};
+  const double first[] = {1, not_a_number};
   const double second[] = {inf, 1};
   recorder.take(0, first);
   EXPECT_FALSE(recorder.all_diverged());
@@ -198,8 +198,8 @@ VariantResult row_of(const std::string& variant, const std::vector<RunRecord>& r
 TEST(Evaluation, PairsAreOfTheSameSeed) {
   // Seeds        1 (theirs only)  2: lower, ours succeeds  3: higher, theirs does  4: tie, both
   //              5: we diverge    6: both diverge: a tie   7: they diverge         8 (ours only)
-  const auto ours = row_of("exp", {ended(2, 0.2), ended(3, 8), ended(4, 0.5), ended(5, inf), ended(6, nan),
-                                   ended(7, 9), ended(8, 1)});
+  const auto ours = row_of("exp", {ended(2, 0.2), ended(3, 8), ended(4, 0.5), ended(5, inf),
+                                   ended(6, not_a_number), ended(7, 9), ended(8, 1)});
   const auto theirs = row_of("baseline", {ended(1, 1), ended(2, 0.8), ended(3, 0.4), ended(4, 0.5),
                                           ended(5, 9), ended(6, inf), ended(7, inf)});
   const auto result = compare(ours, theirs, result_with(10));
@@ -254,7 +254,7 @@ TEST(Evaluation, SuccessIsReadOffTheJudgedSplit) {
   EXPECT_EQ(statistics.sparsity_error, 0.001);  // of the run that succeeded
   Recorder recorder(0, 2, {100, 1, 0});
   const double losses[] = {1e-9, 1};
-  const double first[] = {5, nan};
+  const double first[] = {5, not_a_number};
   const double second[] = {3, 4};
   recorder.take(0, losses);
   recorder.check(0, first, 3);

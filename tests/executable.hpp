@@ -32,6 +32,9 @@ inline constexpr bool checked_build = true;  // in which a process takes 20 TB o
 inline constexpr bool checked_build = false;
 #endif
 
+/// A run of half a second or less.
+inline constexpr auto small = "--size 20 --steps 50 --figures none ";
+
 struct Outcome {
   int code;
   std::string out, err;

@@ -108,8 +108,6 @@ class Faults : public Executable {
   std::mt19937 random_{20261124};
 };
 
-constexpr auto small = "--size 20 --steps 50 --figures none ";
-
 TEST_F(Faults, AFullDiskIsSaidAndLeavesWholeFiles) {
   if (std::system("unshare -rm sh -c 'mount -t tmpfs none /mnt' 2>/dev/null") != 0) {
     GTEST_SKIP() << "no right to mount a tmpfs here; AFileThatMayNotGrow... takes its place";

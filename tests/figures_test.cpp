@@ -25,7 +25,7 @@ struct Picture {
   std::vector<Pixel> pixels;
 };
 
-std::string read(const std::filesystem::path& path) {
+std::string text_of(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::ostringstream text;
   text << file.rdbuf();
@@ -47,7 +47,7 @@ Picture decode(const std::filesystem::path& path) {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// losses[i] is the loss at step i * stride; it diverges with its first loss that is not finite.
-RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int64_t stride = 1) {
+RunRecord drawn_run(std::int64_t seed, const std::vector<double>& losses, std::int64_t stride = 1) {
   RunRecord run;
   run.seed = seed;
   for (const double loss : losses) {
@@ -71,7 +71,7 @@ VariantResult variant(const std::string& name, const std::vector<double>& losses
   row.learning_rate = 0.01;
   row.steps = 2;
   row.floor = floor;
-  row.runs = {run_of(7, losses)};
+  row.runs = {drawn_run(7, losses)};
   if (const auto loss = row.runs[0].final_loss) {
     row.statistics.final_loss = Spread{*loss, *loss, *loss, *loss, *loss};
   } else {
@@ -109,7 +109,7 @@ class Figures : public testing::Test {
     return write_figures(result, formats, directory);
   }
 
-  std::string script(const std::string& name) const { return read(directory / "figures" / name); }
+  std::string script(const std::string& name) const { return text_of(directory / "figures" / name); }
 
   std::set<std::string> files() const {
     std::set<std::string> names;
@@ -124,8 +124,8 @@ class Figures : public testing::Test {
     result.variants[0].runs.assign(4, result.variants[0].runs[0]);
     result.variants[0].statistics.success = {0, 4, 0, 0, 0.4899};
     VariantResult& row = result.variants[1];
-    row.runs = {run_of(1, {8, 4, 2}, 10), run_of(2, {12, 6, 3}, 10), run_of(3, {16, 10, 6}, 10),
-                run_of(4, {20, kInfinity}, 10)};
+    row.runs = {drawn_run(1, {8, 4, 2}, 10), drawn_run(2, {12, 6, 3}, 10), drawn_run(3, {16, 10, 6}, 10),
+                drawn_run(4, {20, kInfinity}, 10)};
     row.shown = 1;
     row.statistics.final_loss = Spread{3, 2.5, 4.5, 2, 6};
     row.statistics.success = {1, 4, 0.25, 0.0456, 0.6994};
@@ -177,10 +177,10 @@ TEST_F(Figures, AllFormatsAreDrawnAndNothingElseIsLeft) {
   EXPECT_EQ(files(),
             (std::set<std::string>{"figures", "heldout.pdf", "heldout.png", "heldout.svg", "loss.pdf",
                                    "loss.png", "loss.svg", "panel.pdf", "panel.png", "panel.svg"}));
-  EXPECT_EQ(read(directory / "loss.pdf").substr(0, 5), "%PDF-");
-  EXPECT_TRUE(contains(read(directory / "loss.svg"), "log_exp: final loss 0.5"));
-  EXPECT_TRUE(contains(read(directory / "panel.svg"), "log_exp: loss 0.5"));
-  EXPECT_TRUE(contains(read(directory / "panel.svg"), "12.5 %"));  // 0.5 of a norm of 4
+  EXPECT_EQ(text_of(directory / "loss.pdf").substr(0, 5), "%PDF-");
+  EXPECT_TRUE(contains(text_of(directory / "loss.svg"), "log_exp: final loss 0.5"));
+  EXPECT_TRUE(contains(text_of(directory / "panel.svg"), "log_exp: loss 0.5"));
+  EXPECT_TRUE(contains(text_of(directory / "panel.svg"), "12.5 %"));  // 0.5 of a norm of 4
 }
 
 TEST_F(Figures, LossHasAFloorOnlyWhereItIsPositive) {
@@ -345,13 +345,13 @@ TEST_F(Figures, AGridShowsTheBestRows) {
   EXPECT_FALSE(contains(script("panel.gp"), "sgd"));
   EXPECT_FALSE(contains(script("panel.gp"), "$output2"));
   EXPECT_FALSE(contains(script("heldout.gp"), "sgd"));
-  EXPECT_TRUE(contains(read(directory / "panel.svg"), "adam, lr 0.0001"));
+  EXPECT_TRUE(contains(text_of(directory / "panel.svg"), "adam, lr 0.0001"));
 }
 
 TEST_F(Figures, PanelSaysWhichSeedItShows) {
   several_seeds();
   EXPECT_EQ(draw({FigureFormat::svg}), std::vector<std::string>{});
-  const std::string panel = read(directory / "panel.svg");
+  const std::string panel = text_of(directory / "panel.svg");
   EXPECT_TRUE(contains(panel, "log_exp: loss 3<"));
   EXPECT_TRUE(contains(panel, ">seed 2<"));
   EXPECT_TRUE(contains(panel, "shown: the seed of median final loss"));
@@ -365,7 +365,7 @@ TEST_F(Figures, DistributionHoldsTheStatisticsOfEveryRow) {
   EXPECT_TRUE(contains(text,
                        "$rows << EOD\n1 3.25 3.25 3.25 3.25 3.25 3.125 0 0 48.99 29362\n"
                        "2 3 2.5 4.5 2 6 0 25 4.56 69.94 13983232\nEOD\n"));
-  const std::string picture = read(directory / "distribution.svg");
+  const std::string picture = text_of(directory / "distribution.svg");
   for (const char* words : {"output ≡ 0", "1 of 4", "1 diverged", "relative error ≤ 5 %"}) {
     EXPECT_TRUE(contains(picture, words)) << words;
   }
@@ -375,7 +375,7 @@ TEST_F(Figures, ManyRunsAreThinnedToDotsThatKeepTheExtremes) {
   VariantResult& row = result.variants[1];
   row.runs.clear();
   result.header.seeds = 1000;
-  for (int seed = 0; seed < 1000; ++seed) row.runs.push_back(run_of(seed, {9.0, 1.0 + seed}));
+  for (int seed = 0; seed < 1000; ++seed) row.runs.push_back(drawn_run(seed, {9.0, 1.0 + seed}));
   row.statistics.final_loss = Spread{500.5, 250.75, 750.25, 1, 1000};
   row.statistics.success = {1, 1000, 0.001, 0.0002, 0.0056};
   EXPECT_EQ(draw({FigureFormat::png}), std::vector<std::string>{});
@@ -397,7 +397,7 @@ TEST_F(Figures, HeldoutHoldsMediansAndQuartilesOfTheSplits) {
                        "$errors2 << EOD\n1.150 0.75 0.625 1.125 1.125 \"0.75\"\n"
                        "2.150 1500 800 1e+300 1e+300 \"1500\"\nEOD\n"));
   EXPECT_TRUE(contains(text, "success = 0.05\n"));
-  const std::string picture = read(directory / "heldout.svg");
+  const std::string picture = text_of(directory / "heldout.svg");
   for (const char* words :
        {"Is it multiplication?", "the scene", "and values", "16 scenes", "median and quartiles of 4 seeds"}) {
     EXPECT_TRUE(contains(picture, words)) << words;
@@ -449,7 +449,7 @@ TEST_F(Figures, GridCellsHaveTheColourOfTheirRate) {
   EXPECT_NEAR(quarter[0], 62 - 13 / 4.0, 2);
   EXPECT_NEAR(quarter[1], 74 + 30 / 4.0, 2);
   EXPECT_NEAR(quarter[2], 137 + 5 / 4.0, 2);
-  const std::string picture = read(directory / "grid.svg");
+  const std::string picture = text_of(directory / "grid.svg");
   for (const char* words : {"68–100 %", "3 dead", "2 diverged", "learning rate"}) {
     EXPECT_TRUE(contains(picture, words)) << words;
   }
@@ -463,7 +463,7 @@ TEST_F(Figures, GridsOfEverySizeAreDrawn) {
            {{"a", "b", "c"}, {"adam", "sgd"}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}}) {
     grid_of(variants, optimizers, rates);
     result.header.seeds = 2;
-    for (VariantResult& row : result.variants) row.runs.push_back(run_of(8, {9, 4, 3}));
+    for (VariantResult& row : result.variants) row.runs.push_back(drawn_run(8, {9, 4, 3}));
     EXPECT_EQ(draw({FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}), std::vector<std::string>{});
   }
 }
@@ -473,7 +473,7 @@ TEST_F(Figures, SeveralSeedsWithoutAnythingToDrawAreDrawn) {
   result.variants.erase(result.variants.begin());
   VariantResult& row = result.variants[0];
   result.header.seeds = 2;
-  row.runs = {run_of(1, {kInfinity}), run_of(2, {kInfinity})};  // all diverged at once
+  row.runs = {drawn_run(1, {kInfinity}), drawn_run(2, {kInfinity})};  // all diverged at once
   row.output = {};
   row.statistics = {};
   row.statistics.split_errors.resize(2);
@@ -482,17 +482,17 @@ TEST_F(Figures, SeveralSeedsWithoutAnythingToDrawAreDrawn) {
   EXPECT_EQ(draw(formats), std::vector<std::string>{});
   EXPECT_TRUE(contains(script("loss.gp"), "'log_exp: 2 diverged'"));
 
-  row.runs = {run_of(1, {9, 1e30, kInfinity}), run_of(2, {8, kInfinity})};  // all diverged, later
+  row.runs = {drawn_run(1, {9, 1e30, kInfinity}), drawn_run(2, {8, kInfinity})};  // all diverged, later
   EXPECT_EQ(draw(formats), std::vector<std::string>{});
   EXPECT_TRUE(contains(script("loss.gp"), "$curve1 << EOD\n0 8.5 8.25 8.75\n1 1e+30 1e+30 1e+30\nEOD\n"));
 
-  row.runs = {run_of(1, {0, 0}), run_of(2, {0, 0})};  // all losses 0
+  row.runs = {drawn_run(1, {0, 0}), drawn_run(2, {0, 0})};  // all losses 0
   row.statistics.final_loss = Spread{0, 0, 0, 0, 0};
   row.statistics.diverged = 0;
   EXPECT_EQ(draw(formats), std::vector<std::string>{});
   EXPECT_TRUE(contains(script("loss.gp"), "'log_exp: median final loss 0'"));
 
-  row.runs = {run_of(1, {9, 1e-30}), run_of(2, {9, 1e30})};  // the widest of boxes
+  row.runs = {drawn_run(1, {9, 1e-30}), drawn_run(2, {9, 1e30})};  // the widest of boxes
   row.statistics.final_loss = Spread{5e29, 2e29, 7e29, 1e-30, 1e30};
   EXPECT_EQ(draw(formats), std::vector<std::string>{});
 

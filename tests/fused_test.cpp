@@ -46,10 +46,6 @@ Evaluation by_autograd(Model& model, const Dataset& data, LossKind loss = LossKi
   return {losses.detach(), at::cat(gradients, 1)};
 }
 
-double relative_difference(const at::Tensor& x, const at::Tensor& y) {
-  return ((x - y).abs().max() / y.abs().max()).item<double>();
-}
-
 constexpr std::array units{Variant::nmu, Variant::nac_mul, Variant::nalu, Variant::npu};
 
 /// Pixels of [-1, 1], some of them exactly 0, in two images that are 0 at different places.

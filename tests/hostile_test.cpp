@@ -13,8 +13,6 @@
 namespace conv_mult {
 namespace {
 
-constexpr auto small = "--size 20 --steps 50 --figures none ";
-
 std::string shell_quoted(const std::string& text) {
   std::string quoted = "'";
   for (const char c : text) {

@@ -12,7 +12,7 @@ namespace conv_mult {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float infinite_pixel = std::numeric_limits<float>::infinity();
 
 /// 2 × 3 images, one variant called "v_1".
 ExperimentResult small_result() {
@@ -62,8 +62,8 @@ TEST(ColourOf, ClampsAndMarksNan) {
   const ColourScale scale{0, 1};
   EXPECT_EQ(colour_of(-7, scale, sequential_colours), sequential_colours.front());
   EXPECT_EQ(colour_of(7, scale, sequential_colours), sequential_colours.back());
-  EXPECT_EQ(colour_of(-kInfinity, scale, sequential_colours), sequential_colours.front());
-  EXPECT_EQ(colour_of(kInfinity, scale, sequential_colours), sequential_colours.back());
+  EXPECT_EQ(colour_of(-infinite_pixel, scale, sequential_colours), sequential_colours.front());
+  EXPECT_EQ(colour_of(infinite_pixel, scale, sequential_colours), sequential_colours.back());
   EXPECT_EQ(colour_of(kNan, scale, sequential_colours), (Rgb{128, 128, 128}));
 }
 
@@ -105,7 +105,7 @@ TEST(ErrorMap, IsOutputMinusTarget) {
 TEST(ErrorScale, IsSymmetricOverAllVariants) {
   ExperimentResult result = small_result();
   result.variants.push_back(result.variants.front());
-  result.variants[1].output.pixels = {0, 1, 2, 3, -300, kInfinity};
+  result.variants[1].output.pixels = {0, 1, 2, 3, -300, infinite_pixel};
   EXPECT_EQ(error_scale(result).low, -304);
   EXPECT_EQ(error_scale(result).high, 304);
 }

@@ -14,7 +14,7 @@
 namespace conv_mult {
 namespace {
 
-RunRecord run_of(std::int64_t seed, RunStatus status) {
+RunRecord saved_run(std::int64_t seed, RunStatus status) {
   RunRecord run;
   run.seed = seed;
   run.status = status;
@@ -44,7 +44,8 @@ ExperimentResult sample(bool grid) {
     row.learning_rate = grid ? rate : 0.01;
     row.parameters = 2;
     row.seconds = 0.25;
-    row.runs = {run_of(0, RunStatus::ok), run_of(1, RunStatus::diverged), run_of(2, RunStatus::interrupted)};
+    row.runs = {saved_run(0, RunStatus::ok), saved_run(1, RunStatus::diverged),
+                saved_run(2, RunStatus::interrupted)};
     row.statistics = statistics_of(row.runs, scene);
     result.variants.push_back(row);
   }
@@ -177,7 +178,7 @@ TEST_F(Reader, ShardsMustCoverEverySeedOnce) {
     for (auto& row : part.variants) {
       row.runs.clear();
       for (std::int64_t i = 0; i < count; ++i) {
-        row.runs.push_back(run_of(first + i, RunStatus::ok));
+        row.runs.push_back(saved_run(first + i, RunStatus::ok));
       }
     }
     write(part, folder_ / name, "steps=3\nshard=\"" + name + "\"\n");

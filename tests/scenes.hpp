@@ -1,5 +1,5 @@
 #pragma once
-// Scenes that several tests use.
+// Scenes that several tests use, and how they compare.
 
 #include <torch/types.h>
 
@@ -23,6 +23,11 @@ inline Scene random_scene(std::int64_t height, std::int64_t width) {
   const auto draw = [&] { return torch::rand({1, 1, height, width}, torch::kDouble) * 2 - 1; };
   const auto a = draw();
   return make_scene(a, draw());
+}
+
+/// The largest difference, of the largest number of y.
+inline double relative_difference(const at::Tensor& x, const at::Tensor& y) {
+  return ((x - y).abs().max() / y.abs().max().clamp_min(1e-300)).item<double>();
 }
 
 }  // namespace conv_mult

@@ -10,8 +10,6 @@
 namespace conv_mult {
 namespace {
 
-const double nan = std::numeric_limits<double>::quiet_NaN();
-
 /// A run that went through these losses, in float32.
 RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int64_t steps) {
   Recorder recorder(seed, 1, {steps, 2, 0.5});
@@ -54,7 +52,7 @@ ExperimentResult sample() {
   VariantResult exp = baseline;
   exp.variant = "exp";
   exp.floor.reset();
-  exp.runs = {run_of(4, {8, nan}, 3)};
+  exp.runs = {run_of(4, {8, std::nan("")}, 3)};
   result.variants = {baseline, exp};
   for (auto& row : result.variants) {
     row.statistics = statistics_of(row.runs, scene);

@@ -14,7 +14,7 @@
 namespace conv_mult {
 namespace {
 
-using Json = nlohmann::ordered_json;  // keys in the order of writing
+using OrderedJson = nlohmann::ordered_json;  // keys in the order of writing
 
 /// The end of summary.json.
 constexpr auto seal_begin = ",\n \"checksum\": \"";
@@ -22,11 +22,17 @@ constexpr auto seal_begin = ",\n \"checksum\": \"";
 std::string seal_of(std::string_view text) { return fmt::format("{}{}\"\n}}\n", seal_begin, checksum(text)); }
 
 /// JSON knows no infinity.
-Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+OrderedJson finite_or_null(double value) {
+  return std::isfinite(value) ? OrderedJson(value) : OrderedJson(nullptr);
+}
 
-Json or_null(const std::optional<double>& value) { return value ? finite_or_null(*value) : Json(nullptr); }
+OrderedJson or_null(const std::optional<double>& value) {
+  return value ? finite_or_null(*value) : OrderedJson(nullptr);
+}
 
-Json or_null(const std::optional<std::int64_t>& value) { return value ? Json(*value) : Json(nullptr); }
+OrderedJson or_null(const std::optional<std::int64_t>& value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
+}
 
 const char* name_of(RunStatus status) {
   switch (status) {
@@ -52,7 +58,7 @@ const char* name_of(ExperimentStatus status) {
   return "interrupted";
 }
 
-Json json_of(const RunRecord& run) {
+OrderedJson json_of(const RunRecord& run) {
   return {{"seed", run.seed},
           {"status", name_of(run.status)},
           {"last_step", run.last_step},
@@ -60,7 +66,7 @@ Json json_of(const RunRecord& run) {
           {"first_success_step", or_null(run.first_success_step)}};
 }
 
-Json json_of(const std::optional<Spread>& spread) {
+OrderedJson json_of(const std::optional<Spread>& spread) {
   if (!spread) {
     return nullptr;
   }
@@ -71,7 +77,7 @@ Json json_of(const std::optional<Spread>& spread) {
           {"max", finite_or_null(spread->max)}};
 }
 
-Json json_of(const SuccessRate& success) {
+OrderedJson json_of(const SuccessRate& success) {
   return {{"count", success.count},
           {"of", success.of},
           {"rate", success.rate},
@@ -79,13 +85,13 @@ Json json_of(const SuccessRate& success) {
           {"high", success.high}};
 }
 
-Json json_of(const VariantResult& v, const SceneResult& scene) {
+OrderedJson json_of(const VariantResult& v, const SceneResult& scene) {
   const auto& statistics = v.statistics;
-  Json errors = Json::object();
+  OrderedJson errors = OrderedJson::object();
   for (std::size_t i = 0; i < scene.splits.size(); ++i) {
     errors[scene.splits[i].name] = json_of(statistics.split_errors[i]);
   }
-  Json runs = Json::array();
+  OrderedJson runs = OrderedJson::array();
   for (const auto& run : v.runs) {
     runs.push_back(json_of(run));
   }
@@ -110,12 +116,12 @@ Json json_of(const VariantResult& v, const SceneResult& scene) {
           {"dead", statistics.dead},
           {"sparsity_error", or_null(statistics.sparsity_error)},
           {"evaluation", std::move(errors)},
-          {"shown_seed", v.runs.empty() ? Json(nullptr) : Json(v.runs[v.shown].seed)},
+          {"shown_seed", v.runs.empty() ? OrderedJson(nullptr) : OrderedJson(v.runs[v.shown].seed)},
           {"runs", std::move(runs)}};
 }
 
-Json json_of(const SceneResult& scene) {
-  Json splits = Json::array();
+OrderedJson json_of(const SceneResult& scene) {
+  OrderedJson splits = OrderedJson::array();
   for (const auto& split : scene.splits) {
     splits.push_back({{"split", split.name},
                       {"scenes", split.scenes},
@@ -123,7 +129,7 @@ Json json_of(const SceneResult& scene) {
                       {"target_norm", split.target_norm}});
   }
   return {{"scene", scene.name},
-          {"test_range", scene.test.empty() ? Json(nullptr) : Json(scene.test)},
+          {"test_range", scene.test.empty() ? OrderedJson(nullptr) : OrderedJson(scene.test)},
           {"height", scene.target.height},
           {"width", scene.target.width},
           {"target_norm", scene.splits.front().target_norm},
@@ -135,7 +141,7 @@ Json json_of(const SceneResult& scene) {
             {"relative_error", or_null(scene.success_error)}}}};
 }
 
-Json json_of(const Comparison& c) {
+OrderedJson json_of(const Comparison& c) {
   return {{"scene", c.scene},
           {"variant", c.variant},
           {"reference", c.reference},
@@ -359,44 +365,44 @@ void CsvFiles::append(const ExperimentResult& result) {
 std::string summary_json(const ExperimentResult& result, const std::vector<NamedText>& files) {
   const auto& header = result.header;
   const auto& scene = header.scenes.front();
-  Json scenes = Json::array();
+  OrderedJson scenes = OrderedJson::array();
   for (const auto& each : header.scenes) {
     scenes.push_back(json_of(each));
   }
-  Json variants = Json::array();
+  OrderedJson variants = OrderedJson::array();
   for (const auto& variant : result.variants) {
     variants.push_back(json_of(variant, result.scene_of(variant)));
   }
-  Json comparisons = Json::array();
+  OrderedJson comparisons = OrderedJson::array();
   for (const auto& comparison : result.comparisons) {
     comparisons.push_back(json_of(comparison));
   }
-  Json checksums = Json::object();
+  OrderedJson checksums = OrderedJson::object();
   for (const auto& [name, text] : files) {
-    checksums[name] = Json{{"bytes", text.size()}, {"checksum", checksum(text)}};
+    checksums[name] = OrderedJson{{"bytes", text.size()}, {"checksum", checksum(text)}};
   }
-  const Json summary = {{"conv_mult", header.conv_mult},
-                        {"libtorch", header.libtorch},
-                        {"device", header.device},
-                        {"threads", header.threads},
-                        {"dtype", header.dtype},
-                        {"status", name_of(result.status)},
-                        {"grid", result.grid},
-                        {"sizes", result.sizes},
-                        {"loss", header.loss},
-                        {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
-                        {"data",
-                         {{"scene", scene.name},
-                          {"height", scene.target.height},
-                          {"width", scene.target.width},
-                          {"form", result.variants.front().data_form},
-                          {"rows", result.variants.front().rows},
-                          {"target_norm", scene.splits.front().target_norm},
-                          {"seconds", scene.data_seconds}}},
-                        {"scenes", std::move(scenes)},
-                        {"variants", std::move(variants)},
-                        {"comparisons", std::move(comparisons)},
-                        {"files", std::move(checksums)}};
+  const OrderedJson summary = {{"conv_mult", header.conv_mult},
+                               {"libtorch", header.libtorch},
+                               {"device", header.device},
+                               {"threads", header.threads},
+                               {"dtype", header.dtype},
+                               {"status", name_of(result.status)},
+                               {"grid", result.grid},
+                               {"sizes", result.sizes},
+                               {"loss", header.loss},
+                               {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
+                               {"data",
+                                {{"scene", scene.name},
+                                 {"height", scene.target.height},
+                                 {"width", scene.target.width},
+                                 {"form", result.variants.front().data_form},
+                                 {"rows", result.variants.front().rows},
+                                 {"target_norm", scene.splits.front().target_norm},
+                                 {"seconds", scene.data_seconds}}},
+                               {"scenes", std::move(scenes)},
+                               {"variants", std::move(variants)},
+                               {"comparisons", std::move(comparisons)},
+                               {"files", std::move(checksums)}};
   std::string text = summary.dump(1);
   text.resize(text.size() - 2);  // without "\n}"
   return text + seal_of(text);

@@ -16,8 +16,6 @@
 namespace conv_mult {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-
 enum Stream : std::uint32_t { training, inside, outside };  // of the noise
 
 /// [H, W], or any view of as many pixels.
@@ -234,6 +232,7 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
       squares += losses_of(LossKind::l2, forward(model, part), part).square();
     }
   }
+  constexpr double infinity = std::numeric_limits<double>::infinity();
   return squares.sqrt().nan_to_num(infinity, infinity);
 }
 
