@@ -55,6 +55,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include <ATen/Functions.h>
 #include <benchmark/benchmark.h>
+#include <torch/cuda.h>
 #include <torch/optim/adam.h>
 
 #include "conv_mult/data/dataset.hpp"
@@ -65,6 +66,7 @@ HWY_AFTER_NAMESPACE();
 #include "conv_mult/report/tables.hpp"
 #include "conv_mult/run/evaluation.hpp"
 #include "conv_mult/run/machine.hpp"
+#include "conv_mult/run/trainer.hpp"
 
 namespace conv_mult {
 namespace {
@@ -164,6 +166,36 @@ void adam_step_of_seeds(State& state) {
   }
 }
 
+/// Steps of exp on a GPU, 500 at a time and as train takes them.
+void gpu_steps(State& state, std::int64_t size, DataForm form, std::int64_t seeds, Launch launch) {
+  const at::Device gpu(at::kCUDA, 0);
+  const auto data = make_dataset(scene_of(size), at::kFloat, form, 3).to(gpu);
+  TrainingConfig config;
+  config.steps = 500;
+  for (auto _ : state) {
+    auto model = make_model({Variant::exp, 3}, SeedRange{0, seeds}, at::kFloat, gpu);
+    train(model, {data, {}}, config, {[](std::int64_t, const at::Tensor&) { return true; }, 0, {}}, launch);
+  }
+  rate(state, "steps", 500);
+}
+
+void add_gpu_steps() {
+  for (const auto& [name, launch] :
+       {std::pair{"eager", Launch::eager}, {"recorded", Launch::recorded}, {"fastest", Launch::fastest}}) {
+    const std::string prefix = std::string("gpu_steps/") + name;
+    for (const std::int64_t seeds : {1, 1024, 65536}) {
+      benchmark::RegisterBenchmark((prefix + "/seeds:" + std::to_string(seeds)).c_str(), gpu_steps, 100,
+                                   DataForm::patches, seeds, launch)
+          ->Unit(benchmark::kMillisecond)
+          ->UseRealTime();
+    }
+    benchmark::RegisterBenchmark((prefix + "/image:4096").c_str(), gpu_steps, 4096, DataForm::image, 1,
+                                 launch)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+  }
+}
+
 void initial_weights_of_seeds(State& state) {
   for (auto _ : state) {
     make_model({Variant::exp, 3}, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
@@ -238,6 +270,9 @@ BENCHMARK(csv_of_a_thousand_curves)->Unit(benchmark::kMicrosecond);
 int main(int argc, char** argv) {
   conv_mult::prepare_process(conv_mult::MachineConfig{});
   benchmark::Initialize(&argc, argv);
+  if (torch::cuda::is_available()) {
+    conv_mult::add_gpu_steps();
+  }
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

@@ -1,6 +1,7 @@
 #include "conv_mult/run/trainer.hpp"
 
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 #include <torch/types.h>
 
 #include <array>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "conv_mult/data/random.hpp"
 #include "conv_mult/model/optimum.hpp"
 #include "conv_mult/run/machine.hpp"
 #include "scenes.hpp"
@@ -25,7 +27,8 @@ TrainingConfig config_of(OptimizerKind optimizer, double learning_rate, std::int
 }
 
 /// The losses of every replica: [steps + 1, N].
-at::Tensor train_all(Model& model, const Dataset& data, const TrainingConfig& config) {
+at::Tensor train_all(Model& model, const TrainingData& data, const TrainingConfig& config,
+                     Launch launch = Launch::fastest) {
   std::vector<at::Tensor> blocks;
   std::int64_t next = 0;
   TrainingCallbacks callbacks;
@@ -35,8 +38,12 @@ at::Tensor train_all(Model& model, const Dataset& data, const TrainingConfig& co
     blocks.push_back(losses.clone());
     return true;
   };
-  train(model, {data, {}}, config, callbacks);
+  train(model, data, config, callbacks, launch);
   return at::cat(blocks);
+}
+
+at::Tensor train_all(Model& model, const Dataset& data, const TrainingConfig& config) {
+  return train_all(model, TrainingData{data, {}}, config);
 }
 
 at::Tensor train_all(Variant variant, SeedRange seeds, const Dataset& data, const TrainingConfig& config) {
@@ -276,6 +283,64 @@ TEST(Trainer, ChecksSeeTheModelAfterSoManyUpdates) {
     };
     train(model, {data, {}}, config_of(OptimizerKind::adam, 0.01, 10), callbacks);
     EXPECT_EQ(steps, (std::vector<std::int64_t>{0, 4, 8}));
+  }
+}
+
+/// Whether LibTorch has its fused Adam for the CPU: 1.13 has it for CUDA alone.
+bool has_fused_adam() {
+  std::vector<at::Tensor> x{at::zeros({1})}, gradient{at::zeros({1})}, mean{at::zeros({1})},
+      square{at::zeros({1})};
+  try {
+    at::_fused_adam_(x, gradient, mean, square, {}, {at::ones({})}, 0.1, 0.9, 0.99, 0, 1e-8, false, false);
+  } catch (const c10::Error&) {
+    return false;
+  }
+  return true;
+}
+
+// All that a recorded step does otherwise than an eager one: its optimizer, where its losses go, how the next
+// scene and the regulariser's scale get to it. On a GPU it is recorded, too.
+TEST(Trainer, RecordedStepsAreEagerSteps) {
+  const bool fused_adam = has_fused_adam();
+  for (const auto variant :
+       {Variant::baseline, Variant::exp, Variant::log_exp, Variant::nmu, Variant::nac_mul, Variant::nalu,
+        Variant::npu, Variant::stacked_exp, Variant::relu}) {
+    for (const auto kind : all_optimizers) {
+      for (const bool redraws : {false, true}) {
+        for (const at::Device device : {at::Device(at::kCPU), at::Device(at::kCUDA, 0)}) {
+          const bool adam = kind == OptimizerKind::adam || kind == OptimizerKind::adamw;
+          if (device.is_cuda() ? !torch::cuda::is_available() : adam && !fused_adam) {
+            continue;
+          }
+          SCOPED_TRACE(std::string(to_string(variant)) + ' ' + to_string(kind) + (redraws ? " redrawn" : "") +
+                       ' ' + device.str());
+          const Architecture architecture{variant, 3, is_deep(variant) ? 2 : 1, 2};
+          const auto draw = [&, random = Random(1, 0)]() mutable {
+            const auto scene = make_noise({{0.1, 0.5}}, 1, 5, 6, random, at::kDouble);
+            const auto data = make_image_dataset(scene, DataForm::image, encoding_of(variant));
+            return (is_unit(variant) ? unfolded(data, 3) : data).to(device);
+          };
+          const bool two_blocks = variant == Variant::baseline && kind == OptimizerKind::sgd;
+          auto config = config_of(kind, 1e-3, two_blocks ? 1100 : 60);
+          config.loss = redraws ? LossKind::mse : LossKind::l2;
+          config.sparsity = {10, 20, 40};
+          const auto losses = [&](Launch launch) {
+            auto scenes = draw;
+            auto first = scenes();
+            auto model = make_model(architecture, {0, 3}, at::kDouble, device);
+            const TrainingData data{std::move(first), redraws ? std::function<Dataset()>(scenes) : nullptr};
+            const auto curve = train_all(model, data, config, launch);
+            return at::cat({curve, weights_of(model).t()});
+          };
+          const auto eager = losses(Launch::eager);
+          EXPECT_GT((eager[0] - eager[60]).abs().max().item<double>(), 1e-5);
+          EXPECT_LE(largest_relative_difference(losses(Launch::recorded), eager), 1e-9);
+          if (kind == OptimizerKind::adam) {
+            EXPECT_LE(largest_relative_difference(losses(Launch::fastest), eager), 1e-9);
+          }
+        }
+      }
+    }
   }
 }
 

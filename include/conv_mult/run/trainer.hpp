@@ -5,6 +5,7 @@
 #include "conv_mult/config.hpp"
 #include "conv_mult/data/dataset.hpp"
 #include "conv_mult/model/variants.hpp"
+#include "conv_mult/run/step_graph.hpp"
 
 namespace conv_mult {
 
@@ -19,7 +20,8 @@ struct TrainingCallbacks {
   /// on the CPU, [steps, N]. Returning false ends the training.
   std::function<bool(std::int64_t first_step, const at::Tensor& losses)> on_losses;
 
-  /// Called after every check_every-th update, 0 included, with the model as it is then; 0: never.
+  /// Called after every check_every-th update, 0 included, with the model as it is then, before the losses
+  /// there; 0: never.
   std::int64_t check_every = 0;
   std::function<void(std::int64_t step)> on_check;
 };
@@ -28,7 +30,9 @@ struct TrainingCallbacks {
 /// from the learning rate: `config.steps` updates, `config.steps` + 1 losses. NMU's regulariser has a part in
 /// the gradient, not in the losses. Losses stay on the device and are fetched in blocks of at most a thousand
 /// steps or a tenth of a second, so a step does not wait for the device. On the CPU single layers and units
-/// go through FusedLayer; literal images, deep networks and CUDA go through autograd.
-void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks);
+/// go through FusedLayer; literal images, deep networks and CUDA go through autograd, CUDA in a StepGraph
+/// where there are any.
+void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks,
+           Launch launch = Launch::fastest);
 
 }  // namespace conv_mult
