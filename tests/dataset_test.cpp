@@ -24,7 +24,6 @@ Gradient gradient_of(const Dataset& data, Variant variant, std::int64_t kernel_s
   return {loss.item<double>(), model.parameters[0].grad(), model.parameters[1].grad()};
 }
 
-/// Largest difference, relative to the largest entry.
 void expect_forms_agree(const Scene& scene, std::int64_t kernel_size) {
   const auto image = make_dataset(scene, DataForm::image, kernel_size);
   const auto patches = make_dataset(scene, DataForm::patches, kernel_size);

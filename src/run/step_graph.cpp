@@ -24,7 +24,7 @@ class StepGraph::Recorder {
     constexpr int warm_up = 3;
     constexpr int recording = warm_up + 20;
     constexpr int last_timed = recording + 20;
-    if (launch_ == Launch::eager || calls_ > last_timed) {
+    if (calls_ > last_timed) {
       launch(step);
       return;
     }
@@ -110,7 +110,8 @@ bool StepGraph::available() { return false; }
 namespace conv_mult {
 
 StepGraph::StepGraph(c10::Device device, Launch launch)
-    : recorder_(device.is_cuda() ? std::make_unique<Recorder>(device, launch) : nullptr) {}
+    : recorder_(device.is_cuda() && launch != Launch::eager ? std::make_unique<Recorder>(device, launch)
+                                                            : nullptr) {}
 
 StepGraph::~StepGraph() = default;
 

@@ -23,8 +23,8 @@ class StepGraph {
   /// Whether this build has CUDA graphs: with a LibTorch for CUDA, beside CUDA's headers.
   static bool available();
 
-  /// On a GPU a stream of its own becomes the current one until destruction: the default stream cannot be
-  /// recorded.
+  /// On a GPU, unless eager, a stream of its own becomes the current one until destruction: the default
+  /// stream cannot be recorded.
   StepGraph(c10::Device device, Launch launch);
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
@@ -36,7 +36,7 @@ class StepGraph {
 
  private:
   class Recorder;
-  std::unique_ptr<Recorder> recorder_;  ///< of a GPU
+  std::unique_ptr<Recorder> recorder_;  ///< none: eager
 };
 
 }  // namespace conv_mult
