@@ -351,6 +351,20 @@ TEST(Config, ComplaintsNameTheCulprit) {
   expect_error({"--config", "/no/such/file.toml"}, {"/no/such/file.toml"});
 }
 
+// Each of them once ended the program, in a build with assertions or sanitizers.
+TEST(Config, WhatTheParserWouldNotBeAskedIsAComplaint) {
+  for (const char* text :
+       {"steps = 1\n[#", "[[#", "[a.#]", "a.# = 1", "= 1", "\xC3\xA4 = 1", "steps = \xC3\xA4",
+        "steps = 1\xC3\xA4", "steps = 1 \xE3\x80\x81", "[\xC3\xA4]", "seeds = [1 \xEF\xBB\xBE]",
+        "out = \"\"\"\\\xC3\xA4\"\"\"", "out = \"\"\"\\\n \xC3\xA4\"\"\"", "\xEF\xBB\xBF\xEF\xBB\xBF",
+        "out = '\xC3", "out = '\xC3'", "# \xFF", "\x80"}) {
+    const TemporaryFile file(text);
+    expect_error({"--config", file.path()}, {"--config: "});
+  }
+  const TemporaryFile letters("\xEF\xBB\xBFout = '\xC3\xA4\\'  # \xC3\xA4\n\"variant\" = 'exp'");
+  EXPECT_EQ(parse({"--config", letters.path()}).config.output.directory, "\xC3\xA4\\");
+}
+
 TEST(Config, ComplaintsAboutTheFileNameTheKey) {
   const TemporaryFile unknown("stepz = 7\n");
   expect_error({"--config", unknown.path()}, {"unknown key 'stepz'"});
