@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 
 namespace conv_mult {
 
@@ -103,6 +105,10 @@ class Process {
     const std::string command = "cd '" + folder.string() + "' && exec " + prefix + " '" +
                                 CONV_MULT_EXECUTABLE + "' " + arguments + " >stdout </dev/null";
     id_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+    if (id_ < 0) {  // nor is there anyone to be signalled: -1 is everyone
+      throw std::system_error(errno, std::generic_category(),
+                              "this machine gives no terminal (/dev/ptmx, /dev/pts)");
+    }
     if (id_ == 0) {
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
       _exit(127);
@@ -136,14 +142,21 @@ class Process {
     return 0;
   }
 
-  void send(int signal) const { kill(id_, signal); }
+  /// Nothing once it has ended: another may have its number.
+  void send(int signal) const {
+    if (id_ > 0) {
+      kill(id_, signal);
+    }
+  }
 
   /// Its end; a signal's number is the code less 128, as a shell has it. `err` is what the terminal showed.
   Outcome wait() {
     while (read_words()) {
     }
     int status = 0;
-    waitpid(id_, &status, 0);
+    if (id_ > 0) {
+      waitpid(id_, &status, 0);
+    }
     id_ = -1;
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder_ / "stdout"),
             words_};

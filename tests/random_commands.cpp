@@ -11,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -197,6 +198,10 @@ std::string content(const char* path) {
 
 int exit_code(Texts arguments) {
   const auto child = fork();
+  if (child < 0) {  // nor is there anyone to be signalled: -1 is everyone
+    std::perror("random_commands: no further process");
+    std::exit(1);
+  }
   if (child == 0) {
 #ifndef __SANITIZE_ADDRESS__
     const rlimit memory{4UL << 30, 4UL << 30};

@@ -68,7 +68,7 @@ bool is_sealed(const std::string& content) {
 }
 
 Architecture architecture_of(const c10::impl::GenericDict& file) {
-  const auto& name = file.at("variant").toStringRef();
+  const std::string name = file.at("variant").toStringRef();
   const auto* const variant = std::find_if(all_variants.begin(), all_variants.end(),
                                            [&](Variant each) { return to_string(each) == name; });
   if (variant == all_variants.end()) {

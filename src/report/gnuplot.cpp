@@ -26,7 +26,7 @@ constexpr std::chrono::seconds kPatience{60};
 struct Drawing {
   std::string figure;  // loss.png
   std::filesystem::path part, whole;
-  pid_t pid = -1;
+  pid_t pid = -1;  // of a process only where error is 0
   int words = -1;  // read end of the pipe that takes stdout and stderr
   int error = 0;   // why it could not be started
 };
