@@ -620,6 +620,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
 
   add_list("--load-model", "FILE", config.load_model,
            "Models to start from, as --save-model wrote them; without --steps they are only evaluated")
+      ->default_str("")  // CLI11 2.4 says {} of an empty list, 2.1 says []
       ->check(CLI::Validator(check_path, ""));
 
   group = "Scene";

@@ -138,8 +138,7 @@ std::string TomlFormat::to_config(const CLI::App* app, bool /*default_also*/, bo
     }
     if (is_flag) {
       values.assign(1, option->count() > 0 && option->as<bool>() ? "true" : "false");
-    } else if (const auto& text = option->get_default_str();
-               values.empty() && !text.empty() && text != "[]" && text != "{}") {  // {}: since CLI11 2.4
+    } else if (const auto& text = option->get_default_str(); values.empty() && !text.empty()) {
       values.push_back(literal(text));
     }
     if (!values.empty()) {
