@@ -12,8 +12,8 @@ HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Multiply-adds of float32 that depend on nothing but their own predecessor, eight chains at once. Returns
-/// how many there were.
+/// Multiply-adds of float32 that depend on nothing but their own predecessor, eight chains at once. Returns how many
+/// there were.
 double multiply_adds(std::int64_t rounds, float* sink) {
   const hn::CappedTag<float, 16> d;
   const auto factor = hn::Set(d, 0.999F);
@@ -29,8 +29,7 @@ double multiply_adds(std::int64_t rounds, float* sink) {
     a6 = hn::MulAdd(a6, factor, factor);
     a7 = hn::MulAdd(a7, factor, factor);
   }
-  const auto all =
-      hn::Add(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)), hn::Add(hn::Add(a4, a5), hn::Add(a6, a7)));
+  const auto all = hn::Add(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)), hn::Add(hn::Add(a4, a5), hn::Add(a6, a7)));
   *sink = hn::GetLane(hn::SumOfLanes(d, all));
   return 8.0 * static_cast<double>(rounds) * static_cast<double>(hn::Lanes(d));
 }
@@ -58,15 +57,15 @@ HWY_AFTER_NAMESPACE();
 #include <torch/cuda.h>
 #include <torch/optim/adam.h>
 
-#include "conv_mult/data/dataset.hpp"
-#include "conv_mult/data/heldout.hpp"
-#include "conv_mult/model/fused.hpp"
-#include "conv_mult/model/optimum.hpp"
-#include "conv_mult/report/images.hpp"
-#include "conv_mult/report/tables.hpp"
-#include "conv_mult/run/evaluation.hpp"
-#include "conv_mult/run/machine.hpp"
-#include "conv_mult/run/trainer.hpp"
+#include <string>
+
+#include "output/tables.hpp"
+#include "run/statistics.hpp"
+#include "scenes/scene.hpp"
+#include "train/fused.hpp"
+#include "train/machine.hpp"
+#include "train/trainer.hpp"
+#include "variants/common.hpp"
 
 namespace conv_mult {
 namespace {
@@ -77,16 +76,17 @@ HWY_EXPORT(read_all);
 using benchmark::Counter;
 using benchmark::State;
 
-SceneConfig scene_of(std::int64_t size) {
-  SceneConfig scene;
-  scene.height = scene.width = size;
-  for (auto* r : {&scene.a, &scene.b}) {
-    r->top = r->top * size / 100;
-    r->left = r->left * size / 100;
-    r->height = r->height * size / 100;
-    r->width = r->width * size / 100;
-  }
-  return scene;
+/// The program's own rectangles on an image of that size.
+Scene scene_of(std::int64_t size) {
+  const auto scaled = [&](const Rectangle& r) {
+    return Rectangle{r.top * size / 100, r.left * size / 100, r.height * size / 100, r.width * size / 100, r.value};
+  };
+  const Config config;
+  return cast(make_rectangles(size, size, scaled(config.rect_a), scaled(config.rect_b)), at::kFloat);
+}
+
+Model model_of(const Variant& variant, std::int64_t seeds) {
+  return make_model({&variant, {}}, {0, seeds}, at::kFloat, at::kCPU);
 }
 
 /// What a second of the benchmark gets done.
@@ -104,8 +104,7 @@ void limit_multiply_adds(State& state) {
   rate(state, "multiply_adds", count);
 }
 
-void limit_memory(
-    State& state) {  // bytes: of an image of 1000x1000 with its target, and far beyond any cache
+void limit_memory(State& state) {  // bytes: of an image of 1000x1000 with its target, and far beyond any cache
   const auto values = at::ones({state.range(0) / 4});
   for (auto _ : state) {
     benchmark::DoNotOptimize(HWY_DYNAMIC_DISPATCH(read_all)(values.data_ptr<float>(), values.numel()));
@@ -115,44 +114,31 @@ void limit_memory(
 
 /// Multiply-adds of one pass: 2 K^2 for z and as many for the gradient.
 void fused_pass(State& state, FusedLayer& layer, std::int64_t rows) {
-  for (auto _ : state) {
-    layer.losses_and_gradient();
-  }
+  for (auto _ : state) { layer.losses_and_gradient(); }
   const double parameters = 18;
   const auto replicas = static_cast<double>(layer.weights().size(0));
   rate(state, "multiply_adds", 2 * parameters * static_cast<double>(rows) * replicas);
 }
 
-void patch_pass_of_seeds(State& state) {
-  const auto data = make_dataset(SceneConfig{}, at::kFloat, DataForm::patches, 3);
-  const auto model = make_model({Variant::exp, 3}, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
-  FusedPatches layer(model, data, LossKind::l2);
-  fused_pass(state, layer, data.rows());
-}
-
-/// As many multiply-adds as make the factors and exponents, and transcendental functions on top.
-void unit_pass_of_seeds(State& state, Variant variant) {
-  const auto data = make_dataset(SceneConfig{}, at::kFloat, DataForm::patches, 3, encoding_of(variant));
-  const auto model = make_model({variant, 3}, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
-  FusedPatches layer(model, data, LossKind::l2);
+/// Of units, as many multiply-adds as make the factors and exponents, and transcendental functions on top.
+void patch_pass_of_seeds(State& state, const Variant& variant) {
+  const auto data = make_dataset(scene_of(100), DataForm::patches, 3, variant.encode);
+  FusedPatches layer(model_of(variant, state.range(0)), data, LossKind::l2);
   fused_pass(state, layer, data.rows());
 }
 
 void image_pass_of_size(State& state) {
-  const auto data = make_dataset(scene_of(state.range(0)), at::kFloat, DataForm::image, 3);
-  const auto model = make_model({Variant::exp, 3}, SeedRange{0, 1}, at::kFloat, at::kCPU);
-  FusedImage layer(model, data, LossKind::l2);
+  const auto data = make_dataset(scene_of(state.range(0)), DataForm::image, 3);
+  FusedImage layer(model_of(variants::exp, 1), data, LossKind::l2);
   fused_pass(state, layer, data.rows());
   rate(state, "bytes", 12 * static_cast<double>(data.rows()));
 }
 
 void literal_pass_of_size(State& state) {
-  const auto data = make_dataset(scene_of(state.range(0)), at::kFloat, DataForm::literal, 3);
-  auto model = make_model({Variant::exp, 3}, SeedRange{0, 1}, at::kFloat, at::kCPU);
+  const auto data = make_dataset(scene_of(state.range(0)), DataForm::literal, 3);
+  auto model = model_of(variants::exp, 1);
   for (auto _ : state) {
-    for (auto& parameter : model.parameters) {
-      parameter.mutable_grad().reset();
-    }
+    for (auto& parameter : model.parameters) { parameter.mutable_grad().reset(); }
     losses_of(LossKind::l2, forward(model, data), data).backward();
   }
 }
@@ -161,67 +147,40 @@ void adam_step_of_seeds(State& state) {
   auto parameters = at::zeros({state.range(0) * 19});
   parameters.mutable_grad() = at::ones_like(parameters);
   torch::optim::Adam adam({parameters}, torch::optim::AdamOptions(0.01));
-  for (auto _ : state) {
-    adam.step();
-  }
+  for (auto _ : state) { adam.step(); }
 }
 
 /// Steps of exp on a GPU, 500 at a time and as train takes them.
-void gpu_steps(State& state, std::int64_t size, DataForm form, std::int64_t seeds, Launch launch) {
+void gpu_steps(State& state, std::int64_t size, DataForm form, std::int64_t seeds) {
   const at::Device gpu(at::kCUDA, 0);
-  const auto data = make_dataset(scene_of(size), at::kFloat, form, 3).to(gpu);
+  const auto data = make_dataset(scene_of(size), form, 3).to(gpu);
   TrainingConfig config;
   config.steps = 500;
   for (auto _ : state) {
-    auto model = make_model({Variant::exp, 3}, SeedRange{0, seeds}, at::kFloat, gpu);
-    train(model, {data, {}}, config, {[](std::int64_t, const at::Tensor&) { return true; }, 0, {}}, launch);
+    auto model = make_model({&variants::exp, {}}, {0, seeds}, at::kFloat, gpu);
+    train(model, {data, {}}, config, {[](std::int64_t, const at::Tensor&) { return true; }, 0, {}});
   }
   rate(state, "steps", 500);
 }
 
-void add_gpu_steps() {
-  for (const auto& [name, launch] :
-       {std::pair{"eager", Launch::eager}, {"recorded", Launch::recorded}, {"fastest", Launch::fastest}}) {
-    const std::string prefix = std::string("gpu_steps/") + name;
-    for (const std::int64_t seeds : {1, 1024, 65536}) {
-      benchmark::RegisterBenchmark((prefix + "/seeds:" + std::to_string(seeds)).c_str(), gpu_steps, 100,
-                                   DataForm::patches, seeds, launch)
-          ->Unit(benchmark::kMillisecond)
-          ->UseRealTime();
-    }
-    benchmark::RegisterBenchmark((prefix + "/image:4096").c_str(), gpu_steps, 4096, DataForm::image, 1,
-                                 launch)
-        ->Unit(benchmark::kMillisecond)
-        ->UseRealTime();
-  }
-}
-
 void initial_weights_of_seeds(State& state) {
-  for (auto _ : state) {
-    make_model({Variant::exp, 3}, SeedRange{0, state.range(0)}, at::kFloat, at::kCPU);
-  }
+  for (auto _ : state) { model_of(variants::exp, state.range(0)); }
 }
 
 void preparing_a_scene_of_size(State& state) {
-  for (auto _ : state) {
-    make_dataset(scene_of(state.range(0)), at::kFloat, DataForm::automatic, 3);
-  }
+  for (auto _ : state) { make_dataset(scene_of(state.range(0)), DataForm::automatic, 3); }
 }
 
 void floor_of_the_baseline(State& state) {
-  const auto data = make_dataset(SceneConfig{}, at::kDouble, DataForm::patches, 3);
-  for (auto _ : state) {
-    best_affine(data, 3);
-  }
+  const auto data = make_dataset(cast(scene_of(100), at::kDouble), DataForm::patches, 3);
+  for (auto _ : state) { best_affine(data, 3); }
 }
 
 void recording_losses_of_seeds(State& state) {
   const std::vector<double> losses(static_cast<std::size_t>(state.range(0)), 1.0);
   Recorder recorder(0, state.range(0), {1'000'000'000, 1'000'000'000, 0.5});
   std::int64_t step = 0;
-  for (auto _ : state) {
-    recorder.take(++step, losses.data());
-  }
+  for (auto _ : state) { recorder.take(++step, losses.data()); }
 }
 
 void csv_of_a_thousand_curves(State& state) {
@@ -247,14 +206,6 @@ void csv_of_a_thousand_curves(State& state) {
 
 BENCHMARK(limit_multiply_adds)->Unit(benchmark::kMicrosecond);
 BENCHMARK(limit_memory)->Arg(12'000'000)->Arg(512 << 20)->Unit(benchmark::kMicrosecond);
-BENCHMARK(patch_pass_of_seeds)->Arg(1)->Arg(64)->Arg(1024)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(unit_pass_of_seeds, nmu, Variant::nmu)->Arg(1)->Arg(1024)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(unit_pass_of_seeds, nac_mul, Variant::nac_mul)
-    ->Arg(1)
-    ->Arg(1024)
-    ->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(unit_pass_of_seeds, nalu, Variant::nalu)->Arg(1)->Arg(1024)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(unit_pass_of_seeds, npu, Variant::npu)->Arg(1)->Arg(1024)->Unit(benchmark::kMicrosecond);
 BENCHMARK(image_pass_of_size)->Arg(100)->Arg(1000)->Arg(4096)->Unit(benchmark::kMicrosecond);
 BENCHMARK(literal_pass_of_size)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(adam_step_of_seeds)->Arg(32)->Arg(1024)->Unit(benchmark::kMicrosecond);
@@ -268,10 +219,28 @@ BENCHMARK(csv_of_a_thousand_curves)->Unit(benchmark::kMicrosecond);
 }  // namespace conv_mult
 
 int main(int argc, char** argv) {
-  conv_mult::prepare_process(conv_mult::MachineConfig{});
+  using namespace conv_mult;
+  prepare_process(1);
   benchmark::Initialize(&argc, argv);
+  for (const auto* variant : all_variants) {
+    if (variant->patch_pass.in_float != nullptr) {
+      benchmark::RegisterBenchmark((std::string("patch_pass_of_seeds/") + variant->name).c_str(),
+                                   [=](benchmark::State& state) { patch_pass_of_seeds(state, *variant); })
+          ->Arg(1)
+          ->Arg(1024)
+          ->Unit(benchmark::kMicrosecond);
+    }
+  }
   if (torch::cuda::is_available()) {
-    conv_mult::add_gpu_steps();
+    for (const std::int64_t seeds : {1, 1024, 65536}) {
+      benchmark::RegisterBenchmark(("gpu_steps/seeds:" + std::to_string(seeds)).c_str(), gpu_steps, 100,
+                                   DataForm::patches, seeds)
+          ->Unit(benchmark::kMillisecond)
+          ->UseRealTime();
+    }
+    benchmark::RegisterBenchmark("gpu_steps/image:4096", gpu_steps, 4096, DataForm::image, 1)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
   }
   benchmark::RunSpecifiedBenchmarks();
   return 0;

@@ -5,27 +5,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
-#include <filesystem>
 #include <new>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "conv_mult/config.hpp"
-#include "conv_mult/files.hpp"
-#include "conv_mult/model/model_file.hpp"
-#include "conv_mult/report/figures.hpp"
-#include "conv_mult/report/images.hpp"
-#include "conv_mult/report/output_folder.hpp"
-#include "conv_mult/report/reader.hpp"
-#include "conv_mult/report/tables.hpp"
-#include "conv_mult/run/experiment.hpp"
-#include "conv_mult/run/machine.hpp"
-#include "conv_mult/run/memory.hpp"
+#include "options/options.hpp"
+#include "output/figures.hpp"
+#include "output/folder.hpp"
+#include "output/images.hpp"
+#include "output/resume.hpp"
+#include "run/experiment.hpp"
+#include "scenes/scene.hpp"
+#include "train/machine.hpp"
+#include "util/files.hpp"
+#include "util/stop.hpp"
+#include "variants/variant.hpp"
 
 #ifdef CONV_MULT_CHECK
 extern "C" void __gcov_dump();
@@ -37,29 +33,33 @@ using namespace conv_mult;
 
 enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed_by_signal = 128 };
 
-volatile std::sig_atomic_t caught_signal = 0;
-volatile std::sig_atomic_t worth_keeping = 0;
+std::atomic<bool> worth_keeping{false};
+bool progress_shown = false;
 
-/// The first Ctrl-C or SIGTERM ends training in good order; one before it, or a second one, all at once. A
-/// closed stdout and a file that may not grow are errors to report, not silent deaths.
+/// The first Ctrl-C or SIGTERM ends training in good order; one before it, or a second one, all at once. A closed
+/// stdout and a file that may not grow are errors to report, not silent deaths.
 void catch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = [](int signal) {
-    if (worth_keeping == 0) {
-      _exit(killed_by_signal + signal);
-    }
-    caught_signal = signal;
+    if (!worth_keeping) { _exit(killed_by_signal + signal); }
+    stop_signal = signal;
   };
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
 
-/// One line on stderr, in which nothing commands the terminal. Where stderr is closed there is nobody to
-/// tell, so failure is ignored.
+void wipe_progress() {
+  if (progress_shown) { std::fputs("\r\x1b[K", stderr); }
+  progress_shown = false;
+}
+
+/// One line on stderr, in which nothing commands the terminal. Where stderr is closed there is nobody to tell, so
+/// failure is ignored.
 void say(std::string message) {
+  wipe_progress();
   std::replace_if(
       message.begin(), message.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
   std::fputs(fmt::format("conv_mult: {}\n", message).c_str(), stderr);
@@ -71,143 +71,112 @@ int report_error(ExitCode code, const std::string& message) {
 }
 
 void note(const Config& config, const std::string& text) {
-  if (!config.output.quiet) {
-    say(text);
-  }
+  if (!config.quiet) { say(text); }
 }
 
 /// A line on the terminal that is written over and, at the end, wiped.
-class ProgressLine {
- public:
-  explicit ProgressLine(const Config& config)
-      : shown_(!config.output.quiet && isatty(STDERR_FILENO) != 0),
-        steps_(config.training.steps),
-        seeds_(seeds_of_shard(config)) {}
-  ~ProgressLine() { clear(); }
-  ProgressLine(const ProgressLine&) = delete;
-  ProgressLine& operator=(const ProgressLine&) = delete;
-
-  void show(const Progress& progress) const {
-    if (!shown_) {
-      return;
-    }
-    const auto seeds = seeds_.count == 1
-                           ? fmt::format("loss {:.6g}", progress.loss)
-                           : fmt::format("seeds {} to {} of {} to {}", progress.first_seed,
-                                         progress.last_seed, seeds_.first, seeds_.first + seeds_.count - 1);
-    const auto line =
-        fmt::format("\r\x1b[K{}: step {} of {}, {}", progress.row, progress.step, steps_, seeds);
-    std::fputs(line.c_str(), stderr);
-  }
-
-  void clear() const {
-    if (shown_) {
-      std::fputs("\r\x1b[K", stderr);
-    }
-  }
-
- private:
-  bool shown_;
-  std::int64_t steps_;
-  SeedRange seeds_;
-};
+void show_progress(const Config& config, const Progress& progress) {
+  worth_keeping = true;
+  if (config.quiet || isatty(STDERR_FILENO) == 0) { return; }
+  const auto seeds = seeds_of_shard(config);
+  const auto what = seeds.count == 1 ? fmt::format("loss {:.6g}", progress.loss)
+                                     : fmt::format("seeds {} to {} of {} to {}", progress.first_seed,
+                                                   progress.last_seed, seeds.first, seeds.first + seeds.count - 1);
+  wipe_progress();
+  std::fputs(fmt::format("{}: step {} of {}, {}", progress.row, progress.step, config.steps, what).c_str(), stderr);
+  progress_shown = true;
+}
 
 /// Whether stdout took it.
 bool print(const std::string& text) {
+  wipe_progress();
   return std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
-}
-
-const VariantResult& find_variant(const ExperimentResult& result, Variant variant) {
-  return *std::find_if(result.variants.begin(), result.variants.end(),
-                       [&](const auto& v) { return v.variant == to_string(variant); });
 }
 
 /// Whether final loss of exp <= ratio x final loss of baseline. A run without a final loss does not meet it.
 bool meets_ratio(const ExperimentResult& result, double ratio) {
-  const auto& exp = find_variant(result, Variant::exp).statistics.final_loss;
-  const auto& baseline = find_variant(result, Variant::baseline).statistics.final_loss;
-  return exp && baseline && exp->median <= ratio * baseline->median;
+  const auto loss = [&](const char* variant) {
+    const auto row = std::find_if(result.variants.begin(), result.variants.end(),
+                                  [&](const auto& each) { return each.variant == variant; });
+    return row->statistics.final_loss ? row->statistics.final_loss->median : NAN;
+  };
+  return loss("exp") <= ratio * loss("baseline");
+}
+
+Vocabulary vocabulary() {
+  Vocabulary words;
+  for (const auto* variant : all_variants) {
+    words.variants.emplace_back(variant->name);
+    if (variant->sized) { words.sized.emplace_back(variant->name); }
+  }
+  for (const auto& kind : scene_kinds) { words.scenes.emplace_back(kind.name); }
+  return words;
 }
 
 constexpr auto stdout_is_closed = "cannot write to stdout";
 
-int run(int argc, char** argv) {
-  const auto command = parse_command_line(argc, argv, version_text());
-  if (command.message) {
-    return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed);
+void write_pictures(const ExperimentResult& result, const Config& config) {
+  write_heat_maps(result, config.out);
+  for (const auto& row : result.variants) {
+    if (row.saved_model.empty()) { continue; }
+    write_file(fmt::format("{}/model-{}.pt", config.out, row.variant), row.saved_model);
   }
+  for (const auto& text : write_figures(result, config.figures, config.out)) {
+    if (stop_signal == 0) { note(config, text); }
+  }
+}
+
+int run(int argc, char** argv) {
+  const auto words = vocabulary();
+  const auto command = parse_command_line(argc, argv, words, version_text());
+  if (command.message) { return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed); }
   const bool merging = !command.merge.empty();
   Config config = command.config;
-  if (merging) {
-    config.machine.device = "cpu";  // nothing is left to train
-  }
-  config.models = load_models(config.load_model);
-  const std::filesystem::path out = config.output.directory;
+  if (merging) { config.device = "cpu"; }  // nothing is left to train
   // Wrong usage that only this machine knows of, before anything is written.
-  resolve_device(config.machine.device);
-  check_memory(config);
-  ExperimentResult finished;
-  if (merging) {
-    finished = read_shards(command.merge, command.resolved_toml, config);
-  }
-  OutputFolder folder(out, command.resolved_toml, !config.output.no_lock);
-  if (config.output.resume) {
-    finished = read_earlier_run(out, command.resolved_toml);
-  }
-  prepare_process(config.machine);
-  if (has_scene(config, SceneKind::rectangles) && !overlap(config.scene.a, config.scene.b)) {
-    note(config, "warning: the rectangles do not overlap, so the target is zero everywhere");
-  }
-
-  const ProgressLine progress_line(config);
-  const auto result = run_experiment(
-      config, std::move(finished),
-      [&](const Progress& progress) {
-        worth_keeping = 1;
-        progress_line.show(progress);
-        return caught_signal == 0;
-      },
-      [&](const ExperimentResult& so_far) {
-        worth_keeping = 1;
-        try {
-          folder.write(so_far);
-        } catch (const std::exception&) {
-          progress_line.clear();
-          print(result_table(so_far));  // where else, if files cannot be written?
-          throw;
-        }
-      });
-  progress_line.clear();
-  const bool printed = print(result_table(result));
-  if (result.status == ExperimentStatus::interrupted) {
-    note(config, fmt::format("interrupted: what was done so far is in '{}'; --resume goes on from there",
-                             out.string()));
-    return killed_by_signal + caught_signal;
-  }
-  write_heat_maps(result, out);
-  for (const auto& row : result.variants) {
-    if (!row.saved_model.empty()) {
-      write_file(out / fmt::format("model-{}.pt", row.variant), row.saved_model);
+  const auto plan = make_plan(config);
+  resolve_device(config.device);
+  check_memory(plan);
+  auto begun = start_of(plan);
+  const auto read_settings = [&](const std::filesystem::path& file) {
+    const char* const arguments[] = {"conv_mult", "--config", file.c_str()};
+    return parse_command_line(3, arguments, words, "").config;
+  };
+  if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
+  OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
+  if (config.resume) { add_earlier_run(config.out, command.config, read_settings, begun); }
+  prepare_process(config.threads);
+  for (const auto& source : plan.sources) {
+    if (!source.stream && target_norm(source.train()) == 0) {
+      note(config, fmt::format("warning: {}: a times b is zero everywhere: there is nothing to learn", source.name));
     }
   }
-  const auto warnings = write_figures(result, config.output.figures, out, [] { return caught_signal == 0; });
-  if (caught_signal != 0) {
-    note(config, fmt::format("interrupted while the figures were drawn; the tables in '{}' are complete",
-                             out.string()));
-    return killed_by_signal + caught_signal;
+
+  const auto write_block = [&](const ExperimentResult& so_far) {  // every finished block is in the folder at once
+    worth_keeping = true;
+    try {
+      folder.write(so_far);
+    } catch (const std::exception&) {
+      print(result_table(so_far));  // where else, if files cannot be written?
+      throw;
+    }
+  };
+  const auto result = run_experiment(
+      plan, std::move(begun), [&](const Progress& progress) { show_progress(config, progress); }, write_block);
+  const bool printed = print(result_table(result));
+  if (result.status != ExperimentStatus::interrupted) { write_pictures(result, config); }
+  if (stop_signal != 0) {
+    note(config,
+         result.status == ExperimentStatus::interrupted
+             ? fmt::format("interrupted: what was done so far is in '{}'; --resume goes on from there", config.out)
+             : fmt::format("interrupted while the figures were drawn; the tables in '{}' are complete", config.out));
+    return killed_by_signal + stop_signal;
   }
-  for (const auto& warning : warnings) {
-    note(config, warning);
-  }
-  note(config, fmt::format("figures and tables are in '{}'", out.string()));
-  if (!printed) {
-    return report_error(failed, stdout_is_closed);
-  }
-  if (const auto ratio = config.output.require_ratio; ratio && !meets_ratio(result, *ratio)) {
-    return report_error(ratio_not_met,
-                        fmt::format("--require-ratio {}: exp's final loss is more than that times "
-                                    "baseline's, see the table",
-                                    *ratio));
+  note(config, fmt::format("figures and tables are in '{}'", config.out));
+  if (!printed) { return report_error(failed, stdout_is_closed); }
+  if (config.require_ratio && !meets_ratio(result, *config.require_ratio)) {
+    constexpr auto message = "--require-ratio {}: exp's final loss is more than that times baseline's, see the table";
+    return report_error(ratio_not_met, fmt::format(message, *config.require_ratio));
   }
   return done;
 }
@@ -225,9 +194,7 @@ int run_caught(int argc, char** argv) {
     return report_error(failed, fmt::format("'{}': {}", error.path1().string(), error.code().message()));
   } catch (const std::bad_alloc&) {
     return report_error(failed, "out of memory");
-  } catch (const std::exception& error) {
-    return report_error(failed, error.what());
-  }
+  } catch (const std::exception& error) { return report_error(failed, error.what()); }
 }
 
 }  // namespace

@@ -60,12 +60,12 @@ class TemporaryFolder : public testing::Test {
 
 class Executable : public TemporaryFolder {
  protected:
-  /// Runs conv_mult in the test's folder; `arguments` is shell text, `prefix` goes before the executable.
-  /// Both may redirect what is otherwise the outcome.
+  /// Runs conv_mult in the test's folder; `arguments` is shell text, `prefix` goes before the executable. Both may
+  /// redirect what is otherwise the outcome.
   Outcome run(const std::string& arguments, const std::string& prefix = "",
               const std::string& executable = CONV_MULT_EXECUTABLE) const {
-    const std::string command = "cd '" + folder_.string() + "' && exec >stdout 2>stderr </dev/null; " +
-                                prefix + " '" + executable + "' " + arguments;
+    const std::string command = "cd '" + folder_.string() + "' && exec >stdout 2>stderr </dev/null; " + prefix + " '" +
+                                executable + "' " + arguments;
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "stdout"), read(folder_ / "stderr")};
   }
@@ -84,13 +84,8 @@ class Executable : public TemporaryFolder {
 /// A summary without what a clock or the name of the folder put into it.
 inline nlohmann::json timeless(const std::string& text) {
   auto summary = nlohmann::json::parse(text);
-  summary["data"].erase("seconds");
-  for (auto& scene : summary["scenes"]) {
-    scene.erase("seconds");
-  }
-  for (auto& variant : summary["variants"]) {
-    variant.erase("seconds");
-  }
+  for (auto& scene : summary["scenes"]) { scene.erase("seconds"); }
+  for (auto& variant : summary["variants"]) { variant.erase("seconds"); }
   summary.erase("checksum");
   summary["files"].erase("config.toml");
   return summary;
@@ -100,14 +95,12 @@ inline nlohmann::json timeless(const std::string& text) {
 class Process {
  public:
   /// `arguments` and `prefix` as for Executable::run.
-  Process(const fs::path& folder, const std::string& arguments, const std::string& prefix = "")
-      : folder_(folder) {
-    const std::string command = "cd '" + folder.string() + "' && exec " + prefix + " '" +
-                                CONV_MULT_EXECUTABLE + "' " + arguments + " >stdout </dev/null";
+  Process(const fs::path& folder, const std::string& arguments, const std::string& prefix = "") : folder_(folder) {
+    const std::string command = "cd '" + folder.string() + "' && exec " + prefix + " '" + CONV_MULT_EXECUTABLE + "' " +
+                                arguments + " >stdout </dev/null";
     id_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
     if (id_ < 0) {  // nor is there anyone to be signalled: -1 is everyone
-      throw std::system_error(errno, std::generic_category(),
-                              "this machine gives no terminal (/dev/ptmx, /dev/pts)");
+      throw std::system_error(errno, std::generic_category(), "this machine gives no terminal (/dev/ptmx, /dev/pts)");
     }
     if (id_ == 0) {
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
@@ -126,8 +119,7 @@ class Process {
 
   /// Until there is a progress line, or the end.
   void wait_for_training() {
-    while (words_.find(": step ") == std::string::npos && read_words()) {
-    }
+    while (words_.find(": step ") == std::string::npos && read_words()) {}
   }
 
   /// VmPeak, VmHWM or the like, in bytes: proc(5).
@@ -135,31 +127,23 @@ class Process {
     std::ifstream file("/proc/" + std::to_string(id_) + "/status");
     for (std::string word; file >> word;) {
       double kibibytes = 0;
-      if (word == key + ':' && file >> kibibytes) {
-        return 1024 * kibibytes;
-      }
+      if (word == key + ':' && file >> kibibytes) { return 1024 * kibibytes; }
     }
     return 0;
   }
 
   /// Nothing once it has ended: another may have its number.
   void send(int signal) const {
-    if (id_ > 0) {
-      kill(id_, signal);
-    }
+    if (id_ > 0) { kill(id_, signal); }
   }
 
   /// Its end; a signal's number is the code less 128, as a shell has it. `err` is what the terminal showed.
   Outcome wait() {
-    while (read_words()) {
-    }
+    while (read_words()) {}
     int status = 0;
-    if (id_ > 0) {
-      waitpid(id_, &status, 0);
-    }
+    if (id_ > 0) { waitpid(id_, &status, 0); }
     id_ = -1;
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder_ / "stdout"),
-            words_};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder_ / "stdout"), words_};
   }
 
  private:
@@ -167,9 +151,7 @@ class Process {
   bool read_words() {
     char buffer[4096];
     const auto got = ::read(terminal_, buffer, sizeof buffer);
-    if (got > 0) {
-      words_.append(buffer, static_cast<std::size_t>(got));
-    }
+    if (got > 0) { words_.append(buffer, static_cast<std::size_t>(got)); }
     return got > 0;
   }
 

@@ -1,5 +1,4 @@
-// Faults of the machine, on the real executable: what is in --out afterwards is whole, and what is said is
-// so.
+// Faults of the machine, on the real executable: what is in --out afterwards is whole, and what is said is so.
 
 #include <sys/stat.h>
 
@@ -11,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "conv_mult/config.hpp"
-#include "conv_mult/report/tables.hpp"
-#include "conv_mult/run/memory.hpp"
 #include "executable.hpp"
+#include "options/options.hpp"
+#include "output/tables.hpp"
+#include "run/plan.hpp"
 #include "stb/stb_image.h"
 
 namespace conv_mult {
@@ -29,9 +28,7 @@ Files files_in(const fs::path& folder) {
   Files files;
   if (fs::exists(folder)) {
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_regular_file()) {
-        files[fs::relative(entry.path(), folder).string()] = read(entry.path());
-      }
+      if (entry.is_regular_file()) { files[fs::relative(entry.path(), folder).string()] = read(entry.path()); }
     }
   }
   return files;
@@ -69,8 +66,10 @@ void expect_whole(const std::string& name, const std::string& content) {
     EXPECT_NE(content.find("variant="), std::string::npos) << name;
   } else if (kind == ".svg") {
     EXPECT_TRUE(ends_with(content, "</svg>\n\n") || ends_with(content, "</svg>\n")) << name;
+  } else if (kind == ".f32") {
+    EXPECT_EQ(content.size() % sizeof(float), 0U) << name;
   } else {
-    EXPECT_EQ(kind, ".gp") << name;
+    EXPECT_TRUE(kind == ".gp" || kind == ".tsv") << name;
     EXPECT_TRUE(ends_with(content, "\n")) << name;
   }
 }
@@ -125,8 +124,7 @@ TEST_F(Faults, AFullDiskIsSaidAndLeavesWholeFiles) {
     if (outcome.code == 1) {
       ++full;
       expect_one_line(outcome, 1, "No space left on device");
-      EXPECT_NE(outcome.out.find("baseline"), std::string::npos)
-          << "the table, where files cannot be written";
+      EXPECT_NE(outcome.out.find("baseline"), std::string::npos) << "the table, where files cannot be written";
     } else {
       EXPECT_EQ(outcome.code, 0) << size;
       for (const auto* figure : {"loss.png", "loss.svg", "panel.png", "panel.svg"}) {
@@ -147,9 +145,9 @@ TEST_F(Faults, AFileThatMayNotGrowIsSaidAndLeavesTheOldOne) {
   for (int blocks = 1; blocks <= 256; blocks *= 2) {  // of 512 bytes
     fs::copy(folder_ / "old", folder_ / "r", fs::copy_options::recursive);
     // gcov's counts, too, are files that may not grow, and damaged ones would be worse than none.
-    const auto outcome = run(
-        "--size 20 --steps 900 --figures png --out r",
-        "ulimit -f " + std::to_string(blocks) + "; GCOV_PREFIX=\"$PWD/counts\" GCOV_ERROR_FILE=/dev/null");
+    const auto outcome =
+        run("--size 20 --steps 900 --figures png --out r",
+            "ulimit -f " + std::to_string(blocks) + "; GCOV_PREFIX=\"$PWD/counts\" GCOV_ERROR_FILE=/dev/null");
     const auto files = files_in(folder_ / "r");
     expect_whole(files);
     if (outcome.code == 1) {
@@ -166,8 +164,8 @@ TEST_F(Faults, AFileThatMayNotGrowIsSaidAndLeavesTheOldOne) {
 
 TEST_F(Faults, AStdoutThatTakesNothingIsAnErrorAfterEverythingIsWritten) {
   for (const auto* stdout_to : {"/dev/full", "&-"}) {
-    const auto outcome = run(
-        std::string("--quiet --size 20 --steps 50 --figures png --out r 1>") + stdout_to + " 2>words", "");
+    const auto outcome =
+        run(std::string("--quiet --size 20 --steps 50 --figures png --out r 1>") + stdout_to + " 2>words", "");
     EXPECT_EQ(outcome.code, 1) << stdout_to;
     EXPECT_EQ(read(folder_ / "words"), "conv_mult: cannot write to stdout\n") << stdout_to;
     const auto files = files_in(folder_ / "r");
@@ -225,9 +223,7 @@ TEST_F(Faults, AnOutputFolderThatMayNoLongerBeWrittenIsSaidAndItsFilesStay) {
   ASSERT_EQ(run("--out r " + std::string(small)).code, 0);
   const auto old = files_in(folder_ / "r");
   const bool root = geteuid() == 0;  // whom nothing forbids anything
-  if (root) {
-    ASSERT_EQ(std::system(("chown -R 65534 '" + folder_.string() + "'").c_str()), 0);
-  }
+  if (root) { ASSERT_EQ(std::system(("chown -R 65534 '" + folder_.string() + "'").c_str()), 0); }
   Process process(folder_, "--steps 100000000 --out r", root ? "setpriv --reuid 65534 --clear-groups" : "");
   process.wait_for_training();
   fs::permissions(folder_ / "r", fs::perms::owner_read | fs::perms::owner_exec);
@@ -242,16 +238,13 @@ TEST_F(Faults, AnOutputFolderThatMayNoLongerBeWrittenIsSaidAndItsFilesStay) {
 
 // Before main the loader says what it lacks; from there on it is one line.
 TEST_F(Faults, MemoryThatIsRefusedIsSaid) {
-  if (checked_build) {
-    GTEST_SKIP() << "the address sanitizer needs more than any limit that is tried here";
-  }
+  if (checked_build) { GTEST_SKIP() << "the address sanitizer needs more than any limit that is tried here"; }
   const int least = static_cast<int>(idle("VmPeak") / (1 << 20));
   int refused = 0;
   for (int mebibytes = std::max(200, least - 1000); mebibytes <= least + 600; mebibytes += 100) {
-    const auto outcome =
-        run("--variant relu --width 256 --steps 2 --size 60 --data image --figures none --out r",
-            "ulimit -v " + std::to_string(1024 * mebibytes) + "; timeout -s KILL " +
-                (mebibytes <= least ? "10" : "60"));
+    const auto outcome = run(
+        "--variant relu --width 256 --steps 2 --size 60 --data image --figures none --out r",
+        "ulimit -v " + std::to_string(1024 * mebibytes) + "; timeout -s KILL " + (mebibytes <= least ? "10" : "60"));
     if (outcome.err.rfind("conv_mult:", 0) == 0 && outcome.code != 0) {
       ++refused;
       EXPECT_TRUE(outcome.code == 1 || outcome.code == 2) << mebibytes;
@@ -270,12 +263,11 @@ TEST_F(Faults, MemoryThatIsRefusedIsSaid) {
 
 TEST_F(Faults, WhatCannotFitIsRefusedBeforeItIsTried) {
   for (const auto& [arguments, words] :
-       {std::pair{"--size 100000000", "--size: 100000000,100000000 would need at least 284 PiB of memory"},
-        {"--size 100000000 --scene noise", "EiB of memory"},
-        {"--size 20000 --variant relu --depth 64 --width 1024 --data image", "TiB of memory"},
+       {std::pair{"--size 100000000", "--size: 100000000,100000000 would need at least 2.98e+08 GiB of memory"},
+        {"--size 100000000 --scene noise", "e+09 GiB of memory"},
+        {"--size 20000 --variant relu --depth 64 --width 1024 --data image", "e+05 GiB of memory"},
         {"--depth 64 --width 1024 --variant relu --size 10 --dtype float64 --seeds 64", "of memory"},
-        {"--seeds 100000000 --log-every 1",
-         "--seeds: 100000000 with a row of loss.csv every 1 of 3000 steps"}}) {
+        {"--seeds 100000000 --log-every 1", "--seeds: 100000000 with a row of loss.csv every 1 of 3000 steps"}}) {
     const auto outcome = run(std::string(arguments) + " --out r", checked_build ? "" : "ulimit -v 4000000; ");
     expect_one_line(outcome, 2, words);
     EXPECT_FALSE(fs::exists(folder_ / "r")) << arguments;
@@ -284,32 +276,27 @@ TEST_F(Faults, WhatCannotFitIsRefusedBeforeItIsTried) {
 
 // An estimate from below, or it would refuse what fits; not far below, or it would refuse nothing.
 TEST_F(Faults, TheMemoryThatIsNamedIsNeeded) {
-  if (checked_build) {
-    GTEST_SKIP() << "the address sanitizer takes memory of its own";
-  }
+  if (checked_build) { GTEST_SKIP() << "the address sanitizer takes memory of its own"; }
   const double libtorch = 0.75 * idle("VmHWM");
   for (const std::string arguments :
        {"--size 4000", "--size 3000 --data image", "--size 800 --scene noise --heldout-scenes 4",
-        "--size 400 --scene noise --heldout-scenes 2 --variant npu",
-        "--variant relu --depth 3 --width 512 --size 12",
+        "--size 400 --scene noise --heldout-scenes 2 --variant npu", "--variant relu --depth 3 --width 512 --size 12",
         "--variant stacked-exp --depth 2 --width 64 --size 600 --data image",
         "--seeds 40000 --log-every 1 --size 12 --variant exp --heldout-scenes 0"}) {
     std::istringstream words("conv_mult --steps 3 " + arguments);
     std::vector<std::string> parts{std::istream_iterator<std::string>(words), {}};
     std::vector<const char*> argv;
-    for (const auto& part : parts) {
-      argv.push_back(part.c_str());
-    }
-    const auto need =
-        memory_needed(parse_command_line(static_cast<int>(argv.size()), argv.data(), "").config);
-    const double named = need.scenes + need.network + need.records;
+    for (const auto& part : parts) { argv.push_back(part.c_str()); }
+    const Vocabulary names{{"baseline", "exp", "npu", "relu", "stacked-exp"}, {}, {"rectangles", "noise"}};
+    const auto config = parse_command_line(static_cast<int>(argv.size()), argv.data(), names, "").config;
+    const double named = memory_needed(make_plan(config)).bytes;
     const auto outcome = run("--steps 3 --figures none --out r " + arguments + " 2>&1 | tail -1",
                              "env python3 -c 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], "
                              "stdout=subprocess.DEVNULL); "
                              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)'");
     const double taken = 1024 * std::stod(outcome.out) - libtorch;
     EXPECT_LE(named, 1.1 * taken) << arguments;
-    EXPECT_GE(named, 0.1 * taken) << arguments;
+    EXPECT_GE(named, 0.05 * taken) << arguments;
   }
 }
 
@@ -320,13 +307,12 @@ TEST_F(Faults, WithoutGnuplotTheNumbersAndScriptsAreThere) {
   EXPECT_NE(outcome.err.find("gnuplot not found"), std::string::npos) << outcome.err;
   const auto files = files_in(folder_ / "r");
   expect_whole(files);
-  EXPECT_EQ(files.count("figures/loss.gp"), 1U);
+  EXPECT_EQ(files.count("figures/loss.gp") + files.count("figures/loss.tsv"), 2U);
   EXPECT_EQ(files.count("loss.png"), 0U);
 }
 
 TEST_F(Faults, AGnuplotThatFailsIsSaid) {
-  for (const auto* script :
-       {"exit 1", "kill -SEGV $$", "exit 0", "eval \"$3\"; echo half >$drawing; exit 0"}) {
+  for (const auto* script : {"exit 1", "kill -SEGV $$", "exit 0", "eval \"$3\"; echo half >$drawing; exit 0"}) {
     make_tool("gnuplot", script);
     const auto outcome = run("--size 20 --steps 50 --figures png --out r", with_tools());
     EXPECT_EQ(outcome.code, 0) << script;
@@ -336,10 +322,29 @@ TEST_F(Faults, AGnuplotThatFailsIsSaid) {
   }
 }
 
+TEST_F(Faults, AWordOfGnuplotIsANote) {
+  make_tool("gnuplot", "echo 'Fontconfig error: No writable cache' >&2; PATH=/usr/bin:/bin exec gnuplot \"$@\"");
+  const auto outcome = run("--size 20 --steps 50 --out r", with_tools());
+  EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
+  const auto said = outcome.err.find("gnuplot said: Fontconfig error: No writable cache");
+  EXPECT_NE(said, std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("gnuplot said", said + 1), std::string::npos) << outcome.err;  // once for all figures
+  EXPECT_TRUE(fs::exists(folder_ / "r/loss.png") && fs::exists(folder_ / "r/panel.svg"));
+}
+
+TEST_F(Faults, TheEnvironmentChangesNoFigure) {
+  ASSERT_EQ(run("--size 20 --steps 50 --figures png --out r").code, 0);
+  for (const auto* variable :
+       {"GNUTERM=qt", "GNUTERM=", "GNUPLOT_LIB=/", "LC_ALL=C", "XDG_CACHE_HOME=/proc", "LD_PRELOAD=no.so", "-u HOME"}) {
+    const auto outcome = run("--size 20 --steps 50 --figures png --out other", "env " + std::string(variable));
+    EXPECT_EQ(outcome.err.find("gnuplot"), std::string::npos) << variable << outcome.err;
+    EXPECT_TRUE(read(folder_ / "other/loss.png") == read(folder_ / "r/loss.png")) << variable;
+  }
+}
+
 TEST_F(Faults, AGnuplotWithoutAFontIsSaid) {
   std::ofstream(folder_ / "fonts.conf") << "<fontconfig></fontconfig>";
-  const auto outcome =
-      run("--size 20 --steps 50 --figures png --out r", "env FONTCONFIG_FILE=\"$PWD/fonts.conf\"");
+  const auto outcome = run("--size 20 --steps 50 --figures png --out r", "env FONTCONFIG_FILE=\"$PWD/fonts.conf\"");
   EXPECT_EQ(outcome.code, 0);
   EXPECT_NE(outcome.err.find("loss.png not drawn: "), std::string::npos) << outcome.err;
   EXPECT_FALSE(fs::exists(folder_ / "r/loss.png"));
@@ -349,9 +354,7 @@ TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
   make_tool("gnuplot", "touch ../../hanging; exec sleep 1000");
   Process process(folder_, "--size 20 --steps 50 --figures png --out r",
                   with_tools() + " timeout --foreground -s KILL 50");
-  while (!fs::exists(folder_ / "hanging")) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+  while (!fs::exists(folder_ / "hanging")) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
   process.send(SIGTERM);
   EXPECT_EQ(process.wait().code, 143);
   expect_whole(files_in(folder_ / "r"));
@@ -365,8 +368,7 @@ TEST_F(FaultsPatience, AGnuplotThatHangsIsGivenUp) {
   make_tool("gnuplot", "exec sleep 1000");
   const auto outcome = run("--size 20 --steps 50 --figures png --out r", with_tools());
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.err.find("loss.png not drawn: gnuplot took longer than 60 s"), std::string::npos)
-      << outcome.err;
+  EXPECT_NE(outcome.err.find("loss.png not drawn: gnuplot took longer than 60 s"), std::string::npos) << outcome.err;
   expect_whole(files_in(folder_ / "r"));
 }
 
@@ -407,13 +409,11 @@ class FaultsKilled : public Faults {
     return process.wait();
   }
 
-  /// Each file is A's, B's, or of B's tables what there was after one of its rows; if B was interrupted, its
-  /// seeds end with a loss that B's table, which has every 40th step, need not have.
+  /// Each file is A's, B's, or of B's tables what there was after one of its rows; if B was interrupted, its seeds end
+  /// with a loss that B's table, which has every 40th step, need not have.
   void expect_old_or_new(const Files& files, bool interrupted) const {
     for (const auto& [name, content] : files) {
-      if (is_unfinished(name)) {
-        continue;
-      }
+      if (is_unfinished(name)) { continue; }
       expect_whole(name, content);
       const bool old = a_files_.count(name) == 1 && content == a_files_.at(name);
       const bool by_time = name == "summary.json" || name == "config.toml";  // seconds, `out`
@@ -440,9 +440,7 @@ class FaultsKilled : public Faults {
     const auto files = files_in(folder_ / "r");
     const auto& expected = is_b || config.empty() ? b_files_ : a_files_;
     for (const auto& [name, content] : expected) {
-      if (name != "config.toml" && name != "summary.json") {
-        EXPECT_TRUE(files.at(name) == content) << name;
-      }
+      if (name != "config.toml" && name != "summary.json") { EXPECT_TRUE(files.at(name) == content) << name; }
     }
     EXPECT_EQ(files.size(), expected.size());  // nothing unfinished is left, nothing of another run
     EXPECT_TRUE(timeless(files.at("summary.json")) == timeless(expected.at("summary.json")));
@@ -459,9 +457,7 @@ TEST_F(FaultsKilled, AKillLeavesEveryFileOldOrNewOrAbsent) {
     const auto files = files_in(folder_ / "r");
     expect_old_or_new(files, false);
     ++seen[files.size()];
-    if (i % 4 == 0) {
-      expect_resumed();
-    }
+    if (i % 4 == 0) { expect_resumed(); }
   }
   EXPECT_GE(seen.size(), checked_build ? 1U : 3U);  // or the moments were not that different
 }
@@ -475,9 +471,7 @@ TEST_F(FaultsKilled, ASignalAtAnyMomentLeavesWholeFiles) {
     EXPECT_TRUE(outcome.code == 128 + signal || outcome.code == 0) << outcome.code << outcome.err;
     const auto files = files_in(folder_ / "r");
     expect_old_or_new(files, true);
-    if (i % 6 == 0) {
-      expect_resumed();
-    }
+    if (i % 6 == 0) { expect_resumed(); }
   }
   EXPECT_GE(seen[130], checked_build ? 1 : 5);
   EXPECT_GE(seen[143], checked_build ? 1 : 5);

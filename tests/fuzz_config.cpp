@@ -1,27 +1,22 @@
-// The command line and the configuration file under libFuzzer; scripts/fuzz runs it. An input is arguments, a
-// line each, up to an empty line, and then the file. It is refused by a UsageError, or its resolved settings
-// are read back as themselves.
+// The command line and the configuration file under libFuzzer; scripts/fuzz runs it. An input is arguments, a line
+// each, up to an empty line, and then the file. It is refused by a UsageError, or its settings are read back as
+// themselves.
 
 #include <unistd.h>
 
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <string>
-#include <vector>
 
-#include "conv_mult/config.hpp"
+#include "options/options.hpp"
 
 namespace {
 
 conv_mult::CommandLine parse(const std::vector<std::string>& arguments) {
+  static const conv_mult::Vocabulary words{{"baseline", "exp", "npu", "relu"}, {"relu"}, {"rectangles", "noise"}};
   std::vector<const char*> argv;
-  argv.reserve(arguments.size());
-  for (const auto& argument : arguments) {
-    argv.push_back(argument.c_str());
-  }
-  return conv_mult::parse_command_line(static_cast<int>(argv.size()), argv.data(), "version");
+  for (const auto& argument : arguments) { argv.push_back(argument.c_str()); }
+  return conv_mult::parse_command_line(static_cast<int>(argv.size()), argv.data(), words, "version");
 }
 
 std::string write_settings(const std::string& text) {
@@ -47,15 +42,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   conv_mult::CommandLine first;
   try {
     first = parse(arguments);
-  } catch (const conv_mult::UsageError& error) {
-    return *error.what() == '\0' ? (std::abort(), 0) : 0;
-  }
-  if (first.message || !first.merge.empty()) {
-    return 0;
-  }
-  const auto second = parse({"conv_mult", "--config", write_settings(first.resolved_toml)});
-  if (second.resolved_toml != first.resolved_toml) {
-    std::fprintf(stderr, "%s\nread back:\n%s\n", first.resolved_toml.c_str(), second.resolved_toml.c_str());
+  } catch (const conv_mult::UsageError& error) { return *error.what() == '\0' ? (std::abort(), 0) : 0; }
+  if (first.message || !first.merge.empty()) { return 0; }
+  const auto text = toml_of(first.config);
+  const auto second = parse({"conv_mult", "--config", write_settings(text)}).config;
+  const auto changed = difference(second, first.config, true);
+  if (toml_of(second) != text || changed) {
+    std::fprintf(stderr, "%s\nread back:\n%s\n%s\n", text.c_str(), toml_of(second).c_str(),
+                 changed.value_or("").c_str());
     std::abort();
   }
   return 0;

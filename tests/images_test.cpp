@@ -1,4 +1,4 @@
-#include "conv_mult/report/images.hpp"
+#include "output/images.hpp"
 
 #include <gtest/gtest.h>
 #include <stb/stb_image.h>
@@ -118,8 +118,7 @@ TEST(ErrorScale, IsOneWhereAllIsExact) {
 }
 
 TEST(HeatMaps, ShowEveryPixel) {
-  const auto directory =
-      std::filesystem::temp_directory_path() / ("conv_mult_images_test." + std::to_string(getpid()));
+  const auto directory = std::filesystem::temp_directory_path() / ("conv_mult_images_test." + std::to_string(getpid()));
   std::filesystem::create_directories(directory);
   const ExperimentResult result = small_result();
   write_heat_maps(result, directory);
@@ -129,12 +128,11 @@ TEST(HeatMaps, ShowEveryPixel) {
   const auto error = [](double value) { return colour_of(value, {-104, 104}, diverging_colours); };
   expect_png(directory / "a.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(5)}, side);
   expect_png(directory / "b.png", std::vector<Rgb>(6, shared(1)), side);
-  expect_png(directory / "target.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(8)},
-             side);
+  expect_png(directory / "target.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(8)}, side);
   expect_png(directory / "output-v_1.png",
              {shared(0), shared(1), shared(2.5), shared(8), shared(0), Rgb{128, 128, 128}}, side);
-  expect_png(directory / "error-v_1.png",
-             {error(0), error(0), error(0.5), error(97), error(-104), Rgb{128, 128, 128}}, side);
+  expect_png(directory / "error-v_1.png", {error(0), error(0), error(0.5), error(97), error(-104), Rgb{128, 128, 128}},
+             side);
   std::filesystem::remove_all(directory);
 }
 

@@ -23,6 +23,8 @@ def output(model):
             elif layer + 1 < model["depth"]:
                 x = x.relu()
         return x
+    if kind == "bilinear":
+        return conv2d(image, p["0.weight"], padding=k // 2) * conv2d(image, p["1.weight"], padding=k // 2)
     logarithm = torch.log(image.abs() + 1e-7)
     if kind in ("baseline", "exp", "log-exp"):
         layer = torch.nn.Conv2d(2, 1, k, padding=k // 2).double()

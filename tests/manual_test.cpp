@@ -18,9 +18,7 @@ std::string output_of(const std::string& command) {
   std::string output;
   FILE* pipe = popen(command.c_str(), "r");
   std::array<char, 4096> buffer{};
-  while (const auto size = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    output.append(buffer.data(), size);
-  }
+  while (const auto size = std::fread(buffer.data(), 1, buffer.size(), pipe)) { output.append(buffer.data(), size); }
   EXPECT_EQ(pclose(pipe), 0) << command;
   return output;
 }
@@ -38,21 +36,18 @@ std::set<std::string> all_of(const std::string& text, const std::string& express
 /// The names in the left column of --help, of the program and of merge.
 std::set<std::string> options_in_help() {
   const std::string program = std::string("'") + CONV_MULT_EXECUTABLE + "' ";
-  return all_of(output_of(program + "--help") + output_of(program + "merge --help"),
-                "\n  (?:-h,)?(--[a-z0-9-]+)");
+  return all_of(output_of(program + "--help") + output_of(program + "merge --help"), "\n  (?:-h, ?)?(--[a-z0-9-]+)");
 }
 
-/// What bash offers for the last of the words, separated by '|', that follow the program's name; a line for
-/// each.
+/// What bash offers for the last of the words, separated by '|', that follow the program's name; a line for each.
 std::string completions(const std::string& line) {
   const std::string words = "conv_mult|" + line;
   const auto last = words.rfind('|');
   return output_of(
       R"(bash -c '. "$0"; cd "$1"; IFS="|" read -ra COMP_WORDS <<<"$2"; COMP_WORDS+=("$3"))" +
-      std::string(
-          R"(; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _conv_mult; printf "%s\n" "${COMPREPLY[@]}"' ')") +
-      CONV_MULT_MANUAL_DIR + "/conv_mult.bash' '" + CONV_MULT_SOURCE_DIR + "' '" + words.substr(0, last) +
-      "' '" + words.substr(last + 1) + "'");
+      std::string(R"(; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _conv_mult; printf "%s\n" "${COMPREPLY[@]}"' ')") +
+      CONV_MULT_MANUAL_DIR + "/conv_mult.bash' '" + CONV_MULT_SOURCE_DIR + "' '" + words.substr(0, last) + "' '" +
+      words.substr(last + 1) + "'");
 }
 
 TEST(Manual, TheManPageHasTheOptionsOfHelp) {
@@ -61,12 +56,11 @@ TEST(Manual, TheManPageHasTheOptionsOfHelp) {
   EXPECT_GT(options.size(), 30U);
   EXPECT_EQ(all_of(page, "\n(?:\\\\fB-h\\\\fR, )?\\\\fB(--[a-z0-9-]+)\\\\fR"), options);
   EXPECT_NE(page.find("\\fB--steps\\fR \\fIN\\fR\nNumber of updates. Default: 3000.\n"), std::string::npos);
+  EXPECT_EQ(page.find("%OPTIONS%"), std::string::npos);
 }
 
 TEST(Manual, TheManPageIsRenderedWithoutAWarning) {
-  if (std::system("command -v man >/dev/null") != 0) {
-    GTEST_SKIP() << "no man on this machine";
-  }
+  if (std::system("command -v man >/dev/null") != 0) { GTEST_SKIP() << "no man on this machine"; }
   EXPECT_EQ(output_of("LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l -Tutf8 -Z '" + man_page_file +
                       "' 2>&1 >/dev/null"),
             "");
@@ -87,10 +81,9 @@ TEST(Manual, BashCompletesOptionsValuesAndPaths) {
   EXPECT_EQ(completions("merge|--"), "--help\n--out\n--figures\n--quiet\n");
   EXPECT_EQ(completions("merge|conf"), "configs\n");
   EXPECT_EQ(completions("merge|--out|conf"), "configs\n");
+  EXPECT_EQ(completions("merge|--figures|s"), "svg\n");
   const auto offered = all_of('\n' + completions("--"), "\n(--[a-z0-9-]+)");
-  for (const auto& option : options_in_help()) {
-    EXPECT_EQ(offered.count(option), 1U) << option;
-  }
+  for (const auto& option : options_in_help()) { EXPECT_EQ(offered.count(option), 1U) << option; }
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// random_commands COUNT [SEED]: runs conv_mult's main on random command lines and configuration files, each
-// in a process of its own, forked from this one that has LibTorch loaded already. No crash, no hang, no exit
-// code outside of the contract, and an error is one line. Stops at the first command that breaks this.
+// random_commands COUNT [SEED]: runs conv_mult's main on random command lines and configuration files, each in a
+// process of its own, forked from this one that has LibTorch loaded already. No crash, no hang, no exit code outside of
+// the contract, and an error is one line. Stops at the first command that breaks this.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -22,7 +22,7 @@
 #include <thread>
 #include <vector>
 
-#include "conv_mult/report/tables.hpp"
+#include "output/tables.hpp"
 
 int conv_mult_main(int argc, char** argv);
 
@@ -40,8 +40,7 @@ const std::string& any(const Texts& texts) { return texts[below(texts.size())]; 
 /// Of each option, what it takes.
 const std::map<std::string, Texts> options{
     {"variant",
-     {"baseline", "exp", "log-exp", "nmu", "nalu", "nac-mul", "npu", "stacked-exp", "relu", "all",
-      "exp,nmu"}},
+     {"baseline", "exp", "log-exp", "nmu", "nalu", "nac-mul", "npu", "stacked-exp", "relu", "all", "exp,nmu"}},
     {"depth", {"1", "2", "1,3", "64"}},
     {"width", {"1", "8", "2,3", "1024"}},
     {"seed", {"0", "7", "4294967296", "9223372036754775000"}},
@@ -163,8 +162,7 @@ Texts random_arguments() {
   if (below(30) == 0) {
     arguments.insert(arguments.end(), {"merge", any({"r", "r", "file", "", "s"}), any({"r", "s", "--out"})});
   } else {  // small, unless something below says otherwise
-    arguments.insert(arguments.end(),
-                     {"--size=8", "--steps=4", "--heldout-scenes=1", "--figures=none", "--out=r"});
+    arguments.insert(arguments.end(), {"--size=8", "--steps=4", "--heldout-scenes=1", "--figures=none", "--out=r"});
   }
   for (std::size_t n = below(6); n > 0; --n) {
     const auto& [name, good] = *any_option();
@@ -211,9 +209,7 @@ int exit_code(Texts arguments) {
     dup2(open("stderr", O_WRONLY | O_CREAT | O_TRUNC, 0666), STDERR_FILENO);
     dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
     std::vector<char*> argv;
-    for (auto& argument : arguments) {
-      argv.push_back(argument.data());
-    }
+    for (auto& argument : arguments) { argv.push_back(argument.data()); }
     argv.push_back(nullptr);
     _exit(conv_mult_main(static_cast<int>(arguments.size()), argv.data()));
   }
@@ -235,9 +231,7 @@ int exit_code(Texts arguments) {
 /// What is wrong with how the command ended, or nothing.
 std::string complaint(int code) {
   const auto words = content("stderr");
-  if (code != 0 && code != 1 && code != 2 && code != 3 && code != 143) {
-    return "exit code " + std::to_string(code);
-  }
+  if (code != 0 && code != 1 && code != 2 && code != 3 && code != 143) { return "exit code " + std::to_string(code); }
   if ((code == 1 || code == 2) && (std::count(words.begin(), words.end(), '\n') != 1 || words.size() < 20)) {
     const bool warned = words.find("warning: ") != std::string::npos;  // on a line of its own
     return warned ? "" : "an error that is not one line";
@@ -254,13 +248,11 @@ int main(int argc, char** argv) {
   const long count = argc > 1 ? std::stol(argv[1]) : 100;
   random_engine.seed(argc > 2 ? std::stoul(argv[2]) : 1);
   std::string folder = (fs::temp_directory_path() / "conv_mult-random-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) {
-    return 1;
-  }
+  if (mkdtemp(folder.data()) == nullptr) { return 1; }
   fs::current_path(folder);
   std::ofstream("file") << "in the way";
-  if (exit_code({"conv_mult", "--size=8", "--steps=1", "--variant=exp", "--figures=none", "--save-model",
-                 "--out=s"}) != 0) {
+  if (exit_code({"conv_mult", "--size=8", "--steps=1", "--variant=exp", "--figures=none", "--save-model", "--out=s"}) !=
+      0) {
     return 1;
   }
   fs::copy("s/model-exp.pt", "model.pt");
@@ -277,17 +269,14 @@ int main(int argc, char** argv) {
     if (const auto wrong = complaint(code); !wrong.empty()) {
       std::printf("%s, command %ld in %s:\n", wrong.c_str(), i, folder.c_str());
       for (const auto& argument : arguments) {
-        std::printf(
-            "  %s\n",
-            nlohmann::json(argument).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
+        std::printf("  %s\n",
+                    nlohmann::json(argument).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
       }
       std::printf("%s\n%s\n", content("settings.toml").c_str(), content("stderr").c_str());
       return 1;
     }
   }
-  for (const auto& [code, times] : codes) {
-    std::printf("exit code %d: %ld\n", code, times);
-  }
+  for (const auto& [code, times] : codes) { std::printf("exit code %d: %ld\n", code, times); }
   fs::current_path("/");
   fs::remove_all(folder);
 }

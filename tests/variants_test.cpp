@@ -1,228 +1,171 @@
-#include "conv_mult/model/variants.hpp"
-
-#include <gtest/gtest.h>
 #include <torch/nn/modules/conv.h>
-#include <torch/types.h>
 
-#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 
-#include "scenes.hpp"
+#include "cases.hpp"
+#include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
 
 using Numbers = std::vector<double>;
 
-Architecture architecture_of(Variant variant, std::int64_t kernel_size = 3) {
-  return {variant, kernel_size, is_deep(variant) ? 3 : 1, is_deep(variant) ? 2 : 1};
+Model model_with(const Architecture& architecture, const Numbers& weights) {
+  return make_model(architecture, torch::tensor(weights, at::kDouble).unsqueeze(0));
 }
 
-/// All forms of the scene that the variant takes.
-std::vector<Dataset> forms_of(const Scene& scene, Variant variant, std::int64_t kernel_size = 3) {
-  const auto encoding = encoding_of(variant);
-  const auto image = make_image_dataset(scene, DataForm::image, encoding);
-  if (is_deep(variant)) {
-    return {image};
+Model solution_of(const Variant& variant) { return {{&variant, {}}, variant.solution({})}; }
+
+class Variants : public EachVariant {};
+CONV_MULT_FOR_EACH_VARIANT(Variants);
+
+TEST_P(Variants, IsFoundByItsNameAndLooksLikeNoOther) {
+  EXPECT_EQ(find_variant(variant_.name), &variant_);
+  EXPECT_NE(variant_.formula, nullptr);
+  for (const auto* other : all_variants) {
+    EXPECT_TRUE(other == &variant_ || (other->colour != variant_.colour && other->point != variant_.point));
   }
-  auto forms = std::vector{*make_patch_dataset(scene, kernel_size, scene.target.numel(), encoding),
-                           unfolded(image, kernel_size)};
-  if (is_conv_layer(variant)) {
-    forms.push_back(image);
-  }
-  return forms;
 }
 
-double loss_of(const Model& model, const Dataset& data, LossKind kind = LossKind::l2) {
-  return losses_of(kind, forward(model, data), data).item<double>();
-}
-
-Model model_with(const Architecture& architecture, const Numbers& weights,
-                 at::ScalarType dtype = at::kDouble) {
-  return make_model(architecture, torch::tensor(weights, at::kDouble).to(dtype).unsqueeze(0));
-}
-
-/// `value` at the centre of both channels, `other` elsewhere.
-Numbers at_centre(double value, double other, std::int64_t kernel_size = 3) {
-  const auto field = static_cast<std::size_t>(kernel_size * kernel_size);
-  Numbers numbers(2 * field, other);
-  numbers[field / 2] = numbers[field + field / 2] = value;
-  return numbers;
-}
-
-Numbers joined(const std::vector<Numbers>& parts) {
-  Numbers all;
-  for (const auto& part : parts) {
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  return all;
-}
-
-TEST(Variants, ConvolutionsStartAsPyTorchsOwn) {
+TEST_P(Variants, ConvolutionsStartAsPyTorchsOwn) {
   torch::manual_seed(5);
-  const torch::nn::Conv2d first(torch::nn::Conv2dOptions(2, 1, 3));
-  for (const auto variant : {Variant::baseline, Variant::exp, Variant::log_exp}) {
-    const auto model = make_model({variant, 3}, {5, 1}, at::kDouble, at::kCPU);
-    EXPECT_TRUE(torch::equal(model.parameters[0][0], first->weight.to(at::kDouble)));
-    EXPECT_TRUE(torch::equal(model.parameters[1][0], first->bias.to(at::kDouble)));
+  const auto model = make_model(architecture(), {5, 1}, at::kFloat, at::kCPU);
+  const auto parameters = architecture().parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto& weight = model.parameters[i];
+    if (weight.dim() != 5) {  // [N, out, in, K, K]
+      GTEST_SKIP() << "is no convolution, or not from here on";
+    }
+    const std::string next = i + 1 < parameters.size() ? parameters[i + 1].name : "";
+    const bool bias = next.size() >= 4 && next.substr(next.size() - 4) == "bias";
+    const torch::nn::Conv2d layer(torch::nn::Conv2dOptions(weight.size(2), weight.size(1), 3).bias(bias));
+    EXPECT_TRUE(torch::equal(weight[0], layer->weight));
+    if (bias) { EXPECT_TRUE(torch::equal(model.parameters[++i][0], layer->bias)); }
   }
-  torch::manual_seed(5);
-  const torch::nn::Conv2d below(torch::nn::Conv2dOptions(2, 4, 3));
-  const torch::nn::Conv2d between(torch::nn::Conv2dOptions(4, 4, 3));
-  const torch::nn::Conv2d above(torch::nn::Conv2dOptions(4, 1, 3));
-  const auto deep = make_model({Variant::relu, 3, 3, 4}, {5, 1}, at::kFloat, at::kCPU);
-  ASSERT_EQ(deep.parameters.size(), 6U);
-  EXPECT_TRUE(torch::equal(deep.parameters[0][0], below->weight));
-  EXPECT_TRUE(torch::equal(deep.parameters[3][0], between->bias));
-  EXPECT_TRUE(torch::equal(deep.parameters[4][0], above->weight));
+}
+
+TEST_P(Variants, StartsUniformlyInItsIntervals) {
+  const auto model = make_model(architecture(), {0, 500}, at::kDouble, at::kCPU);
+  const auto parameters = architecture().parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto& [name, shape, low, high] = parameters[i];
+    SCOPED_TRACE(name);
+    const auto& values = model.parameters[i];
+    EXPECT_EQ(values[0].sizes(), at::IntArrayRef(shape));
+    const double close = 0.02 * (high - low) + 1e-7;  // they are drawn in float32
+    EXPECT_NEAR(values.min().item<double>(), low, close);
+    EXPECT_NEAR(values.max().item<double>(), high, close);
+    // The mean of n draws is normal with a deviation of (high - low) / sqrt(12 n).
+    const double deviation = (high - low) / std::sqrt(12 * static_cast<double>(values.numel()));
+    EXPECT_NEAR(values.mean().item<double>(), (low + high) / 2, 4 * deviation + 1e-7);
+  }
 }
 
 TEST(Variants, UnitsStartAsTheirPapersAsk) {
-  // Uniform on [low, high]: the mean of n draws is normal with a deviation of (high - low) / sqrt(12 n).
-  const auto expect_uniform = [](const at::Tensor& values, double low, double high) {
-    EXPECT_GE(values.min().item<double>(), low);
-    EXPECT_LE(values.max().item<double>(), high);
-    const double deviation = (high - low) / std::sqrt(12 * static_cast<double>(values.numel()));
-    EXPECT_NEAR(values.mean().item<double>(), (low + high) / 2, 4 * deviation);
-    EXPECT_NEAR(values.min().item<double>(), low, 0.01 * (high - low));
-    EXPECT_NEAR(values.max().item<double>(), high, 0.01 * (high - low));
+  const auto expect = [](const Variant& variant, std::size_t i, const char* name, double low, double high) {
+    const auto parameter = variant.parameters({}).at(i);
+    EXPECT_EQ(parameter.name, name);
+    EXPECT_EQ(parameter.shape, std::vector<std::int64_t>{18});
+    EXPECT_DOUBLE_EQ(parameter.low, low);
+    EXPECT_DOUBLE_EQ(parameter.high, high);
   };
-  const auto start = [](Variant variant) {
-    return make_model({variant, 3}, {0, 500}, at::kDouble, at::kCPU).parameters;
-  };
-  expect_uniform(start(Variant::nmu)[0], 0.25, 0.75);
   const double glorot = std::sqrt(6.0 / 19);
-  for (const auto variant : {Variant::nac_mul, Variant::nalu}) {
-    for (const auto& parameter : start(variant)) {
-      expect_uniform(parameter, -glorot, glorot);
-    }
+  expect(variants::nmu, 0, "w", 0.25, 0.75);
+  for (const auto* variant : {&variants::nac_mul, &variants::nalu}) {
+    expect(*variant, 0, "w", -glorot, glorot);
+    expect(*variant, 1, "m", -glorot, glorot);
   }
-  expect_uniform(start(Variant::npu)[0], -glorot, glorot);
-  EXPECT_TRUE((start(Variant::npu)[1] == 0.5).all().item<bool>());
+  expect(variants::nalu, 2, "g", -glorot, glorot);
+  expect(variants::npu, 0, "w", -glorot, glorot);
+  expect(variants::npu, 1, "g", 0.5, 0.5);
+  EXPECT_EQ(variants::baseline.parameters({})[1].name, "bias");
+  EXPECT_EQ(variants::relu.parameters({3, 2, 4})[2].name, "1.weight");
 }
 
-TEST(Variants, AReplicaStartsAsItsSeedDoesAlone) {
-  for (const auto variant : all_variants) {
-    const auto architecture = architecture_of(variant);
-    const auto batch = weights_of(make_model(architecture, {40, 5}, at::kFloat, at::kCPU));
-    for (std::int64_t i = 0; i < 5; ++i) {
-      const auto alone = weights_of(make_model(architecture, {40 + i, 1}, at::kFloat, at::kCPU));
-      EXPECT_TRUE(torch::equal(batch[i], alone[0])) << to_string(variant);
-    }
-  }
-}
-
-TEST(Variants, AModelIsMadeAgainFromItsWeights) {
-  for (const auto variant : all_variants) {
-    const auto architecture = architecture_of(variant, 5);
-    const auto model = make_model(architecture, {3, 2}, at::kDouble, at::kCPU);
-    const auto rows = weights_of(model);
-    EXPECT_EQ(rows.size(1), parameter_count(architecture));
-    const auto again = make_model(architecture, rows.narrow(0, 1, 1));
-    for (std::size_t i = 0; i < model.parameters.size(); ++i) {
-      EXPECT_TRUE(torch::equal(again.parameters[i][0], model.parameters[i][1])) << to_string(variant);
-    }
-  }
-  EXPECT_EQ(parameter_count({Variant::baseline, 3}), 19);
-  EXPECT_EQ(parameter_count({Variant::nalu, 3}), 54);
-  EXPECT_EQ(parameter_count({Variant::relu, 3, 3, 8}), 2 * 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * 9 + 1);
-}
-
-TEST(Variants, EveryReplicaHasALossOfItsOwn) {
-  for (const auto variant : all_variants) {
-    for (const auto& data : forms_of(random_scene(6, 5), variant)) {
-      for (const auto kind : {LossKind::l2, LossKind::mse}) {
-        const auto batch = make_model(architecture_of(variant), {0, 4}, at::kDouble, at::kCPU);
-        const auto losses = losses_of(kind, forward(batch, data), data);
-        ASSERT_EQ(losses.sizes(), at::IntArrayRef{4});
-        for (std::int64_t i = 0; i < 4; ++i) {
-          const auto alone = make_model(architecture_of(variant), {i, 1}, at::kDouble, at::kCPU);
-          EXPECT_NEAR(losses[i].item<double>() / loss_of(alone, data, kind), 1, 1e-13) << to_string(variant);
-        }
-      }
+TEST_P(Variants, AReplicaStartsAsItsSeedDoesAloneAndAgainFromItsWeights) {
+  const auto batch = weights_of(make_model(architecture(), {40, 5}, at::kFloat, at::kCPU));
+  EXPECT_EQ(batch.size(1), parameter_count(architecture()));
+  for (std::int64_t i = 0; i < 5; ++i) {
+    const auto alone = make_model(architecture(), {40 + i, 1}, at::kDouble, at::kCPU);
+    const auto again = make_model(architecture(), batch.narrow(0, i, 1));
+    for (std::size_t k = 0; k < alone.parameters.size(); ++k) {
+      EXPECT_TRUE(torch::equal(alone.parameters[k], again.parameters[k]));
     }
   }
 }
 
-/// One replica's output for one receptive field, from the definitions in variants.hpp and nothing else. NaN
-/// in the field is padding.
-double by_definition(Variant variant, const Numbers& x, const Numbers& p) {
-  const std::size_t fields = x.size();
-  const auto sum = [&](const std::function<double(std::size_t)>& term) {
-    double total = 0;
-    for (std::size_t k = 0; k < fields; ++k) {
-      total += std::isnan(x[k]) ? 0 : term(k);
-    }
-    return total;
-  };
-  const auto nac = [&](std::size_t k) { return std::tanh(p[k]) / (1 + std::exp(-p[fields + k])); };
-  const auto log_of = [&](std::size_t k) { return std::log(std::abs(x[k]) + 1e-7); };
-  const auto multiplied = [&] { return std::exp(sum([&](std::size_t k) { return nac(k) * log_of(k); })); };
-  switch (variant) {
-    case Variant::baseline:
-      return sum([&](std::size_t k) { return p[k] * x[k]; }) + p[fields];
-    case Variant::exp:
-      return std::exp(sum([&](std::size_t k) { return p[k] * x[k]; }) + p[fields]);
-    case Variant::log_exp:
-      return std::exp(sum([&](std::size_t k) { return p[k] * log_of(k); }) + p[fields]);
-    case Variant::nmu: {
-      double product = 1;
-      for (std::size_t k = 0; k < fields; ++k) {
-        product *= std::isnan(x[k]) ? 1 : p[k] * x[k] + 1 - p[k];
-      }
-      return product;
-    }
-    case Variant::nac_mul:
-      return multiplied();
-    case Variant::nalu: {
-      const double gate = 1 / (1 + std::exp(-sum([&](std::size_t k) { return p[2 * fields + k] * x[k]; })));
-      return gate * sum([&](std::size_t k) { return nac(k) * x[k]; }) + (1 - gate) * multiplied();
-    }
-    case Variant::npu: {
-      const auto gate = [&](std::size_t k) { return std::clamp(p[fields + k], 0.0, 1.0); };
-      const double exponent = sum([&](std::size_t k) {
-        return p[k] * std::log(gate(k) * (std::abs(x[k]) + std::pow(2, -23)) + 1 - gate(k));
-      });
-      const double turns = sum([&](std::size_t k) { return x[k] < 0 ? p[k] * gate(k) : 0; });
-      return std::exp(exponent) * std::cos(std::acos(-1) * turns);
-    }
-    default:
-      ADD_FAILURE() << "no receptive field of one layer";
-      return 0;
-  }
+TEST(Variants, ParametersAreCounted) {
+  EXPECT_EQ(parameter_count({&variants::baseline, {3}}), 19);
+  EXPECT_EQ(parameter_count({&variants::nalu, {3}}), 54);
+  EXPECT_EQ(parameter_count({&variants::relu, {3, 3, 8}}), 2 * 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * 9 + 1);
 }
+
+/// One replica's output for one receptive field x, whose NaN are padding, from its weights p and nothing else.
+using Definition = std::function<double(const Numbers& x, const Numbers& p)>;
+
+double sum(const Numbers& x, const std::function<double(std::size_t)>& term) {
+  double total = 0;
+  for (std::size_t k = 0; k < x.size(); ++k) { total += std::isnan(x[k]) ? 0 : term(k); }
+  return total;
+}
+
+double linear(const Numbers& x, const Numbers& p) {
+  return sum(x, [&](std::size_t k) { return p[k] * x[k]; }) + p[x.size()];
+}
+
+double log_of(double x) { return std::log(std::abs(x) + 1e-7); }
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+double nac(const Numbers& x, const Numbers& p, std::size_t k) { return std::tanh(p[k]) * sigmoid(p[x.size() + k]); }
+
+double nac_mul(const Numbers& x, const Numbers& p) {
+  return std::exp(sum(x, [&](std::size_t k) { return nac(x, p, k) * log_of(x[k]); }));
+}
+
+const std::map<std::string, Definition> definitions{
+    {"baseline", linear},
+    {"exp", [](const Numbers& x, const Numbers& p) { return std::exp(linear(x, p)); }},
+    {"log-exp",
+     [](const Numbers& x, const Numbers& p) {
+       return std::exp(sum(x, [&](std::size_t k) { return p[k] * log_of(x[k]); }) + p[x.size()]);
+     }},
+    {"nmu",
+     [](const Numbers& x, const Numbers& p) {
+       double product = 1;
+       for (std::size_t k = 0; k < x.size(); ++k) { product *= std::isnan(x[k]) ? 1 : p[k] * x[k] + 1 - p[k]; }
+       return product;
+     }},
+    {"nac-mul", nac_mul},
+    {"nalu",
+     [](const Numbers& x, const Numbers& p) {
+       const double gate = sigmoid(sum(x, [&](std::size_t k) { return p[2 * x.size() + k] * x[k]; }));
+       return gate * sum(x, [&](std::size_t k) { return nac(x, p, k) * x[k]; }) + (1 - gate) * nac_mul(x, p);
+     }},
+    {"npu", [](const Numbers& x, const Numbers& p) {
+       const auto gate = [&](std::size_t k) { return std::clamp(p[x.size() + k], 0.0, 1.0); };
+       const double exponent = sum(x, [&](std::size_t k) {
+         return p[k] * std::log(gate(k) * (std::abs(x[k]) + std::pow(2, -23)) + 1 - gate(k));
+       });
+       const double turns = sum(x, [&](std::size_t k) { return x[k] < 0 ? p[k] * gate(k) : 0; });
+       return std::exp(exponent) * std::cos(std::acos(-1) * turns);
+     }}};
 
 TEST(Variants, OutputsAreThoseOfTheirDefinitions) {
-  const auto scene = random_scene(4, 5);
-  const auto a = scene.a[0][0];
-  const auto b = scene.b[0][0];
-  for (const auto variant : all_variants) {
-    if (is_deep(variant)) {
-      continue;
-    }
-    auto model = make_model({variant, 3}, {9, 1}, at::kDouble, at::kCPU);
-    if (variant == Variant::npu) {  // gates on both sides of their limits
-      const at::NoGradGuard no_grad;
-      model.parameters[1].copy_(torch::linspace(-0.5, 1.5, 18, at::kDouble).unsqueeze(0));
-    }
-    const auto weights = weights_of(model);
+  const auto scene = scene_with_zeros(4, 5);
+  for (const auto& [name, definition] : definitions) {
+    const auto* variant = find_variant(name);
+    auto weights = weights_of(make_model({variant, {3}}, {9, 1}, at::kDouble, at::kCPU));
+    weights.slice(1, 18, 36) += torch::linspace(-1, 1, std::min<std::int64_t>(18, weights.size(1) - 18));
     const Numbers p(weights.data_ptr<double>(), weights.data_ptr<double>() + weights.numel());
-    const auto data = unfolded(make_image_dataset(scene, DataForm::image, encoding_of(variant)), 3);
-    const auto output = forward(model, data);
+    const auto data = unfolded(make_image_dataset(scene, DataForm::image, variant->encode), 3);
+    const auto output = forward(make_model({variant, {3}}, weights), data);
+    const auto padded = at::constant_pad_nd(plain(scene), {1, 1, 1, 1}, std::nan(""));
     for (std::int64_t y = 0; y < 4; ++y) {
       for (std::int64_t x = 0; x < 5; ++x) {
-        Numbers field;
-        for (const auto& image : {a, b}) {
-          for (std::int64_t v = y - 1; v <= y + 1; ++v) {
-            for (std::int64_t u = x - 1; u <= x + 1; ++u) {
-              const bool inside = v >= 0 && v < 4 && u >= 0 && u < 5;
-              field.push_back(inside ? image[v][u].item<double>() : std::nan(""));
-            }
-          }
-        }
-        EXPECT_NEAR(output[5 * y + x].item<double>() / by_definition(variant, field, p), 1, 1e-12)
-            << to_string(variant) << " at " << y << ", " << x;
+        const auto field = padded.narrow(2, y, 3).narrow(3, x, 3).flatten();
+        const Numbers numbers(field.data_ptr<double>(), field.data_ptr<double>() + 18);
+        EXPECT_NEAR(output[5 * y + x].item<double>() / definition(numbers, p), 1, 1e-12) << name;
       }
     }
   }
@@ -230,141 +173,118 @@ TEST(Variants, OutputsAreThoseOfTheirDefinitions) {
 
 TEST(Variants, DeepNetworksAreTheirLayersInARow) {
   const auto data = make_image_dataset(random_scene(6, 7), DataForm::image);
-  for (const std::int64_t depth : {1, 2, 4}) {
-    const auto relu = make_model({Variant::relu, 3, depth, 3}, {1, 2}, at::kDouble, at::kCPU);
-    const auto stacked = make_model({Variant::stacked_exp, 3, depth, 3}, {1, 2}, at::kDouble, at::kCPU);
-    for (std::int64_t i = 0; i < 2; ++i) {
-      auto x = data.input;
-      auto z = data.input;
-      for (std::int64_t layer = 0; layer < depth; ++layer) {
-        const auto at = static_cast<std::size_t>(2 * layer);
-        x = at::conv2d(x, relu.parameters[at][i], relu.parameters[at + 1][i], 1, 1);
-        x = layer == depth - 1 ? x : x.clamp_min(0);
-        z = at::conv2d(z, stacked.parameters[at][i], stacked.parameters[at + 1][i], 1, 1).exp();
+  for (const auto* variant : {&variants::relu, &variants::stacked_exp}) {
+    for (const std::int64_t depth : {1, 2, 4}) {
+      const auto model = make_model({variant, {3, depth, 3}}, {1, 2}, at::kDouble, at::kCPU);
+      for (std::int64_t i = 0; i < 2; ++i) {
+        auto x = data.input;
+        for (std::int64_t layer = 0; layer < depth; ++layer) {
+          const auto at = static_cast<std::size_t>(2 * layer);
+          x = at::conv2d(x, model.parameters[at][i], model.parameters[at + 1][i], 1, 1);
+          x = variant == &variants::stacked_exp ? x.exp() : layer == depth - 1 ? x : x.clamp_min(0);
+        }
+        EXPECT_TRUE(torch::allclose(forward(model, data).select(1, i), x.squeeze(1), 1e-12, 1e-14));
       }
-      EXPECT_TRUE(torch::allclose(forward(relu, data).select(1, i), x.squeeze(1), 1e-12, 1e-14));
-      EXPECT_TRUE(torch::allclose(forward(stacked, data).select(1, i), z.squeeze(1), 1e-12, 1e-14));
     }
   }
-  const auto exp = make_model({Variant::exp, 3}, {4, 1}, at::kDouble, at::kCPU);
-  const auto stack = make_model({Variant::stacked_exp, 3, 1, 8}, {4, 1}, at::kDouble, at::kCPU);
-  EXPECT_TRUE(torch::allclose(forward(stack, data), forward(exp, data), 1e-14));
 }
 
-TEST(Variants, GradientsEqualCentralDifferences) {
-  for (const auto variant : all_variants) {
-    for (const auto& data : forms_of(random_scene(6, 5), variant)) {
-      for (const auto kind : {LossKind::l2, LossKind::mse}) {
-        auto model = make_model(architecture_of(variant), {1, 1}, at::kDouble, at::kCPU);
-        losses_of(kind, forward(model, data), data).backward();
-        const at::NoGradGuard no_grad;
-        for (auto& parameter : model.parameters) {
-          auto values = parameter.view({-1});
-          for (std::int64_t i = 0; i < values.numel(); ++i) {
-            constexpr double h = 1e-6;
-            const double centre = values[i].item<double>();
-            const auto loss_at = [&](double value) {
-              values[i] = value;
-              return loss_of(model, data, kind);
-            };
-            const double difference = (loss_at(centre + h) - loss_at(centre - h)) / (2 * h);
-            values[i] = centre;
-            const double gradient = parameter.grad().view({-1})[i].item<double>();
-            EXPECT_NEAR(gradient, difference, 1e-7 * std::max(1.0, std::abs(difference)))
-                << to_string(variant) << ' ' << to_string(data.form) << ' ' << to_string(kind)
-                << " parameter " << i;
-          }
+TEST_P(Variants, GradientsEqualCentralDifferences) {
+  for (const auto& data : forms(random_scene(6, 5))) {
+    for (const auto kind : both_losses) {
+      auto model = make_model(architecture(), {1, 1}, at::kDouble, at::kCPU);
+      losses_of(kind, forward(model, data), data).backward();
+      const at::NoGradGuard no_grad;
+      for (auto& parameter : model.parameters) {
+        auto values = parameter.view({-1});
+        for (std::int64_t i = 0; i < values.numel(); ++i) {
+          constexpr double h = 1e-6;
+          const double centre = values[i].item<double>();
+          const auto loss_at = [&](double value) {
+            values[i] = value;
+            return losses_of(kind, forward(model, data), data).item<double>();
+          };
+          const double difference = (loss_at(centre + h) - loss_at(centre - h)) / (2 * h);
+          values[i] = centre;
+          EXPECT_NEAR(parameter.grad().view({-1})[i].item<double>(), difference,
+                      1e-7 * std::max(1.0, std::abs(difference)))
+              << "parameter " << i << " of form " << static_cast<int>(data.form);
         }
       }
     }
   }
 }
 
-/// The weights with which a unit multiplies, where they exist or can be approached to rounding.
-Numbers exact_weights(Variant variant) {
-  switch (variant) {
-    case Variant::log_exp:
-      return joined({at_centre(1, 0), {0}});
-    case Variant::nmu:
-      return at_centre(1, 0);
-    case Variant::nac_mul:
-      return joined({at_centre(40, 0), at_centre(80, 0)});
-    case Variant::nalu:
-      return joined({at_centre(40, 0), at_centre(80, 0), at_centre(-800, 0)});
-    default:  // npu
-      return joined({at_centre(1, 0), at_centre(1, 0.5)});
+/// Whether the output is `expected`, [1, 1, H, W], up to roundings, in float64 and in float32.
+void expect_output(const Model& model, const Scene& scene, const at::Tensor& expected, double rounding = 0) {
+  for (const auto dtype : {at::kDouble, at::kFloat}) {
+    const auto image = make_image_dataset(cast(scene, dtype), DataForm::image, model.variant().encode);
+    const auto data = model.variant().takes == Takes::images ? image : unfolded(image, 3);
+    const auto output = forward(make_model(model.architecture, weights_of(model).to(dtype)), data);
+    const auto error = (output.flatten().to(at::kDouble) - expected.flatten()).abs();
+    // 40 roundings: of the logarithms, which go up to 16, and of exp.
+    const double most = std::max(rounding, dtype == at::kDouble ? 1e-14 : 5e-6);
+    EXPECT_TRUE((error <= most * expected.abs().flatten()).all().item<bool>()) << error.max().item<double>();
   }
 }
 
-TEST(Variants, ExactSolutionsMultiply) {
-  const auto positive = make_scene(torch::rand({1, 1, 7, 8}, at::kDouble) + 0.1,
-                                   torch::rand({1, 1, 7, 8}, at::kDouble) * 30 + 0.1);
-  const auto any_sign = random_scene(7, 8);
-  const auto with_zeros = small_rectangles();
-  const auto expect_product = [](Variant variant, const Scene& scene, double added, double sign_of_negative) {
-    for (const auto dtype : {at::kDouble, at::kFloat}) {
-      const auto typed = make_scene(scene.a.to(dtype), scene.b.to(dtype));
-      const auto factor = [&](const at::Tensor& x) {
-        return (x.abs() + added) *
-               torch::where(x < 0, torch::full_like(x, sign_of_negative), torch::ones_like(x));
-      };
-      const auto expected = (factor(scene.a) * factor(scene.b)).flatten();
-      const auto model = model_with({variant, 3}, exact_weights(variant), dtype);
-      const auto data = unfolded(make_image_dataset(typed, DataForm::image, encoding_of(variant)), 3);
-      const auto error = (forward(model, data).flatten().to(at::kDouble) - expected).abs();
-      // 40 roundings: of the logarithms, which go up to 16, and of exp.
-      const double rounding = dtype == at::kDouble ? 1e-14 : 5e-6;
-      EXPECT_TRUE((error <= rounding * expected.abs()).all().item<bool>())
-          << to_string(variant) << ' ' << error.max().item<double>();
-    }
+Scene positive_scene(double from) {
+  return make_scene(torch::rand({1, 1, 7, 8}, at::kDouble) + from, torch::rand({1, 1, 7, 8}, at::kDouble) * 30 + from);
+}
+
+TEST_P(Variants, TheSolutionMultipliesPositiveNumbers) {
+  if (variant_.solution == nullptr) { GTEST_SKIP() << "has none"; }
+  const auto model = solution_of(variant_);
+  const auto scene = positive_scene(0.3);
+  expect_output(model, scene, scene.target, 1e-6);
+  if (const auto error = sparsity_error(model)) { EXPECT_LT(error->item<double>(), 1e-12); }
+}
+
+TEST(Variants, SolutionsMultiplyWithTheirOffsetsAndSigns) {
+  const auto positive = positive_scene(0.1);
+  const auto expect = [](const Variant& variant, const Scene& scene, double added, double sign_of_negative) {
+    SCOPED_TRACE(variant.name);
+    const auto factor = [&](const at::Tensor& x) {
+      return (x.abs() + added).where(x >= 0, sign_of_negative * (x.abs() + added));
+    };
+    expect_output(solution_of(variant), scene, factor(scene.a) * factor(scene.b));
   };
   constexpr double e = 1e-7;
-  for (const auto& scene : {positive, any_sign, with_zeros}) {  // the logarithm knows no sign
-    expect_product(Variant::log_exp, scene, e, 1);
-    expect_product(Variant::nac_mul, scene, e, 1);
-    expect_product(Variant::nmu, scene, 0, -1);
-    expect_product(Variant::npu, scene, std::pow(2, -23), -1);
+  for (const auto& scene : {positive, scene_with_zeros(7, 8), whole(default_rectangles())}) {
+    expect(variants::log_exp, scene, e, 1);  // the logarithm knows no sign
+    expect(variants::nac_mul, scene, e, 1);
+    expect(variants::nmu, scene, 0, -1);
+    expect(variants::npu, scene, std::pow(2, -23), -1);
   }
-  expect_product(Variant::nalu, positive, e, 1);  // elsewhere its gate would open the other path
-}
-
-TEST(Variants, TheExactSolutionOfLogExpIsTheProductToRounding) {
-  const auto scene = make_rectangles(SceneConfig{}, at::kFloat);
-  const auto model = model_with({Variant::log_exp, 3}, exact_weights(Variant::log_exp), at::kFloat);
-  const auto data = make_dataset(SceneConfig{}, at::kFloat, DataForm::patches, 3, Encoding::logarithm);
-  const auto output = data.picture(forward(model, data).flatten());
-  EXPECT_LE((output - scene.target[0][0]).abs().max().item<double>(), 1e-6);
+  expect(variants::nalu, positive, e, 1);  // elsewhere its gate would open the other path
 }
 
 TEST(Variants, NmuIsClampedAndPulledToZeroAndOne) {
-  auto model = model_with({Variant::nmu, 1}, {-0.25, 1.5});
-  project(model);
-  EXPECT_TRUE(torch::equal(weights_of(model), torch::tensor({{0.0, 1.0}}, at::kDouble)));
-  model = model_with({Variant::nmu, 1}, {0.125, 0.75});
-  const auto penalty = *sparsity_penalty(model);
-  EXPECT_DOUBLE_EQ(penalty.item<double>(), (0.125 + 0.25) / 2);
-  penalty.sum().backward();
-  EXPECT_TRUE(torch::equal(model.parameters[0].grad(), torch::tensor({{0.5, -0.5}}, at::kDouble)));
-  auto other = model_with({Variant::baseline, 1}, {-0.25, 1.5, 3});
-  project(other);
-  EXPECT_EQ(weights_of(other)[0][1].item<double>(), 1.5);
-  EXPECT_FALSE(sparsity_penalty(other));
+  const at::NoGradGuard no_grad;
+  const Architecture nmu{&variants::nmu, {1}};
+  const auto beyond = model_with(nmu, {-0.25, 1.5});
+  nmu.variant->project(beyond.parameters);
+  EXPECT_TRUE(torch::equal(weights_of(beyond), torch::tensor({{0.0, 1.0}}, at::kDouble)));
+  // mean(min(w, 1 - w)) grows by a half with the first, and falls by a half with the second
+  const Weights gradient{torch::ones({1, 2}, at::kDouble)};
+  nmu.variant->regularise(model_with(nmu, {0.125, 0.75}).parameters, gradient, 3);
+  EXPECT_TRUE(torch::equal(gradient[0], torch::tensor({{2.5, -0.5}}, at::kDouble)));
 }
 
 TEST(Variants, SparsityErrorIsTheWorstWeights) {
-  const auto error = [](Variant variant, const Numbers& weights) {
-    return sparsity_error(model_with({variant, 1}, weights))->item<double>();
+  const auto error = [](const Variant& variant, const Numbers& weights) {
+    return sparsity_error(model_with({&variant, {1}}, weights))->item<double>();
   };
-  EXPECT_DOUBLE_EQ(error(Variant::nmu, {1, 0.25}), 0.25);
-  EXPECT_DOUBLE_EQ(error(Variant::log_exp, {-1, 1.25, 7}), 0.25);  // the bias is none of its weights
-  EXPECT_DOUBLE_EQ(error(Variant::npu, {1, 0.875, 0.3, 0.3}), 0.125);
-  EXPECT_NEAR(error(Variant::nac_mul, {40, -40, 80, std::log(3)}), 0.25, 1e-12);  // -sigmoid(log 3) = -3/4
-  EXPECT_FALSE(sparsity_error(make_model({Variant::relu, 3, 2, 2}, {0, 1}, at::kDouble, at::kCPU)));
+  EXPECT_DOUBLE_EQ(error(variants::nmu, {1, 0.25}), 0.25);
+  EXPECT_DOUBLE_EQ(error(variants::log_exp, {-1, 1.25, 7}), 0.25);  // the bias is none of its weights
+  EXPECT_DOUBLE_EQ(error(variants::npu, {1, 0.875, 0.3, 0.3}), 0.125);
+  EXPECT_NEAR(error(variants::nac_mul, {40, -40, 80, std::log(3)}), 0.25, 1e-12);  // -sigmoid(log 3) = -3/4
+  EXPECT_FALSE(sparsity_error(make_model({&variants::relu, {3, 2, 2}}, {0, 1}, at::kDouble, at::kCPU)));
 }
 
 TEST(Variants, LossIsTheNormItselfOrItsMeanSquare) {
-  const auto scene =
-      make_scene(torch::full({1, 1, 1, 2}, 2.0, at::kDouble), torch::ones({1, 1, 1, 2}, at::kDouble));
+  const auto two = torch::full({1, 1, 1, 2}, 2.0, at::kDouble);
+  const auto scene = make_scene(two, two / 2);
   const auto data = make_image_dataset(scene, DataForm::literal);  // target (2, 2)
   const auto output = torch::tensor({5.0, 6.0}, at::kDouble).reshape({1, 1, 1, 2});
   EXPECT_DOUBLE_EQ(losses_of(LossKind::l2, output, data).item<double>(), 5);  // sqrt(3^2 + 4^2)
@@ -374,17 +294,14 @@ TEST(Variants, LossIsTheNormItselfOrItsMeanSquare) {
   EXPECT_DOUBLE_EQ(losses_of(LossKind::mse, five, patches).item<double>(), 9);
 }
 
-TEST(Variants, GradientOfAZeroLossIsZeroNotNan) {
-  const auto zero = torch::zeros({1, 1, 4, 4}, at::kDouble);
-  const auto model = make_model({Variant::baseline, 3}, {0, 1}, at::kDouble, at::kCPU);
-  {
-    const at::NoGradGuard no_grad;
-    model.parameters[1].zero_();
-  }
-  for (const auto form : {DataForm::image, DataForm::patches}) {
-    const auto data = make_dataset(make_scene(zero, zero), form, 3);
+TEST_P(Variants, GradientOfAZeroLossIsZeroNotNan) {
+  for (auto data : forms(random_scene(4, 4))) {
+    const auto model = make_model(architecture(), {0, 1}, at::kDouble, at::kCPU);
+    data.target = forward(model, data).detach();
     losses_of(LossKind::l2, forward(model, data), data).backward();
-    EXPECT_EQ(model.parameters[1].grad().item<double>(), 0) << to_string(form);
+    for (const auto& parameter : model.parameters) {
+      EXPECT_TRUE(torch::equal(parameter.grad(), torch::zeros_like(parameter)));
+    }
   }
 }
 

@@ -1,0 +1,34 @@
+# Training loss against the step: a line for the best row of every variant; of many seeds the median within its quartiles.
+load 'common.gp'
+# What diverges, or starts far away, leaves through the top.
+array end[rows]; array best[rows]; array titles[rows]; array order[rows]
+seen = see(fact('least loss')) + see(fact('largest loss')); ceiling = fact('loss of 0')
+stats 'rows.tsv' using (i = int($0) + 1, end[i] = cell('loss'), best[i] = cell('floor'), see(best[i]), \
+  ceiling = max(ceiling, cell('q3')), titles[i] = name[i].': '.number(end[i]).text(strcol('mishaps')), \
+  widest = max(widest, max(strlen(titles[i]), strlen(variant[i]) + 22)), 0) nooutput
+zero = 0; if (ceiling > 0 && 10 * ceiling > low) high = min(high, 10 * ceiling)
+
+# The key is in the order of the lines' right ends; without an end, on top.
+right_end(i) = end[i] == end[i] ? end[i] : 1e301
+above(i, k) = right_end(i) > right_end(k) || (right_end(i) == right_end(k) && i < k)
+do for [k=1:rows] { order[1 + int(sum [i=1:rows] above(i, k))] = k }
+
+left = 78; top = 46; plot_width = 500
+eval(canvas('loss', left + plot_width + 74 + character * widest, max(400, 100 + line * 2 * rows)))
+eval(place(left, top, plot_width, height - top - 60))
+eval(log_axis('y', height - top - 60))
+set title 'Training loss'.on_scene.(seeds > 1 ? sprintf(': median of %d seeds, band from quartile to quartile', seeds) : '')
+set xlabel 'step'; set ylabel loss_text; set border 3; set grid xtics
+steps = max(1, fact('steps')); set xrange [-0.01 * steps:steps]
+set key at screen (left + plot_width + 14) / width, graph 1 left top Left reverse samplen 3 \
+  title (seeds > 1 ? 'median final loss' : 'final loss') left
+
+# loss.tsv has a block for each line of rows.tsv.
+bands = seeds == 1 ? '' : "for [i=1:rows] 'loss.tsv' every :::i-1::i-1 ". \
+  "using 'step':(inside(column('q1'))):(inside(column('q3'))) with filledcurves ". \
+  "fs transparent solid (rows > 4 ? 0.16 : 0.25) noborder lc rgb colour[i] notitle, "
+plot @bands \
+     for [k=1:rows] 'loss.tsv' every :::order[k]-1::order[k]-1 using 'step':'median' with linespoints \
+       lc rgb colour[order[k]] lw 2 pt point[order[k]] ps 0.8*dot pn 9 title titles[order[k]], \
+     for [i=1:rows] (best[i] > 0 ? best[i] : NaN) with lines lc rgb 'black' lw 1.4 dt (10,6) \
+       title (best[i] > 0 ? variant[i].': best possible '.number(best[i]) : '')

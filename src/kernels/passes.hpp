@@ -1,0 +1,64 @@
+#pragma once
+// What a fused pass over the data is: loss and gradient of one layer or unit on bare memory, compiled once for every
+// vector instruction set.
+
+#include <cstdint>
+
+namespace conv_mult {
+
+constexpr std::int64_t lanes = 16;  // replicas side by side: one AVX-512 vector of float32
+
+template <template <typename Scalar> class Function>
+struct Pass {
+  Function<float> in_float = nullptr;
+  Function<double> in_double = nullptr;
+};
+
+template <typename Scalar>
+struct PatchData {
+  const Scalar* input;       // [count, numbers]
+  const Scalar* target;      // [count]
+  const Scalar* root_count;  // [count]
+  std::int64_t count;
+  std::int64_t numbers;  // C K^2, channel by channel
+  std::int64_t fields;   // 2 K^2
+  std::int64_t rows;     // parameters of a replica
+  Scalar mean_over;      // mse: the pixels, l2: 0
+};
+
+/// Loss and gradient of the groups begin, ..., end - 1. Weights and gradient: [groups, rows, lanes]; losses: [groups,
+/// lanes]. All three are aligned to 64 bytes.
+template <typename Scalar>
+using PatchFunction = void (*)(const PatchData<Scalar>& patches, std::int64_t begin, std::int64_t end,
+                               const Scalar* weights, Scalar* gradient, Scalar* losses);
+
+using PatchPass = Pass<PatchFunction>;
+
+/// An image whose rows may be read some way beyond their end; see row_slack.
+template <typename Scalar>
+struct ImageData {
+  const Scalar* input;   // [2, height + K - 1, stride], zero-padded
+  const Scalar* target;  // [height, stride]
+  std::int64_t height, width, stride, kernel_size;
+};
+
+constexpr std::int64_t row_slack = 64;  // stride >= width + K - 1 + row_slack
+
+/// What the rows begin, ..., end - 1 add to the sums of one replica: the squared errors, then loss * gradient for each
+/// of its P weights. Weights: [P]; sums: [1 + P].
+template <typename Scalar>
+using ImageFunction = void (*)(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t end,
+                               const Scalar* weights, double* sums);
+
+using ImagePass = Pass<ImageFunction>;
+
+/// One convolution, weights [2 K^2] and last the bias, without and with exp.
+extern const ImagePass linear_image_pass, exponential_image_pass;
+
+}  // namespace conv_mult
+
+/// Under HWY_ONCE: `name`_pass, that of name() for the best instruction set, which each call picks anew.
+#define CONV_MULT_EXPORT_PASS(Type, name)                                                                           \
+  HWY_EXPORT(name);                                                                                                 \
+  constexpr Type name##_pass{[](auto... arguments) { return HWY_DYNAMIC_DISPATCH(name)().in_float(arguments...); }, \
+                             [](auto... arguments) { return HWY_DYNAMIC_DISPATCH(name)().in_double(arguments...); }};

@@ -1,0 +1,209 @@
+#include "options/table.hpp"
+
+namespace conv_mult {
+namespace {
+
+constexpr std::int64_t most_steps = 100'000'000, most_seeds = 100'000'000;
+constexpr std::int64_t largest_side = 1'000'000'000;  // its square is a number; memory is the limit
+constexpr double largest_value = 1e38;                // in float32, which pictures are in, and training by default
+
+/// Which values of its type a field takes: in words, and as a function.
+template <typename T>
+struct Rule {
+  std::string allowed;
+  std::function<bool(const T&)> holds = [](const T& /*value*/) { return true; };
+};
+
+Rule<std::int64_t> whole(std::int64_t low, std::int64_t high) {
+  return {fmt::format("a whole number from {} to {}", low, high),
+          [=](std::int64_t value) { return value >= low && value <= high; }};
+}
+
+Rule<std::string> one_of(const Texts& names) {
+  return {"one of " + join(names, ", "), [=](const std::string& name) { return contains(names, name); }};
+}
+
+/// Each of its names.
+template <typename Enum>
+Rule<Enum> any_of() {
+  return {"one of " + join(names_of(Enum{}), ", ")};
+}
+
+bool is_range(const Interval& range, double largest) {
+  return range.low >= -largest && range.low < range.high && range.high <= largest;
+}
+
+bool is_device(const std::string& text) {
+  const auto digits = text.rfind("cuda:", 0) == 0 ? text.substr(5) : "";
+  const bool is_index = (digits.size() == 1 || (digits.size() == 2 && digits[0] != '0')) &&
+                        digits.find_first_not_of("0123456789") == std::string::npos;
+  return text == "auto" || text == "cpu" || text == "cuda" || is_index;
+}
+
+class Table {
+ public:
+  std::vector<Option> options;
+  std::string group;
+
+  /// A field of one value.
+  template <typename T>
+  void add(const char* name, const char* placeholder, T Config::*field, const Rule<T>& rule, const char* help,
+           Role role = Role::numbers) {
+    constexpr bool is_tuple = has_parts<T> && !is_any<T, Shard>;
+    const auto set = [=](Config& config, const Texts& words) {
+      T value{};
+      const bool ok = parse(join(words), value) && rule.holds(value);
+      config.*field = ok ? value : config.*field;
+      return ok;
+    };
+    const auto get = [=](const Config& config) {
+      const auto text = text_of(config.*field);
+      return is_tuple ? split(text) : text.empty() ? Texts() : Texts{text};
+    };
+    const auto kind = is_any<T, bool> ? Kind::flag : is_tuple ? Kind::tuple : Kind::one;
+    options.push_back({group, name, placeholder, help, role, kind, rule.allowed, set, get});
+  }
+
+  /// A list, of figures perhaps none. What is named twice counts once, but the n-th interval belongs to that of others.
+  template <typename T>
+  void add(const char* name, const char* placeholder, std::vector<T> Config::*field, const Rule<T>& rule,
+           const std::string& help, Role role = Role::numbers) {
+    constexpr bool of_tuples = is_any<T, Interval, std::vector<Interval>>;
+    const Texts empty = is_any<T, FigureFormat> ? Texts{"none"} : Texts();
+    const auto set = [=](Config& config, const Texts& words) {
+      std::vector<T> values;
+      for (const auto& word : words == empty ? Texts() : words) {
+        T value{};
+        if (!parse(word, value) || !rule.holds(value)) { return false; }
+        const bool known = std::find(values.begin(), values.end(), value) != values.end();
+        if (of_tuples || !known) { values.push_back(value); }
+      }
+      config.*field = values;
+      return true;
+    };
+    const auto get = [=](const Config& config) {
+      Texts texts;
+      for (const auto& value : config.*field) { texts.push_back(text_of(value)); }
+      return texts.empty() ? empty : texts;
+    };
+    const auto kind = of_tuples ? Kind::tuples : Kind::list;
+    options.push_back({group, name, placeholder, help, role, kind, rule.allowed, set, get});
+  }
+};
+
+}  // namespace
+
+std::vector<Option> option_table(const Vocabulary& words) {
+  const Rule<bool> flag{"true or false"};
+  const Rule<std::string> path{"a path in UTF-8", [](const std::string& text) {
+                                 return !text.empty() && text.find('\0') == std::string::npos && is_utf8(text);
+                               }};
+  const Rule<Interval> interval{fmt::format("LO,HI within ±{}, LO below HI", largest_value),
+                                [](const Interval& range) { return is_range(range, largest_value); }};
+  const Rule<Rectangle> rectangle{
+      fmt::format("T,L,H,W,V: whole numbers of pixels, H and W at least 1, V within ±{}", largest_value),
+      [](const Rectangle& r) {
+        return std::min(r.top, r.left) >= 0 && std::min(r.height, r.width) >= 1 &&
+               std::max({r.top, r.left, r.height, r.width}) <= largest_side && std::abs(r.value) <= largest_value;
+      }};
+  auto seed = whole(0, largest_seed);
+  seed.allowed += ": PyTorch takes 32 bits of a seed, so that larger ones repeat the runs of others";
+  auto variants = words.variants;
+  variants.insert(variants.begin(), "all");
+
+  Table t;
+  t.group = "Experiment";
+  t.add("variant", "NAME", &Config::variants, one_of(variants),
+        "What to train: all, or a list of " + join(words.variants, ", "));
+  t.add("depth", "D", &Config::depths, whole(1, 64),
+        "Convolutions in a row in " + join(words.sized, " and ") + "; several are rows of their own");
+  t.add("width", "C", &Config::widths, whole(1, 1024), "Channels between them, likewise");
+  t.add("seed", "N", &Config::seed, seed, "First seed of the initial weights");
+  t.add("seeds", "N", &Config::seeds, whole(1, most_seeds), "How many seeds to train, side by side");
+  t.add("shard", "I/N", &Config::shard,
+        {"I/N with 1 <= I <= N", [](const Shard& s) { return s.index >= 1 && s.index <= s.count; }},
+        "Train only the I-th of N parts of the seeds; see conv_mult merge --help", Role::shard);
+  t.add("success", "X", &Config::success, {"one of near-exact, auto, or a number above 0"},
+        "Relative error up to which a run is a success; near-exact: as good, outside the range trained on, as "
+        "weights that are off by a relative 1e-5; auto: 0.05 for rectangles, near-exact for noise");
+  t.add("kernel-size", "K", &Config::kernel_size,
+        {"an odd number from 1 to 31", [](std::int64_t k) { return k >= 1 && k <= 31 && k % 2 == 1; }},
+        "Odd, 1 to 31; the padding is K/2");
+  t.add("data", "FORM", &Config::data, any_of<DataForm>(),
+        "auto, patches (distinct receptive fields with counts), image (the scene itself) or literal (the same by "
+        "LibTorch's conv2d)");
+  t.add("load-model", "FILE", &Config::load_model, path,
+        "Models to start from, as --save-model wrote them; without --steps they are only evaluated");
+
+  t.group = "Scene";
+  t.add("scene", "NAME", &Config::scenes, one_of(words.scenes), join(words.scenes, ", ") + ", or several");
+  t.add("size", "H[,W]", &Config::size,
+        {fmt::format("H[,W], whole numbers from 1 to {}", largest_side),
+         [](const ImageSize& size) {
+           return std::min(size.height, size.width) >= 1 && std::max(size.height, size.width) <= largest_side;
+         }},
+        "Image size in pixels");
+  t.add("rect-a", "T,L,H,W,V", &Config::rect_a, rectangle,
+        "First rectangle: top, left, height, width, value; its default scales with --size");
+  t.add("rect-b", "T,L,H,W,V", &Config::rect_b, rectangle, "Second rectangle, likewise");
+  t.add("range", "LO,HI", &Config::ranges, interval, "Noise: what pixels are drawn from, uniformly; repeatable");
+  t.add("test-range", "LO,HI[,LO,HI]", &Config::test_ranges,
+        {fmt::format("LO,HI[,LO,HI...] within ±{}, LO below HI", 2 * largest_value),
+         [](const std::vector<Interval>& ranges) {
+           return std::all_of(ranges.begin(), ranges.end(),
+                              [](const Interval& range) { return is_range(range, 2 * largest_value); });
+         }},
+        "What they are drawn from for the test outside the range, one for each --range; by default twice the "
+        "range, or what of that is outside");
+  t.add("scene-seed", "N", &Config::scene_seed, seed, "Seed of the noise trained on");
+  t.add("resample", "", &Config::resample, flag, "Draw the noise anew at every step");
+
+  t.group = "Held-out scenes";
+  t.add("heldout-scenes", "N", &Config::heldout_scenes, whole(0, 1000), "Scenes in each split, 0 for none");
+  t.add("heldout-seed", "N", &Config::heldout_seed, seed, "Seed that they are drawn from");
+  t.add("heldout-values", "LO,HI", &Config::heldout_values, interval, "Range of their fill values");
+
+  t.group = "Training";
+  t.add("steps", "N", &Config::steps, whole(0, most_steps), "Number of updates");
+  t.add("optimizer", "NAME", &Config::optimizers, any_of<OptimizerKind>(),
+        "adam, adamw, rmsprop, sgd; several are a grid");
+  t.add("lr", "X", &Config::rates,
+        {"a number above 0, or NAME=X with the name of a variant",
+         [names = one_of(words.variants)](const LearningRate& rate) {
+           return rate.variant.empty() || names.holds(rate.variant);
+         }},
+        "Learning rate, above 0; several are a grid with --optimizer; npu=X is for npu alone");
+  t.add("loss", "NAME", &Config::loss, any_of<LossKind>(), "l2 (the norm of the error) or mse");
+  t.add("nmu-sparsity", "STRENGTH[,FROM,TO]", &Config::sparsity,
+        {fmt::format("STRENGTH[,FROM,TO] with STRENGTH from 0 to {}, steps 0 <= FROM <= TO", largest_value),
+         [](const Sparsity& s) {
+           return s.strength >= 0 && s.strength <= largest_value && s.from >= 0 && s.from <= s.to && s.to <= most_steps;
+         }},
+        "nmu's regulariser and the steps over which it comes in; by default from 40 % to 70 % of them");
+  t.add("check-every", "N", &Config::check_every, whole(1, most_steps),
+        "Steps between looks at the test range for near-exact; by default a 50th of them");
+
+  t.group = "Machine";
+  t.add("device", "NAME", &Config::device, {"one of auto, cpu, cuda, or cuda:N up to 99", is_device},
+        "auto, cpu, cuda or cuda:N");
+  t.add("threads", "N", &Config::threads, whole(1, 1024), "CPU threads");
+  t.add("dtype", "NAME", &Config::dtype, any_of<Dtype>(), "float32 or float64");
+
+  t.group = "Output";
+  t.add("out", "DIR", &Config::out, path, "Folder of all output", Role::output);
+  t.add("figures", "FORMAT", &Config::figures, Rule<FigureFormat>{"one of none, png, svg, pdf"},
+        "png, svg, pdf (a list), or none", Role::output);
+  t.add("log-every", "N", &Config::log_every, whole(1, most_steps),
+        "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred");
+  t.add("save-model", "", &Config::save_model, flag, "Write model-VARIANT.pt, for --load-model and Python's torch.load",
+        Role::output);
+  t.add("no-lock", "", &Config::no_lock, flag, "Write into --out even while another run does", Role::call);
+  t.add("resume", "", &Config::resume, flag, "Go on from the finished seeds in --out", Role::call);
+  t.add("require-ratio", "X", &Config::require_ratio,
+        {"a number above 0", [](const auto& ratio) { return *ratio > 0; }},
+        "Exit with 3 unless exp's final loss is at most X times baseline's", Role::output);
+  t.add("quiet", "", &Config::quiet, flag, "No progress and no notes on stderr", Role::output);
+  return t.options;
+}
+
+}  // namespace conv_mult

@@ -1,0 +1,156 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "output/tables.hpp"
+#include "util/files.hpp"
+
+// What does not exist is null; so is, by the library itself, what is not finite.
+template <typename T>
+struct nlohmann::adl_serializer<std::optional<T>> {
+  template <typename Json>
+  static void to_json(Json& json, const std::optional<T>& value) {
+    json = value ? Json(*value) : Json(nullptr);
+  }
+  template <typename Json>
+  static void from_json(const Json& json, std::optional<T>& value) {
+    value = json.is_null() ? std::nullopt : std::optional<T>(json.template get<T>());
+  }
+};
+
+namespace conv_mult {
+
+NLOHMANN_JSON_SERIALIZE_ENUM(RunStatus, {{RunStatus::interrupted, "interrupted"},
+                                         {RunStatus::ok, "ok"},
+                                         {RunStatus::diverged, "diverged"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(ExperimentStatus, {{ExperimentStatus::interrupted, "interrupted"},
+                                                {ExperimentStatus::complete, "complete"},
+                                                {ExperimentStatus::incomplete, "incomplete"}})
+
+using Json = nlohmann::ordered_json;  // keys in the order of writing
+
+// Both ways, what is called as in the record; the library's own macro is for JSON whose keys are sorted.
+#define CONV_MULT_JSON(Type, ...)                                              \
+  inline void to_json(Json& nlohmann_json_j, const Type& nlohmann_json_t) {    \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))   \
+  }                                                                            \
+  inline void from_json(const Json& nlohmann_json_j, Type& nlohmann_json_t) {  \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__)) \
+  }
+CONV_MULT_JSON(SuccessRate, count, of, rate, low, high)
+CONV_MULT_JSON(Spread, median, q1, q3, min, max)
+CONV_MULT_JSON(RunRecord, seed, status, last_step, final_loss, first_success_step)
+CONV_MULT_JSON(RowKey, variant, scene, depth, width, optimizer, learning_rate)
+CONV_MULT_JSON(Comparison, scene, variant, reference, optimizer, learning_rate, lower, ties, ratio)
+CONV_MULT_JSON(RunHeader, conv_mult, libtorch, device, threads, dtype)
+CONV_MULT_JSON(KnownFile, bytes, checksum)
+
+namespace {
+
+/// The end of summary.json.
+constexpr auto seal_begin = ",\n \"checksum\": \"";
+
+std::string seal_of(std::string_view text) { return fmt::format("{}{}\"\n}}\n", seal_begin, checksum(text)); }
+
+Json json_of(const VariantResult& v, const SceneResult& scene) {
+  const auto& statistics = v.statistics;
+  Json errors = Json::object();
+  for (std::size_t i = 0; i < scene.splits.size(); ++i) { errors[scene.splits[i].name] = statistics.split_errors[i]; }
+  Json json = static_cast<const RowKey&>(v);
+  json.update({{"steps", v.steps},
+               {"parameters", v.parameters},
+               {"form", v.data_form},
+               {"rows", v.rows},
+               {"floor", v.floor},
+               {"seconds", v.seconds},
+               {"final_loss", statistics.final_loss},
+               {"relative_error", statistics.relative_error},
+               {"success", statistics.success},
+               {"first_success", {{"median", statistics.first_success}, {"never", statistics.never_succeeded}}},
+               {"diverged", statistics.diverged},
+               {"dead", statistics.dead},
+               {"sparsity_error", statistics.sparsity_error},
+               {"evaluation", std::move(errors)},
+               {"shown_seed", v.runs[v.shown].seed},
+               {"runs", v.runs}});
+  return json;
+}
+
+Json json_of(const SceneResult& scene) {
+  Json splits = Json::array();
+  for (const auto& each : scene.splits) {
+    splits.push_back(
+        {{"split", each.name}, {"scenes", each.scenes}, {"pixels", each.pixels}, {"target_norm", each.target_norm}});
+  }
+  return {{"scene", scene.name},
+          {"test_range", scene.test.empty() ? Json(nullptr) : Json(scene.test)},
+          {"height", scene.target.height},
+          {"width", scene.target.width},
+          {"target_norm", scene.splits.front().target_norm},
+          {"seconds", scene.data_seconds},
+          {"splits", std::move(splits)},
+          {"success",
+           {{"split", scene.splits[scene.judged].name},
+            {"norm", scene.success_norm},
+            {"relative_error", scene.success_error}}}};
+}
+
+}  // namespace
+
+std::string summary_json(const ExperimentResult& result, const std::vector<NamedText>& files) {
+  const auto& header = result.header;
+  Json scenes = Json::array();
+  Json variants = Json::array();
+  Json comparisons = Json::array();
+  Json checksums = Json::object();
+  for (const auto& scene : header.scenes) { scenes.push_back(json_of(scene)); }
+  for (const auto& row : result.variants) {
+    if (!row.runs.empty()) { variants.push_back(json_of(row, result.scene_of(row))); }
+  }
+  for (const auto& c : result.comparisons) {
+    comparisons.push_back(c);
+    comparisons.back()["success"] = {{"both", c.both_succeed},
+                                     {"only_variant", c.only_variant},
+                                     {"only_reference", c.only_reference},
+                                     {"neither", c.neither}};
+  }
+  for (const auto& [name, text] : files) { checksums[name] = KnownFile{text.size(), checksum(text)}; }
+  Json summary = header;
+  summary.update({{"status", result.status},
+                  {"loss", header.loss},
+                  {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
+                  {"scenes", std::move(scenes)},
+                  {"variants", std::move(variants)},
+                  {"comparisons", std::move(comparisons)},
+                  {"files", std::move(checksums)}});
+  std::string text = summary.dump(1);
+  text.resize(text.size() - 2);  // without "\n}"
+  return text + seal_of(text);
+}
+
+bool is_intact(const std::string& summary) {
+  const auto end = summary.rfind(seal_begin);
+  return end != std::string::npos && summary.substr(end) == seal_of(summary.substr(0, end));
+}
+
+Summary parse_summary(const std::string& text) {
+  if (!is_intact(text)) { throw std::runtime_error("its checksum is not that of its text"); }
+  try {
+    const auto json = Json::parse(text);
+    Summary summary;
+    json.get_to(summary.result.header);
+    for (const auto& each : json.at("variants")) {
+      auto& row = summary.result.variants.emplace_back();
+      each.get_to(static_cast<RowKey&>(row));
+      each.at("seconds").get_to(row.seconds);
+      for (RunRecord run : each.at("runs")) {
+        if (run.status != RunStatus::interrupted) { row.runs.push_back(std::move(run)); }
+      }
+    }
+    for (const auto& [name, file] : json.at("files").items()) { summary.files.emplace_back(name, file); }
+    return summary;
+  } catch (const Json::exception& error) { throw std::runtime_error(error.what()); }
+}
+
+}  // namespace conv_mult

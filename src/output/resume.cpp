@@ -1,0 +1,160 @@
+#include "output/resume.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_map>
+
+#include "options/options.hpp"
+#include "output/tables.hpp"
+#include "util/files.hpp"
+
+namespace conv_mult {
+namespace {
+
+using Path = std::filesystem::path;
+
+[[noreturn]] void damaged(const Path& path, const std::string& reason) {
+  throw std::runtime_error(
+      fmt::format("{}: damaged: {}; without summary.json beside it the run starts anew", path.string(), reason));
+}
+
+/// The part of the file that summary.json knows; a run that was killed leaves CSV files that go on.
+std::string known_part(const Path& path, const Summary& summary) {
+  const auto known = std::find_if(summary.files.begin(), summary.files.end(),
+                                  [&](const auto& file) { return file.first == path.filename(); });
+  if (known == summary.files.end()) { damaged(path, "summary.json beside it does not name it"); }
+  const auto& [bytes, sum] = known->second;
+  auto content = read_file(path);
+  if (content.size() < bytes) { damaged(path, fmt::format("of its {} bytes {} are there", bytes, content.size())); }
+  content.resize(bytes);
+  if (checksum(content) != sum) { damaged(path, "its checksum is not that in summary.json"); }
+  return content;
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const auto end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) { return parts; }
+    text.remove_prefix(end + 1);
+  }
+}
+
+template <typename Number>
+Number number_of(std::string_view text, const Path& path) {
+  Number value{};
+  const auto* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, value);
+  if (error != std::errc() || end != last) { damaged(path, fmt::format("'{}' is not a number", text)); }
+  return value;
+}
+
+/// A float32 number has to become the same float again before it is widened.
+double value_of(std::string_view text, const RunHeader& header, const Path& path) {
+  return header.dtype == "float32" ? static_cast<double>(number_of<float>(text, path)) : number_of<double>(text, path);
+}
+
+/// The finished runs by what their lines in a CSV file begin with.
+using Runs = std::unordered_map<std::string, RunRecord*>;
+
+/// Hands the columns after the key, `columns` in number, to the run that they are of.
+void read_csv(const Path& path, const Summary& summary, std::size_t columns, const Runs& runs,
+              const std::function<void(RunRecord&, const std::vector<std::string_view>&)>& take) {
+  const std::string content = known_part(path, summary);
+  auto lines = split(content, '\n');
+  lines.pop_back();
+  for (const auto line : lines) {
+    auto fields = split(line, ',');
+    if (fields.size() <= columns) { damaged(path, fmt::format("'{}' is not a line of it", line)); }
+    fields.erase(fields.begin(), fields.end() - static_cast<std::ptrdiff_t>(columns));
+    const auto key = line.substr(0, static_cast<std::size_t>(fields.front().data() - line.data()));
+    if (const auto run = runs.find(std::string(key)); run != runs.end()) { take(*run->second, fields); }
+  }
+}
+
+}  // namespace
+
+void add_results(const Path& directory, ExperimentResult& result) {
+  const Path summary_path = directory / "summary.json";
+  const Path loss = directory / "loss.csv";
+  const Path weights = directory / "weights.csv";
+  const Path evaluation = directory / "evaluation.csv";
+  Summary summary;
+  const auto text = read_file(summary_path);
+  try {
+    summary = parse_summary(text);
+  } catch (const std::runtime_error& error) { damaged(summary_path, error.what()); }
+  known_part(directory / "config.toml", summary);
+  auto& header = result.header;
+  header.libtorch = summary.result.header.libtorch;
+  header.device = summary.result.header.device;
+  header.threads = summary.result.header.threads;
+
+  Runs runs;
+  for (auto& row : summary.result.variants) {
+    const auto like = std::find(result.variants.begin(), result.variants.end(), row);
+    if (like == result.variants.end()) {
+      damaged(summary_path, fmt::format("it has a row of {} that its settings do not ask for", row.variant));
+    }
+    for (auto& run : row.runs) { runs.emplace(fmt::format("{}{},", csv_key(result, *like), run.seed), &run); }
+  }
+  read_csv(loss, summary, 2, runs, [&](RunRecord& run, const auto& fields) {
+    run.curve.push_back({number_of<std::int64_t>(fields[0], loss), value_of(fields[1], header, loss)});
+  });
+  read_csv(weights, summary, 2, runs,
+           [&](RunRecord& run, const auto& fields) { run.weights.push_back(value_of(fields[1], header, weights)); });
+  read_csv(evaluation, summary, 3, runs, [&](RunRecord& run, const auto& fields) {
+    if (!fields[1].empty()) { run.split_losses.push_back(number_of<double>(fields[1], evaluation)); }
+  });
+  for (auto& row : summary.result.variants) {
+    auto& into = *std::find(result.variants.begin(), result.variants.end(), row);
+    for (const auto& run : row.runs) {
+      const auto expect = [&](bool complete, const Path& path) {
+        if (!complete) { damaged(path, fmt::format("{}, seed {} is not complete", row.variant, run.seed)); }
+      };
+      expect(!run.curve.empty() && run.curve.back().step == run.last_step, loss);
+      expect(static_cast<std::int64_t>(run.weights.size()) == into.parameters, weights);
+      const auto splits = run.status == RunStatus::ok ? result.scene_of(into).splits.size() : 0;
+      expect(run.split_losses.size() == splits, evaluation);
+    }
+    into.seconds += row.seconds;
+    std::move(row.runs.begin(), row.runs.end(), std::back_inserter(into.runs));
+  }
+}
+
+void add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read, ExperimentResult& result) {
+  const Path settings = directory / "config.toml";
+  if (!std::filesystem::exists(settings)) { return; }
+  if (const auto differing = difference(config, read(settings), true)) {
+    throw UsageError(fmt::format("--resume: '{}' holds a run of other settings, see its config.toml; {}",
+                                 directory.string(), *differing));
+  }
+  // Between the two files a run may have been killed.
+  if (std::filesystem::exists(directory / "summary.json")) { add_results(directory, result); }
+}
+
+void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,
+                ExperimentResult& result) {
+  for (const auto& folder : folders) {
+    if (const auto differing = difference(config, read(Path(folder) / "config.toml"), false)) {
+      throw UsageError(fmt::format("merge: '{}' was made with other settings than '{}', see their config.toml; {}",
+                                   folder, folders.front(), *differing));
+    }
+    add_results(folder, result);
+  }
+  for (auto& row : result.variants) {
+    std::sort(row.runs.begin(), row.runs.end(), [](const auto& a, const auto& b) { return a.seed < b.seed; });
+    for (std::size_t i = 0; i < static_cast<std::size_t>(config.seeds); ++i) {
+      const auto seed = config.seed + static_cast<std::int64_t>(i);
+      if (i < row.runs.size() && row.runs[i].seed == seed) { continue; }
+      const bool twice = i > 0 && i < row.runs.size() && row.runs[i].seed == seed - 1;
+      throw UsageError(fmt::format("merge: the finished runs of seed {} are in {} of the folders",
+                                   twice ? seed - 1 : seed, twice ? "two" : "none"));
+    }
+  }
+}
+
+}  // namespace conv_mult

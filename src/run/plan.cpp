@@ -1,0 +1,120 @@
+#include "run/plan.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "options/options.hpp"
+#include "train/machine.hpp"
+
+namespace conv_mult {
+namespace {
+
+std::vector<SavedModel> models_of(const Config& config) {
+  if (!config.load_model.empty()) { return load_models(config.load_model); }
+  std::vector<SavedModel> models;
+  const std::vector<std::int64_t> one{1};
+  for (const auto& name : config.variants) {
+    const auto* variant = find_variant(name);
+    for (const auto depth : variant->sized ? config.depths : one) {
+      for (const auto width : variant->sized ? config.widths : one) {
+        models.push_back({{variant, {config.kernel_size, depth, width}}, {}});
+      }
+    }
+  }
+  return models;
+}
+
+/// Numbers that the layers of a network make of a pixel.
+double values_per_pixel(const Architecture& architecture) {
+  const auto& [kernel_size, depth, width] = architecture.size;
+  return architecture.variant->takes == Takes::images ? 1 + static_cast<double>((depth - 1) * width) : 1;
+}
+
+}  // namespace
+
+Plan make_plan(const Config& config) {
+  Plan plan{config, sources_of(config), {}};
+  const auto models = models_of(config);
+  RowKey key;
+  for (key.scene = 0; key.scene < plan.sources.size(); ++key.scene) {
+    for (const auto& [architecture, weights] : models) {
+      const auto& [variant, size] = architecture;
+      key.variant = variant->name;
+      key.depth = variant->sized ? std::optional(size.depth) : std::nullopt;
+      key.width = variant->sized ? std::optional(size.width) : std::nullopt;
+      for (const auto optimizer : config.optimizers) {
+        key.optimizer = to_string(optimizer);
+        for (const double rate : rates_of(config, key.variant)) {
+          key.learning_rate = rate;
+          plan.rows.push_back(
+              {key, architecture, {optimizer, rate, config.steps, config.loss, config.sparsity}, weights});
+        }
+      }
+    }
+  }
+  return plan;
+}
+
+SeedRange seeds_of_shard(const Config& config) {
+  const std::int64_t shards = config.shard.count;
+  const auto begin_of = [&](auto i) { return config.seeds / shards * i + std::min(i, config.seeds % shards); };
+  const std::int64_t begin = begin_of(config.shard.index - 1);
+  return {config.seed + begin, begin_of(config.shard.index) - begin};
+}
+
+std::int64_t block_size(const RowPlan& row, std::int64_t rows, at::ScalarType dtype, at::Device device) {
+  constexpr double most_bytes = 256 << 20;
+  constexpr double tensors = 8;  // output, its gradient, what autograd keeps in between
+  const std::int64_t most_seeds = device.is_cuda() ? 65536 : 1024;
+  const auto& [variant, size] = row.architecture;
+  const bool fused = device.is_cpu() && variant->patch_pass.in_float != nullptr;  // and keeps nothing
+  const double values = variant->takes == Takes::patches && !fused ? static_cast<double>(size.fields())
+                                                                   : values_per_pixel(row.architecture);
+  const double bytes = tensors * static_cast<double>(rows) * static_cast<double>(c10::elementSize(dtype));
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(most_bytes / (bytes * values)), 1, most_seeds);
+}
+
+MemoryNeed memory_needed(const Plan& plan) {
+  const auto& config = plan.config;
+  const auto seeds = static_cast<double>(seeds_of_shard(config).count);
+  const double pixels = static_cast<double>(config.size.height) * static_cast<double>(config.size.width);
+  const double points = static_cast<double>(config.steps) / static_cast<double>(config.log_every);
+  constexpr double recorded = sizeof(double) + 25;                         // a number, and its line of a CSV file
+  double pictures = 12 + 4 * static_cast<double>(config.variants.size());  // of one scene as tensors, and outputs
+  for (const auto& source : plan.sources) {  // noise holds two splits of scenes, three images each in float64
+    pictures += 12 + (source.tested_on.empty() ? 0 : 48 * static_cast<double>(config.heldout_scenes));
+  }
+  double step = 0;
+  double network = 0;
+  double records = 0;
+  for (const auto& row : plan.rows) {
+    const auto parameters = static_cast<double>(parameter_count(row.architecture));
+    network = std::max(network, (16 + recorded) * parameters);  // Adam has three beside each weight
+    records += seeds * (sizeof(RunRecord) + (sizeof(CurvePoint) + 25) * points) + (seeds - 1) * recorded * parameters;
+    const bool whole = config.data == DataForm::image || config.data == DataForm::literal;
+    const bool is_noise = !plan.sources[row.key.scene].tested_on.empty();
+    step = std::max({step, whole || is_noise ? 8 * values_per_pixel(row.architecture) : 0,
+                     is_noise ? 8 * static_cast<double>(row.architecture.size.fields()) : 0});  // of evaluation
+  }
+  const double scenes = pixels * (pictures + step);
+  const double largest = std::max({scenes, network, records});
+  return {scenes + network + records,
+          largest == scenes    ? fmt::format("--size: {},{}", config.size.height, config.size.width)
+          : largest == network ? fmt::format("--width: {}", fmt::join(config.widths, ","))
+                               : fmt::format("--seeds: {} with a row of loss.csv every {} of {} steps", seeds,
+                                             config.log_every, config.steps)};
+}
+
+void check_memory(const Plan& plan) {
+  const auto [bytes, reason] = memory_needed(plan);
+  const double available = available_memory();
+  constexpr double gib = 1 << 30;
+  if (bytes > available) {
+    throw UsageError(
+        fmt::format("{} would need at least {:.3g} GiB of memory; allowed: what fits into the {:.3g} GiB that are free",
+                    reason, bytes / gib, available / gib));
+  }
+}
+
+}  // namespace conv_mult

@@ -1,0 +1,45 @@
+#pragma once
+// What an experiment is made of: rows, their seeds in blocks, and what they need.
+
+#include "run/results.hpp"
+#include "train/model_file.hpp"
+#include "train/trainer.hpp"
+
+namespace conv_mult {
+
+/// What is trained together, all its seeds side by side.
+struct RowPlan {
+  RowKey key;
+  Architecture architecture;
+  TrainingConfig training;
+  std::vector<double> start;  ///< weights; none: what the seeds draw
+};
+
+struct Plan {
+  Config config;
+  std::vector<SceneSource> sources;
+  std::vector<RowPlan> rows;  ///< scenes x models x optimizers x learning rates, the last running fastest
+};
+
+/// Loads the models that the configuration names; else they are variants (x depths x widths). Throws UsageError for
+/// what cannot be, std::runtime_error for a file that is no model.
+Plan make_plan(const Config& config);
+
+/// The seeds of config.shard: contiguous parts, whose sizes differ by one at most.
+SeedRange seeds_of_shard(const Config& config);
+
+/// Seeds trained side by side: as many as keep a step's tensors, over so many rows of the problem, below some 256 MiB.
+std::int64_t block_size(const RowPlan& row, std::int64_t rows, at::ScalarType dtype, at::Device device);
+
+/// Bytes that the experiment is sure to hold at once, an estimate from below, and what decides it.
+struct MemoryNeed {
+  double bytes = 0;
+  std::string reason;
+};
+
+MemoryNeed memory_needed(const Plan& plan);
+
+/// Throws UsageError where that is more than is available.
+void check_memory(const Plan& plan);
+
+}  // namespace conv_mult

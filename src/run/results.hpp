@@ -1,0 +1,148 @@
+#pragma once
+// What a run found out: plain records without torch, all that `run` and `output` share.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace conv_mult {
+
+/// A grey-level image, row-major; row 0 at the top.
+struct Image {
+  std::int64_t height = 0, width = 0;
+  std::vector<float> pixels;  // [height * width]
+};
+
+enum class RunStatus { ok, diverged, interrupted };
+
+/// The loss after `step` updates: step 0 is the untrained loss.
+struct CurvePoint {
+  std::int64_t step = 0;
+  double loss = 0;
+};
+
+/// One seed of one row. A diverged run ends with its first loss that is not finite.
+struct RunRecord {
+  std::int64_t seed = 0;
+  RunStatus status = RunStatus::ok;
+  std::int64_t last_step = 0;        ///< where the run ended
+  std::vector<CurvePoint> curve;     ///< every log_every-th step and the last
+  std::optional<double> final_loss;  ///< none if the run diverged or was interrupted; resampled: on `inside`
+  std::optional<std::int64_t> first_success_step;  ///< of all steps that were looked at, logged or not
+  std::vector<double> weights;                     ///< at the end, parameter after parameter
+  std::optional<double> sparsity_error;            ///< of the weights, where the variant knows it
+  std::vector<double> split_losses;  ///< L2 norm on each of SceneResult::splits; empty unless the run is ok
+};
+
+/// Five-number summary of a sample.
+struct Spread {
+  double median, q1, q3, min, max;
+};
+
+/// A binomial proportion with its 95 % Wilson score interval.
+struct SuccessRate {
+  std::int64_t count = 0, of = 0;
+  double rate = 0, low = 0, high = 0;
+};
+
+/// The statistics of one row over its finished runs: those that are ok or diverged.
+struct Statistics {
+  std::optional<Spread> final_loss;      ///< none if no run has a final loss
+  std::optional<double> relative_error;  ///< median on the first split; none if its target's norm is 0
+  SuccessRate success;                   ///< of all finished runs
+  std::optional<double> first_success;   ///< median step over the runs that succeeded at some step
+  std::int64_t never_succeeded = 0;      ///< the finished runs that median leaves out: censored
+  std::int64_t diverged = 0,
+               dead = 0;  ///< dead: output vanished: error on the first split within 0.1 % of its target's norm
+  std::optional<double> sparsity_error;             ///< median over the runs that succeeded
+  std::vector<std::optional<Spread>> split_errors;  ///< relative error for each of SceneResult::splits
+};
+
+/// What tells a row from the others of an experiment.
+struct RowKey {
+  std::size_t scene = 0;  ///< of RunHeader::scenes
+  std::string variant;
+  std::optional<std::int64_t> depth, width;  ///< of variants that are sized
+  std::string optimizer;
+  double learning_rate = 0;
+
+  bool operator==(const RowKey& other) const {
+    return scene == other.scene && variant == other.variant && depth == other.depth && width == other.width &&
+           optimizer == other.optimizer && learning_rate == other.learning_rate;
+  }
+};
+
+/// A row of the result: all seeds of a RowKey. What follows the key is unknown before its data are made.
+struct VariantResult : RowKey {
+  std::int64_t steps = 0, parameters = 0;  ///< parameters: of one model
+  std::string data_form;                   ///< image, patches or literal, as resolved
+  std::int64_t rows = 0;                   ///< distinct receptive fields, or pixels
+  std::optional<double> floor;             ///< infimum of the loss over all weights, where it is known
+  double seconds = 0;                      ///< wall time of training
+  std::vector<RunRecord> runs;             ///< in order of their seeds
+  Statistics statistics;
+  std::size_t shown = 0;    ///< the run that pictures show: the one of median final loss
+  bool best = true;         ///< of its variant's rows on the scene the most successful, then of lowest median loss
+  Image output;             ///< of the shown run of a best row, over the whole first scene; else empty
+  std::string saved_model;  ///< its file, if asked for
+};
+
+/// Two rows of one scene over the same seeds. A diverged run loses against any that is not.
+struct Comparison {
+  std::string scene, variant, reference, optimizer;
+  double learning_rate = 0;
+  SuccessRate lower = {};  ///< seeds whose final loss is below the reference's, of all pairs of finished runs
+  std::int64_t ties = 0;
+  std::optional<Spread> ratio = {};  ///< of final losses, variant / reference, where both exist
+  std::int64_t both_succeed = 0, only_variant = 0, only_reference = 0, neither = 0;
+};
+
+/// A set of scenes that every run is evaluated on: `train` first, unless the scene is drawn anew at every step, then
+/// those it never saw.
+struct SplitResult {
+  std::string name;
+  std::string text;  ///< what is in it, for readers: short lines
+  std::int64_t scenes = 1;
+  double target_norm = 0, pixels = 0;  ///< target_norm: L2; both over all scenes together
+};
+
+/// What is trained on, and what its runs are judged by.
+struct SceneResult {
+  std::string name;         ///< "rectangles", "noise 1 to 2"
+  std::string test;         ///< noise: what `outside` is drawn from, "2 to 4"
+  double data_seconds = 0;  ///< wall time of making the training data
+  std::vector<SplitResult> splits;
+  std::size_t judged = 0;               ///< the split that decides on success
+  double success_norm = 0;              ///< a run succeeds with an error of at most this L2 norm on it
+  std::optional<double> success_error;  ///< the relative error that this is, if one was asked for
+  Image a, b, target;
+};
+
+/// What the rows of one run have in common.
+struct RunHeader {
+  std::string conv_mult, libtorch, device;
+  int threads = 1;
+  std::string dtype;
+  std::int64_t first_seed = 0, seeds = 1;
+  std::string loss = "l2";  ///< or mse
+  std::vector<SceneResult> scenes;
+};
+
+/// `incomplete` is what a run that goes on, or was killed, leaves in its files.
+enum class ExperimentStatus { complete, incomplete, interrupted };
+
+struct ExperimentResult {
+  RunHeader header;
+  std::vector<VariantResult> variants;  ///< all rows, also those that are not begun
+  std::vector<Comparison> comparisons;
+  ExperimentStatus status = ExperimentStatus::incomplete;
+
+  /// Whether a variant has rows of several optimizers or learning rates, and of several depths or widths.
+  bool grid() const;
+  bool sizes() const;
+
+  const SceneResult& scene_of(const VariantResult& row) const { return header.scenes[row.scene]; }
+};
+
+}  // namespace conv_mult

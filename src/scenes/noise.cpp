@@ -1,0 +1,90 @@
+// Every pixel of both images drawn uniformly from a range. Splits: `train`, the scene itself, unless it is drawn anew
+// at every step; `inside`, others from the same range; `outside`, some from the test range.
+
+#include <ATen/Functions.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "scenes/scene.hpp"
+#include "util/random.hpp"
+
+namespace conv_mult {
+namespace {
+
+enum Stream : std::uint32_t { training, inside, outside };
+
+std::string text_of(const std::vector<Interval>& ranges) {
+  std::string text;
+  for (const auto& [low, high] : ranges) { text += fmt::format("{}{} to {}", text.empty() ? "" : " and ", low, high); }
+  return text;
+}
+
+/// First a, then b of each pair, every pixel uniform on the union of the ranges.
+Scene draw(const std::vector<Interval>& ranges, std::int64_t pairs, const Config& config, Random& random) {
+  double total = 0;
+  for (const auto& [low, high] : ranges) { total += high - low; }
+  auto images = at::empty({pairs, 2, config.size.height, config.size.width}, at::kDouble);
+  std::generate_n(images.data_ptr<double>(), images.numel(), [&] {
+    double along = random.between(0, total);
+    auto range = ranges.begin();
+    for (; range + 1 != ranges.end() && along >= range->high - range->low; ++range) {
+      along -= range->high - range->low;
+    }
+    return range->low + along;
+  });
+  return make_scene(images.narrow(1, 0, 1), images.narrow(1, 1, 1));
+}
+
+SceneSource source_of(const Config& config, const Interval& range, const std::vector<Interval>& test_range) {
+  const auto train = [=] {
+    Random random(config.scene_seed, training);
+    return draw({range}, 1, config, random);
+  };
+  SceneSource source{"noise " + text_of({range}), text_of(test_range), config.size.height, config.size.width, train};
+  const auto add_held_out = [&](const char* name, const char* text, const std::vector<Interval>& ranges,
+                                Stream stream) {
+    const auto kept = std::make_shared<Scene>();  // all of them, once one is asked for
+    source.splits.push_back({name, text, config.heldout_scenes, [=](std::int64_t first, std::int64_t count) {
+                               if (!kept->a.defined()) {
+                                 Random random(config.heldout_seed, stream);
+                                 *kept = draw(ranges, config.heldout_scenes, config, random);
+                               }
+                               return make_scene(kept->a.slice(0, first, first + count),
+                                                 kept->b.slice(0, first, first + count));
+                             }});
+  };
+  if (config.resample) {
+    source.stream = [=] {
+      const auto random = std::make_shared<Random>(config.scene_seed, training);
+      const auto together = std::clamp<std::int64_t>(65536 / (config.size.height * config.size.width), 1, 64);
+      return [=] { return draw({range}, together, config, *random); };
+    };
+    source.affine_error = std::pow(range.high - range.low, 4) / 144;  // of a b on a square of this width
+  } else {
+    source.splits.push_back(
+        {"train", "the scene\ntrained on", 1, [=](std::int64_t /*first*/, std::int64_t /*count*/) { return train(); }});
+  }
+  add_held_out("inside", "same range,\ndrawn anew", {range}, inside);
+  add_held_out("outside", "the test range", test_range, outside);
+  source.judged = source.splits.size() - 1;
+  source.success = std::nullopt;
+  return source;
+}
+
+}  // namespace
+
+std::vector<SceneSource> noise(const Config& config) {
+  if (config.heldout_scenes == 0) {
+    throw UsageError("--heldout-scenes: 0 leaves nothing to judge noise by; allowed: at least 1 with it");
+  }
+  std::vector<SceneSource> sources;
+  for (std::size_t i = 0; i < config.ranges.size(); ++i) {
+    sources.push_back(source_of(config, config.ranges[i], config.test_ranges[i]));
+  }
+  return sources;
+}
+
+}  // namespace conv_mult

@@ -1,0 +1,99 @@
+// Two filled rectangles. Does a model multiply, or does it know these two? Three splits keep their sizes:
+//   moved:  the same values in other places: first a's place is drawn, of all inside the image, then b's, of
+//           all where it overlaps a;
+//   values: the same places, both values drawn uniformly from --heldout-values;
+//   both:   other places and other values.
+// Drawn from --heldout-seed, each split from a stream of its own, so they are the same on every machine, and
+// more scenes begin with the fewer.
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+#include <set>
+
+#include "scenes/scene.hpp"
+#include "util/random.hpp"
+
+namespace conv_mult {
+namespace {
+
+/// Along one axis: where each run begins, which is where something begins or ends, int64 [h]; and the run of each
+/// pixel, [H].
+struct Axis {
+  at::Tensor begins, run_of;
+};
+
+Axis runs_along(std::int64_t length, std::set<std::int64_t> edges) {
+  edges.insert(0);
+  edges.erase(length);
+  const auto begins = at::tensor(std::vector(edges.begin(), edges.end()), at::kLong);
+  return {begins, at::searchsorted(begins, at::arange(length), false, true) - 1};
+}
+
+/// Which of the runs the rectangle covers.
+at::Tensor covered(const Axis& axis, std::int64_t begin, std::int64_t size) {
+  return axis.begins.ge(begin).logical_and(axis.begins.lt(begin + size));
+}
+
+struct Pair {
+  Rectangle a, b;
+};
+
+void move(Pair& pair, std::int64_t height, std::int64_t width, Random& random) {
+  auto& [a, b] = pair;
+  a.top = random.whole(0, height - a.height);
+  a.left = random.whole(0, width - a.width);
+  const auto overlapping = [&](std::int64_t begin, std::int64_t size_a, std::int64_t size_b, std::int64_t image) {
+    return random.whole(std::max<std::int64_t>(0, begin - size_b + 1), std::min(image - size_b, begin + size_a - 1));
+  };
+  b.top = overlapping(a.top, a.height, b.height, height);
+  b.left = overlapping(a.left, a.width, b.width, width);
+}
+
+}  // namespace
+
+Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& a, const Rectangle& b) {
+  const auto rows = runs_along(height, {a.top, a.top + a.height, b.top, b.top + b.height});
+  const auto columns = runs_along(width, {a.left, a.left + a.width, b.left, b.left + b.width});
+  const auto image = [&](const Rectangle& r) {
+    const auto mask = covered(rows, r.top, r.height).unsqueeze(1).logical_and(covered(columns, r.left, r.width));
+    return at::zeros({1, 1, mask.size(0), mask.size(1)}, at::kDouble).masked_fill(mask, r.value);
+  };
+  return make_scene(image(a), image(b), rows.run_of, columns.run_of);
+}
+
+std::vector<SceneSource> rectangles(const Config& config) {
+  const Pair train{config.rect_a, config.rect_b};
+  const auto scene_of = [height = config.size.height, width = config.size.width](const Pair& pair) {
+    return make_rectangles(height, width, pair.a, pair.b);
+  };
+  SceneSource source{"rectangles", "", config.size.height, config.size.width, [=] { return scene_of(train); }};
+  const auto add = [&](const char* name, const char* text, const std::vector<Pair>& pairs) {
+    const auto draw = [=](std::int64_t first, std::int64_t /*count*/) {
+      return scene_of(pairs[static_cast<std::size_t>(first)]);  // each has runs of its own
+    };
+    source.splits.push_back({name, text, static_cast<std::int64_t>(pairs.size()), draw});
+  };
+  const auto add_held_out = [&](const char* name, const char* text, bool moved, bool values) {
+    Random random(config.heldout_seed, static_cast<std::uint32_t>(source.splits.size()));
+    std::vector<Pair> pairs(static_cast<std::size_t>(config.heldout_scenes), train);
+    for (auto& pair : pairs) {
+      if (moved) { move(pair, config.size.height, config.size.width, random); }
+      if (values) {
+        pair.a.value = random.between(config.heldout_values.low, config.heldout_values.high);
+        pair.b.value = random.between(config.heldout_values.low, config.heldout_values.high);
+      }
+    }
+    add(name, text, pairs);
+  };
+  add("train", "the scene\ntrained on", {train});
+  if (config.heldout_scenes > 0) {
+    add_held_out("moved", "same values,\nother places", true, false);
+    add_held_out("values", "same places,\nother values", false, true);
+    add_held_out("both", "other places\nand values", true, true);
+  }
+  return {source};
+}
+
+}  // namespace conv_mult

@@ -1,0 +1,98 @@
+#include "train/machine.hpp"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <torch/cuda.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <thread>
+
+namespace conv_mult {
+namespace {
+
+/// The number that follows the word in the file, or its first one; none: no limit.
+double number_in(const char* path, const std::string& after = "") {
+  std::ifstream file(path);
+  std::string word;
+  while (!after.empty() && word != after && file >> word) {}
+  double number = 0;
+  return file >> number ? number : std::numeric_limits<double>::infinity();
+}
+
+}  // namespace
+
+void prepare_process(std::int64_t threads) {
+  // A dense step allocates and frees the same few blocks over and over. Above its threshold (at most 32 MiB) glibc maps
+  // and unmaps each anew, and the page faults cost more than the arithmetic; so keep such blocks in the heap.
+  constexpr int threshold = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, threshold);
+  mallopt(M_TRIM_THRESHOLD, threshold);
+
+  // On a GPU float32 is float32, not TF32 with its ten bits, and a run can be repeated to the last bit.
+  auto& context = at::globalContext();
+  context.setAllowTF32CuDNN(false);
+  context.setAllowTF32CuBLAS(false);
+  context.setDeterministicCuDNN(true);
+
+  // Networks of exp run into numbers of below 1e-38 by the million, each of which costs a hundred normal ones; as 0
+  // they change nothing. Threads that are started later inherit the setting.
+  at::Context::setFlushDenormal(true);
+
+  // More threads than cores only wait for each other: 32 on two cores took 40 times as long.
+  const auto cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  at::set_num_threads(static_cast<int>(std::min(threads, cores)));
+  at::set_num_interop_threads(1);
+  // OpenBLAS built with its own threads does not listen to OpenMP's setting and would compete with it; the products
+  // here are too small for threads of their own.
+  auto* set_threads = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+  if (set_threads != nullptr) { set_threads(1); }
+}
+
+c10::Device resolve_device(const std::string& name) {
+  const bool available = torch::cuda::is_available();
+  if (name == "cpu" || (name == "auto" && !available)) { return c10::kCPU; }
+  if (!available) {
+    throw UsageError(fmt::format(
+        "--device: {} is not available: {}; allowed: auto, cpu", name,
+        at::detail::getCUDAHooks().hasCUDART() ? "no GPU was found" : "this LibTorch was built without CUDA"));
+  }
+  const c10::Device device(name == "auto" ? "cuda" : name);
+  const auto count = static_cast<int>(torch::cuda::device_count());
+  if (device.has_index() && device.index() >= count) {
+    throw UsageError(fmt::format("--device: {} does not exist; allowed: cuda:0 to cuda:{}", name, count - 1));
+  }
+  return device;
+}
+
+std::string libtorch_version() { return TORCH_VERSION; }
+std::string conv_mult_version() { return CONV_MULT_VERSION; }
+
+std::string version_text() {
+  return fmt::format("conv_mult {} (LibTorch {}, {} CUDA)", conv_mult_version(), libtorch_version(),
+                     at::detail::getCUDAHooks().hasCUDART() ? "with" : "without");
+}
+
+double available_memory() {
+  double available = 1024 * (number_in("/proc/meminfo", "MemAvailable:") + number_in("/proc/meminfo", "SwapFree:"));
+  available = std::min(
+      available, number_in("/sys/fs/cgroup/memory.max") - std::min(number_in("/sys/fs/cgroup/memory.current"), 1e18));
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+    // Threads and buffers of the libraries, 150 MiB on two cores; without them OpenBLAS waits for ever.
+    constexpr double libraries = 160 << 20;
+    const double taken = number_in("/proc/self/statm") * static_cast<double>(sysconf(_SC_PAGESIZE));
+    available = std::min(available, std::max(0.0, static_cast<double>(limit.rlim_cur) - taken - libraries));
+  }
+  return available;
+}
+
+}  // namespace conv_mult

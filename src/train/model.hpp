@@ -1,0 +1,57 @@
+#pragma once
+
+#include "variants/variant.hpp"
+
+namespace conv_mult {
+
+/// A variant of one size.
+struct Architecture {
+  const Variant* variant = nullptr;
+  Size size;
+
+  std::vector<Parameter> parameters() const { return variant->parameters(size); }
+};
+
+/// Consecutive seeds.
+struct SeedRange {
+  std::int64_t first = 0, count = 1;
+};
+
+/// N replicas of one architecture.
+struct Model {
+  Architecture architecture;
+  Weights parameters;
+
+  const Variant& variant() const { return *architecture.variant; }
+  std::int64_t replicas() const { return parameters.front().size(0); }
+};
+
+/// The models that the seeds start from, replica i from seed `seeds.first` + i: each parameter in turn drawn by a
+/// generator of that seed, in float32 on the CPU, and then converted, so every dtype and device starts from the same
+/// point; that of PyTorch's Conv2d after torch.manual_seed where the model is one.
+Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarType dtype, at::Device device);
+
+/// Models with the given weights, a row [P] for each as weights_of lists them, in their dtype and device.
+Model make_model(const Architecture& architecture, const at::Tensor& weights);
+
+/// Numbers in one replica.
+std::int64_t parameter_count(const Architecture& architecture);
+
+/// images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
+at::Tensor forward(const Model& model, const Dataset& data);
+
+/// max over the selecting weights of min(|w|, |1 - |w||) (Madsen & Johansen 2020): how far the worst is from -1, 0 or
+/// 1, [N]. None for variants that have none.
+std::optional<at::Tensor> sparsity_error(const Model& model);
+
+/// A row for each replica: parameter after parameter. Float64 on the CPU, [N, P].
+at::Tensor weights_of(const Model& model);
+
+/// The inverse of weights_of, into any dtype and device.
+void set_weights(Model& model, const at::Tensor& weights);
+
+/// One for each replica, [N]. l2: the norm of out - target over the whole scene, neither squared nor averaged; its
+/// subgradient at a loss of exactly 0 is 0. mse: its square over the number of pixels.
+at::Tensor losses_of(LossKind kind, const at::Tensor& output, const Dataset& data);
+
+}  // namespace conv_mult

@@ -1,0 +1,111 @@
+#include "train/trainer.hpp"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/optim/adam.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/rmsprop.h>
+#include <torch/optim/sgd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "train/fused.hpp"
+
+namespace conv_mult {
+namespace {
+
+std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& config,
+                                                        const std::vector<at::Tensor>& parameters) {
+  using namespace torch::optim;
+  const double lr = config.learning_rate;
+  switch (config.optimizer) {
+    case OptimizerKind::adam:
+      return std::make_unique<Adam>(parameters, AdamOptions(lr));
+    case OptimizerKind::adamw:
+      return std::make_unique<AdamW>(parameters, AdamWOptions(lr));
+    case OptimizerKind::rmsprop:
+      return std::make_unique<RMSprop>(parameters, RMSpropOptions(lr));
+    case OptimizerKind::sgd:
+      break;
+  }
+  return std::make_unique<SGD>(parameters, SGDOptions(lr));
+}
+
+/// None where LibTorch's own operators do the work.
+std::unique_ptr<FusedLayer> make_fused(const Model& model, const Dataset& data, LossKind loss) {
+  const bool patches = data.form == DataForm::patches && model.variant().patch_pass.in_float != nullptr;
+  const bool image = data.form == DataForm::image && model.variant().image_pass.in_float != nullptr;
+  if (!data.input.device().is_cpu() || !(patches || image)) { return nullptr; }
+  if (patches) { return std::make_unique<FusedPatches>(model, data, loss); }
+  return std::make_unique<FusedImage>(model, data, loss);
+}
+
+/// From 0 at `from` to 1 at `to`.
+double sparsity_scale(const Sparsity& sparsity, std::int64_t step) {
+  if (step >= sparsity.to) { return sparsity.strength; }
+  const auto along = static_cast<double>(step - sparsity.from);
+  return sparsity.strength * std::max(0.0, along / static_cast<double>(sparsity.to - sparsity.from));
+}
+
+/// Leaves the gradient in the parameters and returns the losses, [N].
+at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss) {
+  for (auto& parameter : model.parameters) { parameter.mutable_grad().reset(); }
+  const auto losses = losses_of(loss, forward(model, data), data);
+  losses.backward(at::ones_like(losses));
+  return losses.detach();
+}
+
+Weights gradients_of(const Model& model) {
+  Weights gradients;
+  for (const auto& parameter : model.parameters) { gradients.push_back(parameter.grad()); }
+  return gradients;
+}
+
+}  // namespace
+
+void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::int64_t largest_block = 1000;
+  constexpr auto longest_block = std::chrono::milliseconds(100);
+
+  const auto& variant = model.variant();
+  const auto fused = make_fused(model, data.first, config.loss);
+  const auto optimizer = make_optimizer(config, fused ? std::vector{fused->parameters()} : model.parameters);
+  const auto block = at::empty({std::min(largest_block, config.steps + 1), model.replicas()},
+                               data.first.target.options());  // losses of its steps
+  std::int64_t in_block = 0;
+  auto block_start = Clock::now();
+  for (std::int64_t step = 0;; ++step) {
+    if (step > 0 && data.redraw) {
+      data.first = data.redraw();
+      if (fused) { fused->set_data(data.first); }
+    }
+    if (callbacks.check_every > 0 && step % callbacks.check_every == 0) {
+      if (fused) { set_weights(model, fused->weights()); }
+      callbacks.on_check(step);
+    }
+    block[in_block++].copy_(fused ? fused->losses_and_gradient() : by_autograd(model, data.first, config.loss));
+    const bool last = step == config.steps;
+    if (!last) {
+      const at::NoGradGuard no_grad;
+      const auto& weights = fused ? fused->views() : model.parameters;
+      const double strength = sparsity_scale(config.sparsity, step);
+      if (variant.regularise != nullptr && strength > 0) {
+        variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
+      }
+      optimizer->step();
+      if (variant.project != nullptr) { variant.project(weights); }
+    }
+    if (last || in_block == largest_block || Clock::now() - block_start >= longest_block) {
+      const auto fetched = block.narrow(0, 0, in_block).to(at::kCPU, at::kDouble);
+      if (!callbacks.on_losses(step + 1 - in_block, fetched) || last) { break; }
+      in_block = 0;
+      block_start = Clock::now();
+    }
+  }
+  if (fused) { set_weights(model, fused->weights()); }
+}
+
+}  // namespace conv_mult

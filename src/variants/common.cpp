@@ -1,0 +1,62 @@
+#include "variants/common.hpp"
+
+#include <cmath>
+#include <limits>
+#include <tuple>
+
+namespace conv_mult {
+
+std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size, const std::string& prefix) {
+  const auto fan_in = static_cast<double>(in * kernel_size * kernel_size);
+  // In PyTorch's order of operations, for its very bits.
+  const double gain = std::sqrt(2.0 / (1 + std::pow(std::sqrt(5.0), 2)));
+  const double of_weights = std::sqrt(3.0) * (gain / std::sqrt(fan_in));
+  const double of_biases = 1 / std::sqrt(fan_in);
+  return {{prefix + "weight", {out, in, kernel_size, kernel_size}, -of_weights, of_weights},
+          {prefix + "bias", {out}, -of_biases, of_biases}};
+}
+
+Parameter glorot(const std::string& name, const Size& size) {
+  const double bound = std::sqrt(6 / static_cast<double>(size.fields() + 1));
+  return {name, {size.fields()}, -bound, bound};
+}
+
+at::Tensor logarithms(const Scene& scene) { return (plain(scene).abs() + 1e-7).log(); }
+
+at::Tensor channel_pair(const Dataset& data, std::int64_t first) { return data.input.narrow(1, first, 2).flatten(1); }
+
+at::Tensor gated(const Dataset& data, const at::Tensor& w) {
+  return channel_pair(data, 0).unsqueeze(1) * w + (1 - channel_pair(data, 2).unsqueeze(1) * w);
+}
+
+at::Tensor as_output(const at::Tensor& values) { return values.unsqueeze(-1).unsqueeze(-1); }
+
+at::Tensor at_centre(double value, const Size& size) {
+  const std::int64_t field = size.fields() / 2;
+  auto weights = at::zeros({1, 2, field}, at::kDouble);
+  weights.select(2, field / 2).fill_(value);
+  return weights.flatten(1);
+}
+
+AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size) {
+  constexpr double exact_fit = 1e-12;  // of the target's norm: below that a residual is rounding error
+  const std::int64_t unknowns = 2 * kernel_size * kernel_size + 1;
+  at::Tensor r;  // the triangular factor of all rows so far: least squares over it is that over them
+  for_fields(data.to(at::kCPU), kernel_size, [&](const Dataset& patches) {
+    const auto target = patches.target.flatten(1);
+    auto rows = at::cat({patches.input.flatten(1), at::ones_like(target), target}, 1).to(at::kDouble);
+    if (patches.root_count.defined()) { rows *= patches.root_count.flatten(1); }
+    r = std::get<1>(at::linalg_qr(r.defined() ? at::cat({r, rows}) : rows, "r"));
+  });
+  if (!at::isfinite(r).all().item<bool>()) {  // numbers that overflow; some LAPACKs refuse them
+    return {at::zeros({unknowns - 1}, at::kDouble), 0, std::numeric_limits<double>::quiet_NaN()};
+  }
+  const auto lhs = r.narrow(1, 0, unknowns);
+  const auto rhs = r.narrow(1, unknowns, 1);
+  const auto solution = std::get<0>(at::linalg_lstsq(lhs, rhs, c10::nullopt, "gelsd"));
+  const auto loss = (at::matmul(lhs, solution) - rhs).norm().item<double>();
+  return {solution.narrow(0, 0, unknowns - 1).flatten(), solution[unknowns - 1].item<double>(),
+          loss <= exact_fit * rhs.norm().item<double>() ? 0 : loss};
+}
+
+}  // namespace conv_mult

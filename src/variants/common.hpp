@@ -1,0 +1,46 @@
+#pragma once
+// What the variants' files begin with: LibTorch's operators, and what several of them share.
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include "variants/variant.hpp"
+
+namespace conv_mult {
+
+/// A convolution of K x K, [out, in, K, K] and [out], that starts as PyTorch's Conv2d does: weights by He et al. 2015
+/// with a = sqrt(5), which is uniform within 1/sqrt(fan-in), and biases likewise.
+std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size,
+                              const std::string& prefix = "");
+
+/// 2 K^2 weights of a unit: uniform within sqrt(6 / (2 K^2 + 1)) (Glorot & Bengio 2010).
+Parameter glorot(const std::string& name, const Size& size);
+
+/// log(|a| + 1e-7), log(|b| + 1e-7): padded with 0, the logarithm of 1.
+at::Tensor logarithms(const Scene& scene);
+
+/// The channels `first` and `first` + 1 of patches, flat: [P, F].
+at::Tensor channel_pair(const Dataset& data, std::int64_t first);
+
+/// x w + 1 - w where channels 2 and 3 are 1, in padding 1: [P, N, F].
+at::Tensor gated(const Dataset& data, const at::Tensor& w);
+
+/// [P, N] to [P, N, 1, 1].
+at::Tensor as_output(const at::Tensor& values);
+
+/// `value` at the centre of both channels, 0 elsewhere: float64 [1, 2 K^2].
+at::Tensor at_centre(double value, const Size& size);
+
+/// The best affine function of the receptive field and its loss.
+struct AffineOptimum {
+  at::Tensor weight;  // float64 [2 * K * K], in the order of Conv2d's weight; of all optima the shortest
+  double bias = 0;
+  double loss = 0;  ///< L2 norm of the residual; 0 where only rounding is left of it, NaN where data overflow
+};
+
+/// Linear least squares in float64 over every receptive field: QR in blocks of rows (bounded memory, and no squared
+/// condition number as with the normal equations), then LAPACK's gelsd, which is exact for rank-deficient problems too
+/// (a column that is constant or repeated, a K larger than the image).
+AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size);
+
+}  // namespace conv_mult

@@ -1,0 +1,104 @@
+// One convolution of both channels, alone and with exp before or after it.
+
+#include "variants/common.hpp"
+
+// Highway includes this file once for each instruction set and picks the best at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "variants/conv.cpp"
+#include <hwy/foreach_target.h>
+// Then:
+#include "kernels/vectors-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace conv_mult::HWY_NAMESPACE {
+
+PatchPass linear() { return patch_pass<layer_lanes<false>, layer_lanes<false>>(); }
+PatchPass exponential() { return patch_pass<layer_lanes<true>, layer_lanes<true>>(); }
+
+}  // namespace conv_mult::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace conv_mult {
+namespace {
+
+CONV_MULT_EXPORT_PASS(PatchPass, linear)
+CONV_MULT_EXPORT_PASS(PatchPass, exponential)
+
+at::Tensor convolution(const Weights& weights, const Dataset& data, const Size& size) {
+  const auto& weight = weights[0];  // [N, 1, 2, K, K]
+  const auto& bias = weights[1];    // [N, 1]
+  // A patch meets the kernel once: a matrix product, a tenth of conv2d's overhead.
+  return data.form == DataForm::patches
+             ? as_output(at::addmm(bias.flatten(), data.input.flatten(1), weight.flatten(1).t()))
+             : at::conv2d(data.input, weight.flatten(0, 1), bias.flatten(), 1, size.kernel_size / 2);
+}
+
+/// What exp can come close to without end, on a scene of two values each, one of them 0: ||min(target, 0)||. With both
+/// centre weights large and the bias towards -infinity the output goes to 0 wherever a or b is 0, and to any positive
+/// constant elsewhere; exp > 0 can do no better where the target is negative.
+std::optional<double> floor_of_exp(const Dataset& data, const Size& size) {
+  const std::int64_t centre = size.kernel_size / 2;
+  for (const std::int64_t channel : {0, 1}) {
+    auto values = data.input.select(1, channel);
+    values = data.form == DataForm::patches ? values.select(1, centre).select(1, centre) : values;
+    const auto filled = values.masked_select(values.ne(0));
+    if (filled.numel() > 0 && !filled.eq(filled[0]).all().item<bool>()) { return std::nullopt; }
+  }
+  Dataset negative = data;
+  negative.target = data.target.clamp_max(0);
+  return negative.target_norm();
+}
+
+Variant layer(Variant v) {
+  v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size); };
+  v.selection = [](const Weights& weights) { return weights[0]; };
+  return v;
+}
+
+Variant exponential_layer(const Variant& named) {
+  Variant v = layer(named);
+  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
+    return convolution(weights, data, size).exp();
+  };
+  v.patch_pass = exponential_pass;
+  v.image_pass = exponential_image_pass;
+  return v;
+}
+
+}  // namespace
+
+/// The post's plain layer. Its floor is attained: see best_affine.
+const Variant variants::baseline = [] {
+  Variant v = layer({"baseline", "Σ w x + c", 0x0072B2, 7});
+  v.output = convolution;
+  v.floor = [](const Dataset& data, const Size& size) {
+    return std::optional(best_affine(data, size.kernel_size).loss);
+  };
+  v.stream_floor = [](const SceneSource& source) { return source.affine_error; };
+  v.patch_pass = linear_pass;
+  v.image_pass = linear_image_pass;
+  return v;
+}();
+
+/// The post's trick, since exp(u + v) = exp(u) exp(v).
+const Variant variants::exp = [] {
+  Variant v = exponential_layer({"exp", "exp(Σ w x + c)", 0xD55E00, 5});
+  v.selection = nullptr;
+  v.floor = floor_of_exp;
+  return v;
+}();
+
+/// Exact with centre weights 1, the others and c 0.
+const Variant variants::log_exp = [] {
+  Variant v = exponential_layer(
+      {"log-exp", "exp(Σ w log(|x| + 10⁻⁷) + c)", 0x009E73, 9, Takes::patches_and_images, logarithms});
+  v.solution = [](const Size& size) {
+    return Weights{at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size}),
+                   at::zeros({1, 1}, at::kDouble)};
+  };
+  return v;
+}();
+
+}  // namespace conv_mult
+#endif

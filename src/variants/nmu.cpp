@@ -1,0 +1,97 @@
+// The Neural Multiplication Unit of Madsen & Johansen 2020, "Neural Arithmetic Units".
+
+#include "variants/common.hpp"
+
+// Highway includes this file once for each instruction set and picks the best at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "variants/nmu.cpp"
+#include <hwy/foreach_target.h>
+// Then:
+#include "kernels/vectors-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace conv_mult::HWY_NAMESPACE {
+
+/// prod f[k] with f[k] = x w + 1 - mark w. What stands before and after a factor in the product is its derivative, also
+/// where factors are 0. Scratch: 2 F rows.
+template <typename Scalar, class D, class V = hn::Vec<D>>
+V nmu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
+            Scalar* HWY_RESTRICT before) {
+  const std::int64_t fields = patches.fields;
+  Scalar* factors = before + fields * lanes;
+  const V one = hn::Set(d, 1);
+  V sum = hn::Zero(d);
+  clear_rows(d, gradient, fields);
+  for (std::int64_t p = 0; p < patches.count; ++p) {
+    const Scalar* x = patches.input + p * patches.numbers;
+    const Scalar* mark = x + fields;
+    V product = one;
+    for (std::int64_t k = 0; k < fields; ++k) {
+      const V w = hn::Load(d, weights + k * lanes);
+      const V factor = hn::MulAdd(hn::Set(d, x[k]), w, hn::NegMulAdd(hn::Set(d, mark[k]), w, one));
+      hn::Store(product, d, before + k * lanes);
+      hn::Store(factor, d, factors + k * lanes);
+      product = hn::Mul(product, factor);
+    }
+    V after = half_slope(d, patches, p, product, sum);  // times the factors after k
+    for (std::int64_t k = fields - 1; k >= 0; --k) {
+      const V by_factor = hn::Mul(after, hn::Load(d, before + k * lanes));
+      add_product(d, by_factor, hn::Set(d, x[k] - mark[k]), gradient + k * lanes);
+      after = hn::Mul(after, hn::Load(d, factors + k * lanes));
+    }
+  }
+  return sum;
+}
+
+PatchPass nmu() { return patch_pass<nmu_lanes, nmu_lanes>(); }
+
+}  // namespace conv_mult::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace conv_mult {
+namespace {
+
+CONV_MULT_EXPORT_PASS(PatchPass, nmu)
+
+/// a, b, 1, 1: the ones tell pixels from padding.
+at::Tensor marked(const Scene& scene) {
+  const auto images = plain(scene);
+  return at::cat({images, at::ones_like(images)}, 1);
+}
+
+/// The product over the last dimension. at::prod's gradient would have to look for zeros.
+at::Tensor product(at::Tensor factors) {
+  for (std::int64_t n = factors.size(-1); n > 1; n = factors.size(-1)) {
+    const auto halves = factors.narrow(-1, 0, n / 2) * factors.narrow(-1, n / 2, n / 2);
+    factors = n % 2 == 0 ? halves : at::cat({halves, factors.narrow(-1, n - 1, 1)}, -1);
+  }
+  return factors.squeeze(-1);
+}
+
+}  // namespace
+
+/// Exact with w = 1 at the centre, else 0; so its floor is 0.
+const Variant variants::nmu = [] {
+  Variant v{"nmu", "Π (w x + 1 − w), 0 ≤ w ≤ 1", 0xCC79A7, 13, Takes::patches, marked};
+  v.parameters = [](const Size& size) {
+    return std::vector<Parameter>{{"w", {size.fields()}, 0.25, 0.75}};  // as Madsen & Johansen
+  };
+  v.output = [](const Weights& weights, const Dataset& data, const Size& /*size*/) {
+    return as_output(product(gated(data, weights[0])));
+  };
+  v.project = [](const Weights& weights) { weights[0].clamp_(0, 1); };
+  // The penalty is the mean of min(w, 1 - w).
+  v.regularise = [](const Weights& weights, const Weights& gradients, double strength) {
+    gradients[0].add_(at::sign(0.5 - weights[0]), strength / static_cast<double>(weights[0].size(1)));
+  };
+  v.selection = [](const Weights& weights) { return weights[0]; };
+  v.floor = [](const Dataset& /*data*/, const Size& /*size*/) { return std::optional(0.0); };
+  v.stream_floor = [](const SceneSource& /*source*/) { return std::optional(0.0); };
+  v.solution = [](const Size& size) { return Weights{at_centre(1, size)}; };
+  v.patch_pass = nmu_pass;
+  return v;
+}();
+
+}  // namespace conv_mult
+#endif

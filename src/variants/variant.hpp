@@ -1,0 +1,104 @@
+#pragma once
+// What a variant is. Everything that is known of one stands in its file, and a line in variants.cpp.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/passes.hpp"
+#include "scenes/dataset.hpp"
+
+namespace conv_mult {
+
+/// Of a layer or network. Depth and width are 1 but for variants that are `sized`.
+struct Size {
+  std::int64_t kernel_size = 3;
+  std::int64_t depth = 1;  ///< convolutions in a row
+  std::int64_t width = 1;  ///< channels between them
+
+  std::int64_t fields() const { return 2 * kernel_size * kernel_size; }  ///< of a and b together
+  bool operator==(const Size& other) const {
+    return kernel_size == other.kernel_size && depth == other.depth && width == other.width;
+  }
+};
+
+/// Of one replica, drawn uniformly from [low, high], or `low` itself where the two are equal.
+struct Parameter {
+  std::string name;  ///< in the state_dict
+  std::vector<std::int64_t> shape;
+  double low = 0, high = 0;
+};
+
+/// The parameters of N replicas, in the order of Variant::parameters: each [N, shape...].
+using Weights = std::vector<at::Tensor>;
+
+/// Which forms of the data a variant's output can be computed on.
+enum class Takes {
+  patches,             ///< one receptive field for each number of the output
+  patches_and_images,  ///< these, and whole images
+  images               ///< networks of several layers; patches only where K is 1
+};
+
+/// A layer, unit or network that shall multiply. x is the receptive field of a pixel: K x K pixels of a and of b, 2 K^2
+/// numbers; a product or sum runs over x. Padding is what leaves it as it is: 0 or 1. What a variant does not have is
+/// left out.
+struct Variant {
+  const char* name = nullptr;
+  const char* formula = nullptr;
+  std::uint32_t colour = 0;  ///< 0xRRGGBB, and gnuplot's point type: the same in every figure of every run
+  int point = 0;
+  Takes takes = Takes::patches_and_images;
+  Encode encode = plain;
+  std::vector<Parameter> (*parameters)(const Size& size) = nullptr;
+  bool sized = false;  ///< --depth and --width
+
+  /// By LibTorch's operators. images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
+  at::Tensor (*output)(const Weights& weights, const Dataset& data, const Size& size) = nullptr;
+
+  /// Puts the weights, all or a part of each, back to where they have to be, in place, after each step.
+  void (*project)(const Weights& weights) = nullptr;
+
+  /// Adds strength times the gradient of a penalty to `gradients`, element by element. Of both, dimension 0 is replicas
+  /// or groups of them, and dimension 1 the numbers of a replica.
+  void (*regularise)(const Weights& weights, const Weights& gradients, double strength) = nullptr;
+
+  /// The weights that select what is multiplied, each -1, 0 or 1 where it is a product: [N, ...].
+  at::Tensor (*selection)(const Weights& weights) = nullptr;
+
+  /// The infimum of the L2 loss over all weights on such data, in float64, where it is known.
+  std::optional<double> (*floor)(const Dataset& data, const Size& size) = nullptr;
+
+  /// That of the mean squared error over all scenes of a stream.
+  std::optional<double> (*stream_floor)(const SceneSource& source) = nullptr;
+
+  /// Weights of one replica, [1, shape...], float64, whose output is a b where both are positive, to rounding and, of
+  /// logarithms, to a relative 1e-6.
+  Weights (*solution)(const Size& size) = nullptr;
+
+  /// Loss and gradient in one pass on the CPU; none: autograd does it, slower but right.
+  PatchPass patch_pass = {};
+  ImagePass image_pass = {};
+};
+
+/// Every variant, in the order of --help and of `--variant all`.
+extern const std::vector<const Variant*> all_variants;
+
+/// The variant of this name; null where there is none.
+const Variant* find_variant(std::string_view name);
+
+namespace variants {
+
+extern const Variant baseline, exp, log_exp;  // conv.cpp
+extern const Variant nmu;                     // nmu.cpp
+extern const Variant nalu, nac_mul;           // nac.cpp
+extern const Variant npu;                     // npu.cpp
+extern const Variant stacked_exp, relu;       // network.cpp
+extern const Variant bilinear;                // bilinear.cpp
+
+}  // namespace variants
+
+}  // namespace conv_mult

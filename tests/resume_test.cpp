@@ -1,0 +1,258 @@
+#include "output/resume.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <random>
+
+#include "executable.hpp"
+#include "options/options.hpp"
+#include "output/folder.hpp"
+#include "run/statistics.hpp"
+#include "util/files.hpp"
+
+namespace conv_mult {
+namespace {
+
+RunRecord saved_run(std::int64_t seed, RunStatus status) {
+  RunRecord run;
+  run.seed = seed;
+  run.status = status;
+  run.last_step = 3;
+  const auto loss = static_cast<double>(5.1F + static_cast<float>(seed));
+  run.curve = {{0, 8}, {3, status == RunStatus::diverged ? std::nan("") : loss}};
+  run.weights = {static_cast<double>(0.1F), static_cast<double>(1e30F)};
+  if (status == RunStatus::ok) {
+    run.final_loss = loss;
+    run.first_success_step = 2;
+    run.split_losses = {loss, 1 / 3.0};
+  }
+  return run;
+}
+
+ExperimentResult sample(bool grid) {
+  ExperimentResult result;
+  result.header.device = "cuda:1";
+  result.header.dtype = "float32";
+  auto& scene = result.header.scenes.emplace_back();
+  scene.splits = {{"train", "", 1, 10, 100}, {"moved", "", 4, 2, 400}};
+  for (const double rate : {0.001, 0.1}) {
+    VariantResult row;
+    row.variant = grid ? "exp" : rate < 0.01 ? "baseline" : "exp";
+    row.optimizer = "adam";
+    row.learning_rate = grid ? rate : 0.01;
+    row.parameters = 2;
+    row.seconds = 0.25;
+    row.runs = {saved_run(0, RunStatus::ok), saved_run(1, RunStatus::diverged), saved_run(2, RunStatus::interrupted)};
+    row.statistics = statistics_of(row.runs, scene);
+    result.variants.push_back(row);
+  }
+  return result;
+}
+
+/// The rows of the plan, not begun.
+ExperimentResult begun(bool grid) {
+  auto result = sample(grid);
+  result.header.device.clear();
+  for (auto& row : result.variants) {
+    row.runs.clear();
+    row.seconds = 0;
+  }
+  return result;
+}
+
+Config read_settings(const fs::path& file) {
+  const Vocabulary words{{"baseline", "exp"}, {}, {"rectangles"}};
+  const char* const arguments[] = {"conv_mult", "--config", file.c_str()};
+  return parse_command_line(3, arguments, words, "").config;
+}
+
+/// So many steps of five seeds from 10 on.
+Config settings(std::int64_t steps, std::int64_t shard, std::int64_t shards = 2) {
+  Config config;
+  config.seed = 10;
+  config.seeds = 5;
+  config.steps = steps;
+  config.shard = {shard, shards};
+  return config;
+}
+
+class Resume : public TemporaryFolder {
+ protected:
+  static void write(const ExperimentResult& result, const fs::path& folder, const Config& config = settings(3, 1)) {
+    OutputFolder(folder, toml_of(config), true).write(result);
+  }
+
+  static ExperimentResult read_results(const fs::path& folder, bool grid = false) {
+    auto result = begun(grid);
+    add_results(folder, result);
+    return result;
+  }
+
+  ExperimentResult read_earlier_run(const Config& config) const {
+    auto result = begun(false);
+    add_earlier_run(folder_, config, read_settings, result);
+    return result;
+  }
+
+  /// Reading must fail with a message that names the file.
+  void expect_damaged(const std::string& file) const {
+    try {
+      read_results(folder_);
+      ADD_FAILURE() << file;
+    } catch (const std::runtime_error& error) {
+      EXPECT_NE(std::string(error.what()).find(file), std::string::npos) << error.what();
+    }
+  }
+};
+
+TEST_F(Resume, FinishedRunsComeBackToTheLastBit) {
+  for (const bool grid : {false, true}) {
+    const auto expected = sample(grid);
+    write(expected, folder_);
+    const auto actual = read_results(folder_, grid);
+    EXPECT_EQ(actual.header.device, "cuda:1");
+    ASSERT_EQ(actual.variants.size(), 2U);
+    for (std::size_t row = 0; row < 2; ++row) {
+      const auto& v = actual.variants[row];
+      EXPECT_EQ(v.variant, expected.variants[row].variant);
+      EXPECT_EQ(v.learning_rate, expected.variants[row].learning_rate);
+      EXPECT_EQ(v.seconds, 0.25);
+      ASSERT_EQ(v.runs.size(), 2U);  // the interrupted one has to run again
+      for (std::size_t i = 0; i < 2; ++i) {
+        const auto& run = v.runs[i];
+        const auto& original = expected.variants[row].runs[i];
+        EXPECT_EQ(run.seed, original.seed);
+        EXPECT_EQ(run.status, original.status);
+        EXPECT_EQ(run.final_loss, original.final_loss);
+        EXPECT_EQ(run.first_success_step, original.first_success_step);
+        EXPECT_EQ(run.weights, original.weights);
+        EXPECT_EQ(run.split_losses, original.split_losses);
+        ASSERT_EQ(run.curve.size(), 2U);
+        EXPECT_EQ(run.curve[1].step, 3);
+        EXPECT_TRUE(i == 1 ? std::isnan(run.curve[1].loss) : run.curve[1].loss == original.curve[1].loss);
+      }
+    }
+  }
+}
+
+TEST_F(Resume, DamageIsNamed) {
+  using Damage = std::function<std::string(const std::string&)>;
+  const Damage cut = [](const std::string& text) { return text.substr(0, text.size() / 2); };
+  const Damage cut_line = [](const std::string& text) { return text.substr(0, text.find('\n', 60) + 1); };
+  const Damage empty = [](const std::string&) { return ""; };
+  const Damage digit = [](std::string text) {
+    text.at(text.find_last_of("0123456789", text.size() / 2)) ^= 1;
+    return text;
+  };
+  for (const std::string file : {"loss.csv", "weights.csv", "evaluation.csv", "summary.json", "config.toml"}) {
+    for (const auto& damage : {cut, cut_line, empty, digit}) {
+      write(sample(false), folder_);
+      const auto text = read_file(folder_ / file);
+      ASSERT_NE(damage(text), text);
+      write_file(folder_ / file, damage(text));
+      expect_damaged(file);
+    }
+    write(sample(false), folder_);
+    fs::remove(folder_ / file);
+    expect_damaged(file);
+  }
+}
+
+// Whatever bit of whatever file is wrong, no number comes back wrong.
+TEST_F(Resume, NoFlippedBitGoesUnnoticed) {
+  write(sample(true), folder_);
+  std::mt19937 random(1);
+  for (const std::string file : {"loss.csv", "weights.csv", "evaluation.csv", "summary.json"}) {
+    const auto text = read_file(folder_ / file);
+    for (std::size_t at = 0; at < text.size(); at += 1 + random() % 8) {
+      auto damaged = text;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << random() % 8));
+      write_file(folder_ / file, damaged);
+      EXPECT_THROW(read_results(folder_, true), std::runtime_error) << file << ' ' << at;
+    }
+    write_file(folder_ / file, text);
+  }
+}
+
+TEST_F(Resume, RowsBeyondTheSummaryAreIgnored) {
+  auto earlier = sample(false);
+  for (auto& row : earlier.variants) { row.runs.resize(1); }
+  OutputFolder out(folder_, "", true);
+  out.write(earlier);
+  const auto summary = read_file(folder_ / "summary.json");
+  out.write(sample(false));
+  write_file(folder_ / "summary.json", summary);  // as if killed before it was written
+  EXPECT_EQ(read_results(folder_).variants[1].runs.size(), 1U);
+}
+
+// What is killed, or fails, between the first file and the last must not leave a summary of other tables.
+TEST_F(Resume, ARunThatCannotGoOnLeavesNoSummaryOfAnOlderOne) {
+  write(sample(false), folder_);
+  fs::remove(folder_ / "loss.csv");
+  fs::create_directories(folder_ / "loss.csv/in the way");
+  EXPECT_THROW(write(sample(true), folder_), std::runtime_error);
+  EXPECT_FALSE(fs::exists(folder_ / "summary.json"));
+}
+
+TEST_F(Resume, ResumingWantsTheSameSettings) {
+  EXPECT_TRUE(read_earlier_run(settings(3, 1)).variants[0].runs.empty());  // nothing there yet
+  auto elsewhere = settings(3, 1);
+  elsewhere.out = "b";
+  write_file(folder_ / "config.toml", toml_of(settings(3, 1)));
+  EXPECT_TRUE(read_earlier_run(elsewhere).variants[0].runs.empty());
+  write(sample(false), folder_);
+  EXPECT_EQ(read_earlier_run(elsewhere).variants[1].runs.size(), 2U);
+  for (const auto& [other, words] :
+       {std::pair{settings(4, 1), "--steps: 4, not 3"}, {settings(3, 2), "--shard: 2/2, not 1/2"}}) {
+    try {
+      read_earlier_run(other);
+      ADD_FAILURE() << words;
+    } catch (const UsageError& error) {
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST_F(Resume, ARowThatTheSettingsDoNotAskForIsNamed) {
+  write(sample(false), folder_);
+  auto result = begun(false);
+  result.variants.pop_back();
+  EXPECT_THROW(add_results(folder_, result), std::runtime_error);
+}
+
+TEST_F(Resume, ShardsMustCoverEverySeedOnce) {
+  const auto shard = [&](const std::string& name, std::int64_t first, std::int64_t count) {
+    auto part = sample(false);
+    for (auto& row : part.variants) {
+      row.runs.clear();
+      for (std::int64_t i = 0; i < count; ++i) { row.runs.push_back(saved_run(first + i, RunStatus::ok)); }
+    }
+    write(part, folder_ / name, settings(3, name == "front" ? 1 : 2));
+    return (folder_ / name).string();
+  };
+  const auto front = shard("front", 10, 2);
+  const auto back = shard("back", 12, 3);
+  const auto join = [](const std::vector<std::string>& folders, std::int64_t steps = 3) {
+    auto result = begun(false);
+    add_shards(folders, settings(steps, 1, 1), read_settings, result);
+    return result;
+  };
+  const auto whole = join({back, front});
+  ASSERT_EQ(whole.variants[1].runs.size(), 5U);
+  EXPECT_EQ(whole.variants[1].runs[0].seed, 10);
+  EXPECT_EQ(whole.variants[1].seconds, 0.5);
+  const auto complaint = [&](const std::vector<std::string>& folders, std::int64_t steps = 3) -> std::string {
+    try {
+      join(folders, steps);
+      return "none";
+    } catch (const UsageError& error) { return error.what(); }
+  };
+  EXPECT_EQ(complaint({front}), "merge: the finished runs of seed 12 are in none of the folders");
+  EXPECT_EQ(complaint({front, back, front}), "merge: the finished runs of seed 10 are in two of the folders");
+  EXPECT_NE(complaint({front, back}, 4).find("other settings"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace conv_mult

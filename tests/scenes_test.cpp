@@ -1,0 +1,194 @@
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include <cmath>
+#include <set>
+#include <tuple>
+
+#include "scenes/scene.hpp"
+
+namespace conv_mult {
+namespace {
+
+TEST(Scenes, RectanglesAreWhereTheyBelong) {
+  const auto scene = whole(make_rectangles(3, 4, {0, 1, 2, 2, 3}, {1, 2, 2, 2, -2}));
+  const auto expect = [](const at::Tensor& image, const std::vector<double>& pixels) {
+    EXPECT_TRUE(torch::equal(image, torch::tensor(pixels, at::kDouble).view({3, 4})));
+  };
+  expect(scene.a[0][0], {0, 3, 3, 0, 0, 3, 3, 0, 0, 0, 0, 0});
+  expect(scene.b[0][0], {0, 0, 0, 0, 0, 0, -2, -2, 0, 0, -2, -2});
+  expect(scene.target[0][0], {0, 0, 0, 0, 0, 0, -6, 0, 0, 0, 0, 0});
+  EXPECT_TRUE(torch::equal(plain(scene), at::cat({scene.a, scene.b}, 1)));
+  const auto target = whole(sources_of({}).at(0).train()).target;  // by default: rows 40..64, columns 35..64
+  EXPECT_EQ(target.sizes(), (std::vector<std::int64_t>{1, 1, 100, 100}));
+  EXPECT_EQ((target == 2).sum().item<std::int64_t>(), 25 * 30);
+  EXPECT_EQ((target != 0).sum().item<std::int64_t>(), 25 * 30);
+}
+
+TEST(Scenes, TheNormOfTheTargetNeedsNoImage) {
+  const auto expect = [](const Rectangle& a, const Rectangle& b, double expected) {
+    const auto scene = make_rectangles(100, 100, a, b);
+    EXPECT_NEAR(target_norm(scene), expected, 1e-12);
+    EXPECT_NEAR(target_norm(whole(scene)), expected, 1e-12);
+  };
+  const Config config;
+  expect(config.rect_a, config.rect_b, 2 * std::sqrt(25 * 30));
+  expect({50, 50, 50, 50, 7}, {40, 35, 40, 45, -0.3}, 2.1 * std::sqrt(30 * 30));
+  expect({0, 0, 40, 100, 1}, config.rect_b, 0);  // touches b from above
+}
+
+/// Where the filled rectangle of an image [1, 1, H, W] is, and its value.
+Rectangle rectangle_in(const at::Tensor& image) {
+  const auto filled = image[0][0].nonzero();
+  const auto first = std::get<0>(filled.min(0));
+  const auto size = std::get<0>(filled.max(0)) - first + 1;
+  const auto number = [](const at::Tensor& tensor, int i) { return tensor[i].item<std::int64_t>(); };
+  EXPECT_EQ(filled.size(0), number(size, 0) * number(size, 1));
+  return {number(first, 0), number(first, 1), number(size, 0), number(size, 1),
+          image.sum().item<double>() / static_cast<double>(filled.size(0))};
+}
+
+/// The rectangles a and b of each scene of a split.
+std::vector<std::pair<Rectangle, Rectangle>> pairs_of(const Split& split) {
+  std::vector<std::pair<Rectangle, Rectangle>> pairs;
+  for (std::int64_t i = 0; i < split.scenes; ++i) {
+    const auto scene = whole(split.draw(i, 1));
+    pairs.emplace_back(rectangle_in(scene.a), rectangle_in(scene.b));
+  }
+  return pairs;
+}
+
+using Place = std::tuple<std::int64_t, std::int64_t>;
+
+Place place_of(const Rectangle& r) { return {r.top, r.left}; }
+
+std::vector<Split> splits_of(const Config& config) { return sources_of(config).at(0).splits; }
+
+TEST(Scenes, EachSplitOfRectanglesChangesWhatItsNameSays) {
+  Config config;
+  config.heldout_scenes = 50;
+  const auto splits = splits_of(config);
+  ASSERT_EQ(splits.size(), 4U);
+  const char* const names[] = {"train", "moved", "values", "both"};
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(splits[i].name, names[i]);
+    EXPECT_EQ(splits[i].scenes, i == 0 ? 1 : 50);
+    std::set<std::tuple<Place, Place>> places;
+    std::set<float> values;
+    for (const auto& [a, b] : pairs_of(splits[i])) {
+      places.insert({place_of(a), place_of(b)});
+      values.insert({static_cast<float>(a.value), static_cast<float>(b.value)});
+    }
+    EXPECT_EQ(places.size(), i == 1 || i == 3 ? 50U : 1U) << splits[i].name;
+    EXPECT_EQ(values.size(), i < 2 ? 2U : 100U) << splits[i].name;
+  }
+  EXPECT_EQ(pairs_of(splits[1])[0].first.value, config.rect_a.value);
+  EXPECT_EQ(place_of(pairs_of(splits[2])[0].second), place_of(config.rect_b));
+  config.heldout_scenes = 0;
+  EXPECT_EQ(splits_of(config).size(), 1U);
+}
+
+TEST(Scenes, MovedRectanglesKeepTheirSizeOverlapAndStayInside) {
+  Config config;
+  std::tie(config.size.height, config.size.width) = std::pair(12, 9);
+  config.rect_a = {0, 0, 12, 2, 1};  // as tall as the image
+  config.rect_b = {0, 0, 3, 3, 2};
+  config.heldout_scenes = 1000;
+  config.heldout_seed = 7;
+  config.heldout_values = {-1, 1};
+  std::set<Place> places;
+  for (const auto& split : splits_of(config)) {
+    double sum = 0;
+    for (const auto& [a, b] : pairs_of(split)) {
+      EXPECT_EQ(std::tuple(a.height, a.width, b.height, b.width), std::tuple(12, 2, 3, 3));
+      EXPECT_TRUE(a.left < b.left + 3 && b.left < a.left + 2);
+      EXPECT_TRUE(split.name == "train" || split.name == "moved" || std::abs(a.value) <= 1);
+      sum += a.value + b.value;
+      places.insert(place_of(b));
+    }
+    if (split.name == "values") {  // of 2000 uniform numbers on [-1, 1] the mean has a deviation of 0.013
+      EXPECT_NEAR(sum / 2000, 0, 4 * 0.013);
+    }
+  }
+  EXPECT_EQ(places.size(), 10U * 7U);  // every place of b comes up
+}
+
+Config noise_config(std::int64_t scenes) {
+  Config config;
+  config.scenes = {"noise"};
+  std::tie(config.size.height, config.size.width) = std::pair(100, 200);
+  config.ranges = {{5, 6}};
+  config.test_ranges = {{{-6, -2}, {2, 3}}};
+  config.heldout_scenes = scenes;
+  config.heldout_seed = 3;
+  return config;
+}
+
+TEST(Scenes, NoiseIsUniformOnItsRanges) {
+  const auto splits = splits_of(noise_config(2));
+  ASSERT_EQ(splits.size(), 3U);
+  const auto scene = splits[2].draw(0, 2);
+  EXPECT_EQ(scene.a.sizes(), (at::IntArrayRef{2, 1, 100, 200}));
+  EXPECT_TRUE(torch::equal(scene.target, scene.a * scene.b));
+  for (const auto& image : {scene.a, scene.b}) {
+    EXPECT_TRUE((((image >= -6) & (image < -2)) | ((image >= 2) & (image < 3))).all().item<bool>());
+    // 40,000 draws: a share of 4/5 has a deviation of 0.002, the mean of the lower range one of 0.0065.
+    const auto lower = image.masked_select(image < 0);
+    EXPECT_NEAR(static_cast<double>(lower.numel()) / 40000, 0.8, 0.008);
+    EXPECT_NEAR(lower.mean().item<double>(), -4, 0.026);
+  }
+  // Independent: the product of the means, (-4 * 4 + 2.5) / 5 each.
+  EXPECT_NEAR(scene.target.mean().item<double>(), 2.7 * 2.7, 0.2);
+  const auto inside = splits[1].draw(0, 2);
+  EXPECT_TRUE(((inside.b >= 5) & (inside.b < 6)).all().item<bool>());
+  EXPECT_FALSE(torch::equal(inside.b[0], inside.b[1]));
+  EXPECT_FALSE(torch::equal(inside.b[0], splits[0].draw(0, 1).b[0]));
+}
+
+TEST(Scenes, MoreScenesBeginWithTheFewer) {
+  for (auto config : {Config(), noise_config(3)}) {
+    const auto targets = [&](std::int64_t scenes, std::int64_t seed) {  // of the third in each split
+      config.heldout_scenes = scenes;
+      config.heldout_seed = seed;
+      std::vector<at::Tensor> third;
+      for (const auto& split : splits_of(config)) {
+        third.push_back(whole(split.draw(split.name == "train" ? 0 : 2, 1)).target);
+      }
+      return at::cat(third);
+    };
+    EXPECT_TRUE(torch::equal(targets(3, 1), targets(8, 1)));
+    EXPECT_FALSE(torch::equal(targets(3, 1), targets(3, 2)));
+  }
+}
+
+// The C++ standard fixes std::seed_seq and std::mt19937_64 ([rand.util.seedseq], [rand.eng.mers]). These numbers come
+// from an implementation of its formulas in Python, so they hold on any machine.
+TEST(Scenes, HeldOutScenesAreTheSameEverywhere) {
+  const auto splits = splits_of({});
+  const auto [a, b] = pairs_of(splits[1])[0];
+  EXPECT_EQ(place_of(a), Place(29, 21));
+  EXPECT_EQ(place_of(b), Place(6, 40));
+  EXPECT_EQ(splits[2].draw(0, 1).a.max().item<double>(), 1.3894216628647857);
+  EXPECT_EQ(splits[2].draw(0, 1).b.max().item<double>(), 0.6658676787817184);
+}
+
+TEST(Scenes, SourcesAreInTheOrderOfTheirKinds) {
+  auto config = noise_config(1);
+  config.scenes = {"noise", "rectangles"};
+  config.size.height = config.size.width = 100;
+  config.ranges = {{-2, 2}, {5, 6}};
+  config.test_ranges.push_back({{7, 8}});
+  const auto sources = sources_of(config);
+  ASSERT_EQ(sources.size(), 3U);
+  EXPECT_EQ(sources[0].name, "rectangles");
+  EXPECT_EQ(sources[1].name, "noise -2 to 2");
+  EXPECT_EQ(sources[1].tested_on, "-6 to -2 and 2 to 3");
+  EXPECT_EQ(sources[2].name, "noise 5 to 6");
+  config.resample = true;
+  EXPECT_THROW(sources_of(config), UsageError);  // rectangles
+  config = noise_config(0);
+  EXPECT_THROW(sources_of(config), UsageError);
+}
+
+}  // namespace
+}  // namespace conv_mult
