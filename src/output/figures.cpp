@@ -297,7 +297,7 @@ void price(const ExperimentResult& result, Tables& tables) {
   for (const Row* row : first_scene_rows(result, false)) {
     lines[{row->variant, row->width, row->optimizer, row->learning_rate}].push_back(row);
   }
-  const auto columns =
+  const auto* const columns =
       "variant size label colour point parameters seconds first first_q1 first_q3 last last_q1 last_q3";
   std::string& text = tables.start("price.tsv", columns);
   for (auto& [key, rows] : lines) {

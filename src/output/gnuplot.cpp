@@ -69,7 +69,7 @@ Drawing start_drawing(const std::string& name, const std::string& format, const 
   drawing.part = unfinished(drawing.whole);
   drawing.said = unfinished(directory / (drawing.figure + ".txt"));
   // Without a font gnuplot draws figures without a word and exits with 0; then its letters have no size.
-  const auto check =
+  const auto* const check =
       "if (GPVAL_TERM_VCHAR < 100) { printerr 'no font found; install fonts-dejavu-core'; exit status 1 }";
   const auto settings = fmt::format("format='{}'; drawing='../{}'", format, drawing.part.filename().string());
   std::vector<std::string> arguments{"gnuplot", "-d", "-e", settings, name + ".gp", "-e", check};

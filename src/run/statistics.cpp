@@ -22,7 +22,8 @@ bool succeeded(const RunRecord& run, const SceneResult& scene) {
 }
 
 double median_loss(const Statistics& statistics) {
-  return statistics.final_loss ? statistics.final_loss->median : infinity;
+  if (statistics.final_loss) { return statistics.final_loss->median; }
+  return infinity;
 }
 
 /// Whether some two rows of one variant differ in what `field` tells.
