@@ -52,8 +52,9 @@ namespace {
 CONV_MULT_EXPORT_PASS(PatchPass, bilinear)
 
 at::Tensor convolution(const at::Tensor& weight, const Dataset& data, const Size& size) {  // [N, 1, 2, K, K]
-  return data.form == DataForm::patches ? as_output(at::matmul(data.input.flatten(1), weight.flatten(1).t()))
-                                        : at::conv2d(data.input, weight.flatten(0, 1), {}, 1, size.kernel_size / 2);
+  return data.form == DataForm::patches
+             ? as_output(at::matmul(data.input.flatten(1), weight.flatten(1).t()))
+             : at::conv2d(data.input, weight.flatten(0, 1), at::Tensor(), 1, size.kernel_size / 2);
 }
 
 }  // namespace
