@@ -93,9 +93,9 @@ MemoryNeed memory_needed(const Plan& plan) {
     network = std::max(network, (16 + recorded) * parameters);  // Adam has three beside each weight
     records += seeds * (sizeof(RunRecord) + (sizeof(CurvePoint) + 25) * points) + (seeds - 1) * recorded * parameters;
     const bool whole = config.data == DataForm::image || config.data == DataForm::literal;
-    const bool is_noise = !plan.sources[row.key.scene].tested_on.empty();
-    step = std::max({step, whole || is_noise ? 8 * values_per_pixel(row.architecture) : 0,
-                     is_noise ? 8 * static_cast<double>(row.architecture.size.fields()) : 0});  // of evaluation
+    const bool keeps_scenes = !plan.sources[row.key.scene].tested_on.empty();
+    step = std::max({step, whole || keeps_scenes ? 8 * values_per_pixel(row.architecture) : 0,
+                     keeps_scenes ? 8 * static_cast<double>(row.architecture.size.fields()) : 0});  // of evaluation
   }
   const double scenes = pixels * (pictures + step);
   const double largest = std::max({scenes, network, records});
