@@ -195,7 +195,7 @@ Option call_option(const char* name, const char* placeholder, const char* help, 
 
 std::vector<Option> merge_table() {
   return {call_option("out", "DIR", "Folder of the joined results", Kind::one),
-          call_option("figures", "FORMAT", "As for conv_mult; the shards' own unless given", Kind::list,
+          call_option("figures", "FORMAT", "As for conv_mult; the shards' own unless given", Kind::one,
                       "one of none, png, svg, pdf"),
           call_option("quiet", "", "No notes on stderr", Kind::flag)};
 }
