@@ -145,14 +145,19 @@ int run(int argc, char** argv) {
   if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
   OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
   if (config.resume) { add_earlier_run(config.out, command.config, read_settings, begun); }
-  prepare_process(config.threads);
+  const auto cores = usable_cores();
+  if (config.threads > cores) {
+    note(config, fmt::format("--threads: {} would wait for each other on the {} cores that may be used: it is {}",
+                             config.threads, cores, cores));
+  }
+  prepare_process(config.threads == 0 ? cores : std::min(config.threads, cores));
   for (const auto& source : plan.sources) {
     if (!source.stream && target_norm(source.train()) == 0) {
       note(config, fmt::format("warning: {}: a times b is zero everywhere: there is nothing to learn", source.name));
     }
   }
 
-  const auto write_block = [&](const ExperimentResult& so_far) {  // every finished block is in the folder at once
+  const auto write = [&](const ExperimentResult& so_far) {
     worth_keeping = true;
     try {
       folder.write(so_far);
@@ -162,7 +167,7 @@ int run(int argc, char** argv) {
     }
   };
   const auto result = run_experiment(
-      plan, std::move(begun), [&](const Progress& progress) { show_progress(config, progress); }, write_block);
+      plan, std::move(begun), {[&](const Progress& progress) { show_progress(config, progress); }, write});
   const bool printed = print(result_table(result));
   if (result.status != ExperimentStatus::interrupted) { write_pictures(result, config); }
   if (stop_signal != 0) {

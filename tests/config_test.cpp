@@ -190,7 +190,7 @@ TEST(Config, ADifferenceNamesTheSettingThatDecides) {
   EXPECT_EQ(of({"--log-every", "5", "--steps", "100"}, {"--log-every", "5"}), "--steps: 100, not 3000");
   EXPECT_EQ(of({"--nmu-sparsity=1"}, {"--nmu-sparsity=2"}), "--nmu-sparsity: 1,1200,2100, not 2,1200,2100");
   EXPECT_EQ(of({"--load-model", "a,b", "--steps", "1"}, {"--steps", "1"}), "--load-model: a,b, not none");
-  EXPECT_EQ(of({"--threads", "2"}, {}), "--threads: 2, not 1");
+  EXPECT_EQ(of({"--threads", "2"}, {}), "same");
 }
 
 TEST(Config, MergeTakesTheSettingsOfItsFirstFolder) {
@@ -282,7 +282,7 @@ loss="l2"
 nmu-sparsity=[10, 1200, 2100]
 check-every=60
 device="auto"
-threads=1
+threads=0
 dtype="float32"
 out="o"
 figures="none"
@@ -354,7 +354,7 @@ TEST(Config, ComplaintsNameOptionAndValue) {
            {"--depth", {"0", "65", "-1"}},
            {"--width", {"0", "1025"}},
            {"--shard", {"0/1", "2/1", "1/0", "-1/1", "1", "1/1/1", "a/b", "1/2"}},
-           {"--threads", {"0", "-1", "1025"}},
+           {"--threads", {"-1", "1025"}},
            {"--device", {"gpu", "cuda:-1", "cuda:x", "cuda:", "cuda:100", ""}},
            {"--nmu-sparsity", {"-1", "nan", "1,2", "1,5,2", "1,2,1e300", "1,-1,2"}},
            {"--require-ratio", {"0", "-1", "nan"}},

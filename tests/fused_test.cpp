@@ -1,13 +1,14 @@
 #include "train/fused.hpp"
 
-#include <ATen/Parallel.h>
 #include <hwy/highway.h>
+#include <torch/optim.h>
 
 #include <cmath>
 #include <limits>
 #include <memory>
 
 #include "cases.hpp"
+#include "util/pool.hpp"
 
 namespace conv_mult {
 namespace {
@@ -27,17 +28,17 @@ void regularise_and_project(const Variant& variant, const Weights& weights, cons
 }
 
 Evaluation fused(const Model& model, const Dataset& data, LossKind loss = LossKind::l2, double strength = 0) {
-  const bool patches = data.form == DataForm::patches;
+  const bool in_lanes = data.form == DataForm::patches || model.variant().image_pass.in_double == nullptr;
   std::unique_ptr<FusedLayer> layer;
-  if (patches) {
-    layer = std::make_unique<FusedPatches>(model, data, loss);
+  if (in_lanes) {
+    layer = std::make_unique<FusedReplicas>(model, data, loss);
   } else {
     layer = std::make_unique<FusedImage>(model, data, loss);
   }
   const auto losses = layer->losses_and_gradient().clone();
   regularise_and_project(model.variant(), layer->views(), layer->gradient_views(), strength);
   const auto gradient = layer->parameters().grad();
-  return {losses, patches ? gradient.transpose(1, 2).flatten(0, 1).narrow(0, 0, model.replicas()) : gradient,
+  return {losses, in_lanes ? gradient.transpose(1, 2).flatten(0, 1).narrow(0, 0, model.replicas()) : gradient,
           layer->weights()};
 }
 
@@ -60,9 +61,13 @@ Model model_with(const Variant& variant, const at::Tensor& weights) { return mak
 class Fused : public EachVariant {
  protected:
   void SetUp() override {
-    if (variant_.patch_pass.in_double == nullptr && variant_.image_pass.in_double == nullptr) {
+    if (variant_.patch_pass.in_double == nullptr && !has_image_pass()) {
       GTEST_SKIP() << "has no fused pass";
     }
+  }
+
+  bool has_image_pass() const {
+    return variant_.image_pass.in_double != nullptr || variant_.network_pass.in_double != nullptr;
   }
 
   /// The forms that there is a pass for: patches with counts and without, images.
@@ -70,7 +75,7 @@ class Fused : public EachVariant {
     std::vector<Dataset> with_pass;
     for (const auto& data : forms(scene, kernel_size)) {
       if (data.form == DataForm::patches ? variant_.patch_pass.in_double != nullptr
-                                         : data.form == DataForm::image && variant_.image_pass.in_double != nullptr) {
+                                         : data.form == DataForm::image && has_image_pass()) {
         with_pass.push_back(data);
       }
     }
@@ -81,7 +86,7 @@ class Fused : public EachVariant {
   Model anywhere(std::int64_t kernel_size, SeedRange seeds, double spread = 1,
                  at::ScalarType dtype = at::kDouble) const {
     auto weights = weights_of(make_model(architecture(kernel_size), seeds, at::kDouble, at::kCPU));
-    spread = std::min(spread, 3.0 / static_cast<double>(kernel_size));
+    spread = std::min(spread, (variant_.takes == Takes::images ? 0.5 : 3.0) / static_cast<double>(kernel_size));
     weights += spread * (7 * torch::arange(1, 1 + weights.size(1), at::kDouble)).sin();
     weights.masked_fill_(weights.gt(1.2), 1).masked_fill_(weights.abs().lt(0.1), 0);
     return make_model(architecture(kernel_size), weights.to(dtype));
@@ -169,6 +174,53 @@ TEST_P(Fused, WhatIsNotFiniteStaysInItsReplica) {
   }
 }
 
+// Of odd and even numbers of channels, more than are taken at a time, and of every activation.
+TEST(Fused, NetworksOfAnySize) {
+  for (const auto* variant : {&variants::relu, &variants::stacked_exp}) {
+    for (const auto& [kernel_size, depth, width] : {Size{3, 1, 4}, {1, 2, 3}, {3, 3, 9}, {5, 2, 18}, {3, 4, 1}}) {
+      SCOPED_TRACE(testing::Message() << variant->name << ' ' << kernel_size << ' ' << depth << ' ' << width);
+      const auto data = make_image_dataset(random_scene(6, 7), DataForm::image);
+      const auto model = make_model({variant, {kernel_size, depth, width}}, {3, 5}, at::kDouble, at::kCPU);
+      for (const auto loss : both_losses) {
+        const auto expected = by_autograd(model, data, loss);
+        const auto actual = fused(model, data, loss);
+        EXPECT_LE(relative_difference(actual.losses, expected.losses), 1e-12);
+        EXPECT_LE(relative_difference(actual.gradient, expected.gradient), 1e-11);
+      }
+    }
+  }
+}
+
+template <typename Scalar>
+void expect_updates_of(OptimizerKind kind, torch::optim::Optimizer& optimizer, FusedLayer& layer, at::Tensor& same) {
+  for (int step = 0; step < 100; ++step) {
+    const auto gradient = at::randn_like(layer.parameters());
+    layer.parameters().grad().copy_(gradient);
+    same.mutable_grad() = gradient;
+    layer.update(kind, 0.01);
+    optimizer.step();
+  }
+  EXPECT_LE(relative_difference(layer.parameters(), same), sizeof(Scalar) == 4 ? 1e-6 : 1e-14) << to_string(kind);
+}
+
+TEST(Fused, UpdatesAreThoseOfTorchsOptimizers) {
+  using namespace torch::optim;
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    const auto data = make_dataset(cast(small_rectangles(), dtype), DataForm::patches, 3);
+    for (const auto kind : all_optimizers) {
+      FusedReplicas layer(make_model({&variants::exp, {3}}, {3, 5}, dtype, at::kCPU), data, LossKind::l2);
+      auto same = layer.parameters().detach().clone();
+      const std::vector<at::Tensor> parameters{same};
+      std::unique_ptr<Optimizer> optimizer = std::make_unique<SGD>(parameters, SGDOptions(0.01));
+      if (kind == OptimizerKind::adam) { optimizer = std::make_unique<Adam>(parameters, AdamOptions(0.01)); }
+      if (kind == OptimizerKind::adamw) { optimizer = std::make_unique<AdamW>(parameters, AdamWOptions(0.01)); }
+      if (kind == OptimizerKind::rmsprop) { optimizer = std::make_unique<RMSprop>(parameters, RMSpropOptions(0.01)); }
+      dtype == at::kFloat ? expect_updates_of<float>(kind, *optimizer, layer, same)
+                          : expect_updates_of<double>(kind, *optimizer, layer, same);
+    }
+  }
+}
+
 TEST(Fused, NaluDoesNotHideAPathThatExplodes) {
   // The gate is 1, so the power has the factor 0; and the power is infinite.
   const auto huge = torch::full({1, 1, 1, 1}, 1e200, at::kDouble);
@@ -196,9 +248,9 @@ TEST_P(Fused, ThreadsDoNotChangeABit) {
     const auto model = anywhere(1, {5, 300});                        // several groups
     const auto part = data.form == DataForm::patches ? part_of(data, 0, 99) : data;
     const auto alone = fused(model, part);
-    at::set_num_threads(4);
+    set_thread_count(4);
     const auto together = fused(model, part);
-    at::set_num_threads(1);
+    set_thread_count(1);
     EXPECT_TRUE(torch::equal(alone.losses, together.losses));
     EXPECT_TRUE(torch::equal(alone.gradient, together.gradient));
   }

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <tuple>
 
+#include "util/pool.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
@@ -67,14 +68,22 @@ TEST(Plan, ModelsAreInPlaceOfVariantsAndSizes) {
   EXPECT_THROW(make_plan(config), UsageError);
 }
 
-TEST(Plan, BlocksKeepAStepSmall) {
-  const auto block = [](const Variant& variant, const Size& size, std::int64_t rows) {
-    return block_size({{}, {&variant, size}, {}, {}}, rows, at::kFloat, at::kCPU);
+TEST(Plan, BlocksKeepAStepSmallAndThreadsBusy) {
+  const auto block = [](const Variant& variant, const Size& size, DataForm form, std::int64_t rows, int seeds = 4000) {
+    Config config;
+    config.seeds = seeds;
+    const auto values = at::zeros({1}).expand({rows});
+    return block_size({config, {}, {{{}, {&variant, size}, {}, {}}}}, 0, {form, values, values});
   };
-  EXPECT_EQ(block(variants::exp, {}, 68), 1024);
-  EXPECT_EQ(block(variants::exp, {}, 1 << 20), 8);  // 256 MiB over 8 tensors of 4 MiB
-  EXPECT_EQ(block(variants::nmu, {}, 1 << 20), 8);  // its pass keeps nothing of the fields
-  EXPECT_EQ(block(variants::relu, {3, 2, 7}, 1 << 20), 1);
+  EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68), 1024);
+  EXPECT_EQ(block(variants::exp, {}, DataForm::image, 1 << 20), 1024);      // its pass keeps nothing
+  EXPECT_EQ(block(variants::bilinear, {}, DataForm::image, 1 << 14), 8);    // 4 MiB over 8 tensors of 64 KiB
+  EXPECT_EQ(block(variants::relu, {3, 2, 7}, DataForm::image, 1 << 14, 1), 1024);
+  EXPECT_EQ(block(variants::relu, {3, 2, 15}, DataForm::image, 1 << 14, 2), 1);  // too wide for two
+  set_thread_count(2);
+  EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68), 512);  // eight of them
+  EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68, 100), 16);
+  set_thread_count(1);
 }
 
 }  // namespace

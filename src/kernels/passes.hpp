@@ -14,23 +14,32 @@ struct Pass {
   Function<double> in_double = nullptr;
 };
 
+/// Of a network, and of the image that it sees.
+struct NetworkShape {
+  std::int64_t height = 0, width = 0;
+  std::int64_t kernel_size = 1, depth = 1, channels = 1;
+};
+
+/// Patches, or the pixels of an image that a network sees.
 template <typename Scalar>
 struct PatchData {
-  const Scalar* input;       // [count, numbers]
+  const Scalar* input;       // [count, numbers]; an image: [2, height, width]
   const Scalar* target;      // [count]
   const Scalar* root_count;  // [count]
   std::int64_t count;
-  std::int64_t numbers;  // C K^2, channel by channel
-  std::int64_t fields;   // 2 K^2
-  std::int64_t rows;     // parameters of a replica
-  Scalar mean_over;      // mse: the pixels, l2: 0
+  std::int64_t numbers;   // C K^2, channel by channel
+  std::int64_t fields;    // 2 K^2
+  std::int64_t rows;      // parameters of a replica
+  std::int64_t replicas;  // in all groups
+  Scalar mean_over;       // mse: the pixels, l2: 0
+  NetworkShape shape = {};
 };
 
-/// Loss and gradient of the groups begin, ..., end - 1. Weights and gradient: [groups, rows, lanes]; losses: [groups,
+/// Loss and gradient of all replicas. Weights and gradient: [groups, rows, lanes]; losses: [groups,
 /// lanes]. All three are aligned to 64 bytes.
 template <typename Scalar>
-using PatchFunction = void (*)(const PatchData<Scalar>& patches, std::int64_t begin, std::int64_t end,
-                               const Scalar* weights, Scalar* gradient, Scalar* losses);
+using PatchFunction = void (*)(const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
+                               Scalar* losses);
 
 using PatchPass = Pass<PatchFunction>;
 
@@ -51,6 +60,25 @@ using ImageFunction = void (*)(const ImageData<Scalar>& image, std::int64_t begi
                                const Scalar* weights, double* sums);
 
 using ImagePass = Pass<ImageFunction>;
+
+/// What a step of torch::optim does to each number: weight = kept * weight - rate * mean / (sqrt(square) /
+/// root_correction + epsilon), where mean and square are decaying averages of gradients and their squares.
+struct OptimizerStep {
+  double rate = 0;
+  double kept = 1;
+  double mean_decay = 0;    ///< 0: the mean is the gradient
+  double square_decay = 0;  ///< 0: it is not divided
+  double root_correction = 1;
+  double epsilon = 1e-8;
+};
+
+/// `count` is a multiple of `lanes`; all are aligned to 64 bytes.
+template <typename Scalar>
+using UpdateFunction = void (*)(const OptimizerStep& step, std::int64_t count, Scalar* weights, const Scalar* gradient,
+                                Scalar* mean, Scalar* square);
+
+using UpdatePass = Pass<UpdateFunction>;
+extern const UpdatePass optimizer_pass;
 
 /// One convolution, weights [2 K^2] and last the bias, without and with exp.
 extern const ImagePass linear_image_pass, exponential_image_pass;

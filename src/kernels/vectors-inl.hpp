@@ -92,10 +92,10 @@ template <typename Scalar, class D = hn::CappedTag<Scalar, lanes>>
 using LanesFunction = hn::Vec<D> (*)(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
                                      Scalar* scratch);
 
-/// Loss and gradient of one vector of replicas. Scratch: P rows and those of the function.
+/// The function over blocks of the patches. Scratch: P rows and those of the function.
 template <typename Scalar, LanesFunction<Scalar> function, class D, class V = hn::Vec<D>>
-void patch_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* loss,
-                 Scalar* scratch) {
+HWY_INLINE V sum_over_blocks(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
+                             Scalar* scratch) {
   const std::int64_t size = patches.rows * lanes;
   V sum = hn::Zero(d);
   clear_rows(d, gradient, patches.rows);
@@ -110,32 +110,42 @@ void patch_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, S
       hn::Store(hn::Add(hn::Load(d, gradient + k), hn::Load(d, scratch + k)), d, gradient + k);
     }
   }
-  const V divisor = store_loss(d, patches, sum, loss);
-  for (std::int64_t k = 0; k < size; k += lanes) {
-    hn::Store(hn::Div(hn::Load(d, gradient + k), divisor), d, gradient + k);
-  }
+  return sum;
 }
 
-template <typename Scalar, LanesFunction<Scalar> function>
-void all_patches(const PatchData<Scalar>& patches, std::int64_t begin, std::int64_t end, const Scalar* weights,
-                 Scalar* gradient, Scalar* losses) {
+/// Rows of scratch that a function needs.
+using ScratchRows = std::int64_t (*)(std::int64_t rows, std::int64_t fields, const NetworkShape& shape);
+
+/// One vector of replicas after the other.
+template <typename Scalar, LanesFunction<Scalar> function, ScratchRows scratch_rows>
+void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* losses) {
   const hn::CappedTag<Scalar, lanes> d;
   const std::int64_t size = patches.rows * lanes;
-  const std::int64_t scratch_size = size + (3 * patches.fields + 2) * lanes;
+  const auto scratch_size = scratch_rows(patches.rows, patches.fields, patches.shape) * lanes;
   const auto scratch = hwy::AllocateAligned<Scalar>(static_cast<std::size_t>(scratch_size));
-  for (std::int64_t group = begin; group < end; ++group) {
-    for (std::int64_t lane = 0; lane < lanes; lane += static_cast<std::int64_t>(hn::Lanes(d))) {
-      const auto at = group * size + lane;
-      patch_lanes<Scalar, function>(d, patches, weights + at, gradient + at, losses + group * lanes + lane,
-                                    scratch.get());
+  std::fill_n(scratch.get(), scratch_size, Scalar{0});
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t replica = 0; replica < patches.replicas; replica += step) {
+    const auto at = replica / lanes * size + replica % lanes;
+    const auto sum = function(d, patches, weights + at, gradient + at, scratch.get());
+    const auto divisor = store_loss(d, patches, sum, losses + replica);
+    for (std::int64_t k = at; k < at + size; k += lanes) {
+      hn::Store(hn::Div(hn::Load(d, gradient + k), divisor), d, gradient + k);
     }
   }
 }
 
-/// A function's pass over whole groups; it is named for each type.
+inline std::int64_t patch_rows(std::int64_t rows, std::int64_t fields, const NetworkShape& /*shape*/) {
+  return rows + 3 * fields + 2;
+}
+
+/// A function's pass over patches; it is named for each type.
 template <LanesFunction<float> in_float, LanesFunction<double> in_double>
 PatchPass patch_pass() {
-  return {all_patches<float, in_float>, all_patches<double, in_double>};
+  using Float = hn::CappedTag<float, lanes>;
+  using Double = hn::CappedTag<double, lanes>;
+  return {all_replicas<float, sum_over_blocks<float, in_float, Float>, patch_rows>,
+          all_replicas<double, sum_over_blocks<double, in_double, Double>, patch_rows>};
 }
 
 /// z or exp(z), z = sum w x + c; it needs no scratch.

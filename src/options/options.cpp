@@ -55,7 +55,11 @@ void derive(Config& config, const Settings& given, const Vocabulary& words) {
   if (contains(config.variants, "all")) { config.variants = words.variants; }
   if (!config.load_model.empty() && !is_given("steps")) { config.steps = 0; }
   if (!is_given("check-every")) { config.check_every = std::max<std::int64_t>(1, config.steps / 50); }
-  if (!is_given("log-every") && config.seeds > 1) { config.log_every = std::max<std::int64_t>(1, config.steps / 100); }
+  if (!is_given("log-every") && config.seeds > 1) {  // some hundred points of a run, a million of all
+    const auto rows = config.variants.size() * config.scenes.size() * config.optimizers.size() * config.rates.size();
+    const auto points = std::clamp<std::int64_t>(1'000'000 / (config.seeds * static_cast<std::int64_t>(rows)), 1, 100);
+    config.log_every = std::max<std::int64_t>(1, config.steps / points);
+  }
   if (!is_given("nmu-sparsity") || split(join(given.at("nmu-sparsity"))).size() == 1) {
     config.sparsity.from = config.steps * 2 / 5;  // steps 20,000 to 35,000 of 50,000, as in the literature
     config.sparsity.to = config.steps * 7 / 10;

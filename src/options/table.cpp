@@ -186,7 +186,8 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.group = "Machine";
   t.add("device", "NAME", &Config::device, {"one of auto, cpu, cuda, or cuda:N up to 99", is_device},
         "auto, cpu, cuda or cuda:N");
-  t.add("threads", "N", &Config::threads, whole(1, 1024), "CPU threads");
+  t.add("threads", "N", &Config::threads, whole(0, 1024),
+        "CPU threads, no result depends on how many; 0 for one on each core that the process may use", Role::output);
   t.add("dtype", "NAME", &Config::dtype, any_of<Dtype>(), "float32 or float64");
 
   t.group = "Output";
@@ -194,7 +195,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("figures", "FORMAT", &Config::figures, Rule<FigureFormat>{"one of none, png, svg, pdf"},
         "png, svg, pdf (a list), or none", Role::output);
   t.add("log-every", "N", &Config::log_every, whole(1, most_steps),
-        "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred");
+        "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred, of all runs a million");
   t.add("save-model", "", &Config::save_model, flag, "Write model-VARIANT.pt, for --load-model and Python's torch.load",
         Role::output);
   t.add("no-lock", "", &Config::no_lock, flag, "Write into --out even while another run does", Role::call);

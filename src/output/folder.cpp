@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 /// Only names that this program writes. config.toml goes first, so that --resume never takes the numbers of one run for
 /// those of another.
 void remove_old_results(const fs::path& out) {
-  std::vector<std::string> names{"config.toml", "summary.json", "a.png", "b.png", "target.png"};
+  std::vector<std::string> names{"config.toml", "summary.json", "runs.csv", "a.png", "b.png", "target.png"};
   for (const auto* variant : all_variants) {
     const std::string name = variant->name;
     names.insert(names.end(), {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"});
@@ -55,14 +55,24 @@ OutputFolder::~OutputFolder() {
 }
 
 void OutputFolder::write(const ExperimentResult& result) {
-  if (csv_.loss().empty()) { remove_old_results(path_); }
-  csv_.append(result);
-  const std::vector<NamedText> files{{"config.toml", settings_},
-                                     {"loss.csv", csv_.loss()},
-                                     {"weights.csv", csv_.weights()},
-                                     {"evaluation.csv", csv_.evaluation()}};
-  for (const auto& [name, text] : files) { write_file(path_ / name, text); }
-  write_file(path_ / "summary.json", summary_json(result, files));
+  if (known_.empty()) {
+    remove_old_results(path_);
+    write_file(path_ / "config.toml", settings_);
+  }
+  KnownFiles known{{"config.toml", {checksum(settings_)}}};
+  for (const auto& file : csv_files) {
+    const auto before = known_.empty() ? std::nullopt : std::optional(known_[known.size()].second.checksum);
+    const auto write = [&](const Sink& sink) { write_csv(file, result, sink); };
+    known.push_back({file.name, {stage_file(path_ / file.name, write), before}});
+  }
+  const bool first = known_.empty();
+  if (!first) { write_file(path_ / "summary.json", summary_json(result, known)); }
+  for (const auto& file : csv_files) { publish_file(path_ / file.name); }
+  if (first || result.status != ExperimentStatus::incomplete) {
+    for (auto& [name, file] : known) { file.before.reset(); }
+    write_file(path_ / "summary.json", summary_json(result, known));
+  }
+  known_ = std::move(known);
 }
 
 }  // namespace conv_mult

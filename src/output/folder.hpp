@@ -18,7 +18,7 @@ class OutputFolder {
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
-  /// The CSV files, then summary.json, which says what they hold; from call to call the result only grows. The first
+  /// summary.json and the CSV files with all runs so far, runs.csv last: whatever it names is in the others. The first
   /// call removes what an older run left, pictures too, and writes config.toml: numbers of one run never stand beside
   /// pictures or settings of another.
   void write(const ExperimentResult& result);
@@ -26,7 +26,7 @@ class OutputFolder {
  private:
   std::filesystem::path path_;
   std::string settings_;
-  CsvFiles csv_;
+  KnownFiles known_;  ///< as written last
   int descriptor_ = -1;  ///< of the lock
 };
 

@@ -21,9 +21,6 @@ struct nlohmann::adl_serializer<std::optional<T>> {
 
 namespace conv_mult {
 
-NLOHMANN_JSON_SERIALIZE_ENUM(RunStatus, {{RunStatus::interrupted, "interrupted"},
-                                         {RunStatus::ok, "ok"},
-                                         {RunStatus::diverged, "diverged"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(ExperimentStatus, {{ExperimentStatus::interrupted, "interrupted"},
                                                 {ExperimentStatus::complete, "complete"},
                                                 {ExperimentStatus::incomplete, "incomplete"}})
@@ -40,11 +37,10 @@ using Json = nlohmann::ordered_json;  // keys in the order of writing
   }
 CONV_MULT_JSON(SuccessRate, count, of, rate, low, high)
 CONV_MULT_JSON(Spread, median, q1, q3, min, max)
-CONV_MULT_JSON(RunRecord, seed, status, last_step, final_loss, first_success_step)
 CONV_MULT_JSON(RowKey, variant, scene, depth, width, optimizer, learning_rate)
 CONV_MULT_JSON(Comparison, scene, variant, reference, optimizer, learning_rate, lower, ties, ratio)
 CONV_MULT_JSON(RunHeader, conv_mult, libtorch, device, threads, dtype)
-CONV_MULT_JSON(KnownFile, bytes, checksum)
+CONV_MULT_JSON(KnownFile, checksum, before)
 
 namespace {
 
@@ -72,8 +68,7 @@ Json json_of(const VariantResult& v, const SceneResult& scene) {
                {"dead", statistics.dead},
                {"sparsity_error", statistics.sparsity_error},
                {"evaluation", std::move(errors)},
-               {"shown_seed", v.runs[v.shown].seed},
-               {"runs", v.runs}});
+               {"shown_seed", v.runs[v.shown].seed}});
   return json;
 }
 
@@ -98,7 +93,7 @@ Json json_of(const SceneResult& scene) {
 
 }  // namespace
 
-std::string summary_json(const ExperimentResult& result, const std::vector<NamedText>& files) {
+std::string summary_json(const ExperimentResult& result, const KnownFiles& files) {
   const auto& header = result.header;
   Json scenes = Json::array();
   Json variants = Json::array();
@@ -115,7 +110,7 @@ std::string summary_json(const ExperimentResult& result, const std::vector<Named
                                      {"only_reference", c.only_reference},
                                      {"neither", c.neither}};
   }
-  for (const auto& [name, text] : files) { checksums[name] = KnownFile{text.size(), checksum(text)}; }
+  for (const auto& [name, file] : files) { checksums[name] = file; }
   Json summary = header;
   summary.update({{"status", result.status},
                   {"loss", header.loss},
@@ -144,9 +139,6 @@ Summary parse_summary(const std::string& text) {
       auto& row = summary.result.variants.emplace_back();
       each.get_to(static_cast<RowKey&>(row));
       each.at("seconds").get_to(row.seconds);
-      for (RunRecord run : each.at("runs")) {
-        if (run.status != RunStatus::interrupted) { row.runs.push_back(std::move(run)); }
-      }
     }
     for (const auto& [name, file] : json.at("files").items()) { summary.files.emplace_back(name, file); }
     return summary;

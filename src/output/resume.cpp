@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
 #include <unordered_map>
+#include <utility>
 
 #include "options/options.hpp"
 #include "output/tables.hpp"
@@ -20,17 +22,21 @@ using Path = std::filesystem::path;
       fmt::format("{}: damaged: {}; without summary.json beside it the run starts anew", path.string(), reason));
 }
 
-/// The part of the file that summary.json knows; a run that was killed leaves CSV files that go on.
-std::string known_part(const Path& path, const Summary& summary) {
+/// Calls `take` with each line of a file that summary.json knows.
+void for_lines(const Path& path, const Summary& summary, const std::function<void(std::string_view)>& take) {
   const auto known = std::find_if(summary.files.begin(), summary.files.end(),
                                   [&](const auto& file) { return file.first == path.filename(); });
   if (known == summary.files.end()) { damaged(path, "summary.json beside it does not name it"); }
-  const auto& [bytes, sum] = known->second;
-  auto content = read_file(path);
-  if (content.size() < bytes) { damaged(path, fmt::format("of its {} bytes {} are there", bytes, content.size())); }
-  content.resize(bytes);
-  if (checksum(content) != sum) { damaged(path, "its checksum is not that in summary.json"); }
-  return content;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) { fail("cannot read", path, last_error()); }
+  Checksum sum;
+  for (std::string line; std::getline(file, line);) {
+    take(line);
+    sum.add(line);
+    if (!file.eof()) { sum.add("\n"); }
+  }
+  const auto& [checksum, before] = known->second;
+  if (sum.digits() != checksum && sum.digits() != before) { damaged(path, "its checksum is not that in summary.json"); }
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -60,25 +66,34 @@ double value_of(std::string_view text, const RunHeader& header, const Path& path
 /// The finished runs by what their lines in a CSV file begin with.
 using Runs = std::unordered_map<std::string, RunRecord*>;
 
-/// Hands the columns after the key, `columns` in number, to the run that they are of.
-void read_csv(const Path& path, const Summary& summary, std::size_t columns, const Runs& runs,
-              const std::function<void(RunRecord&, const std::vector<std::string_view>&)>& take) {
-  const std::string content = known_part(path, summary);
-  auto lines = split(content, '\n');
-  lines.pop_back();
-  for (const auto line : lines) {
+using Fields = std::vector<std::string_view>;
+
+/// The rows by what their lines in a CSV file begin with.
+using Rows = std::unordered_map<std::string, VariantResult*>;
+
+/// Hands the row and the seed of each line to `take`, with the columns after these, `columns` in number.
+void read_csv(const Path& path, const Summary& summary, std::size_t columns, const Rows& rows,
+              const std::function<void(VariantResult& row, std::int64_t seed, const Fields&)>& take) {
+  bool heading = true;
+  for_lines(path, summary, [&](std::string_view line) {
+    if (std::exchange(heading, false)) { return; }
     auto fields = split(line, ',');
-    if (fields.size() <= columns) { damaged(path, fmt::format("'{}' is not a line of it", line)); }
-    fields.erase(fields.begin(), fields.end() - static_cast<std::ptrdiff_t>(columns));
+    if (fields.size() <= columns + 1) { damaged(path, fmt::format("'{}' is not a line of it", line)); }
+    fields.erase(fields.begin(), fields.end() - static_cast<std::ptrdiff_t>(columns) - 1);
     const auto key = line.substr(0, static_cast<std::size_t>(fields.front().data() - line.data()));
-    if (const auto run = runs.find(std::string(key)); run != runs.end()) { take(*run->second, fields); }
-  }
+    const auto row = rows.find(std::string(key));
+    if (row == rows.end()) { damaged(path, fmt::format("summary.json knows no row of the line '{}'", line)); }
+    const auto seed = number_of<std::int64_t>(fields.front(), path);
+    fields.erase(fields.begin());
+    take(*row->second, seed, fields);
+  });
 }
 
 }  // namespace
 
 void add_results(const Path& directory, ExperimentResult& result) {
   const Path summary_path = directory / "summary.json";
+  const Path list = directory / "runs.csv";
   const Path loss = directory / "loss.csv";
   const Path weights = directory / "weights.csv";
   const Path evaluation = directory / "evaluation.csv";
@@ -87,26 +102,44 @@ void add_results(const Path& directory, ExperimentResult& result) {
   try {
     summary = parse_summary(text);
   } catch (const std::runtime_error& error) { damaged(summary_path, error.what()); }
-  known_part(directory / "config.toml", summary);
+  for_lines(directory / "config.toml", summary, [](std::string_view /*line*/) {});
   auto& header = result.header;
   header.libtorch = summary.result.header.libtorch;
   header.device = summary.result.header.device;
   header.threads = summary.result.header.threads;
 
-  Runs runs;
+  Rows rows;
   for (auto& row : summary.result.variants) {
     const auto like = std::find(result.variants.begin(), result.variants.end(), row);
     if (like == result.variants.end()) {
       damaged(summary_path, fmt::format("it has a row of {} that its settings do not ask for", row.variant));
     }
-    for (auto& run : row.runs) { runs.emplace(fmt::format("{}{},", csv_key(result, *like), run.seed), &run); }
+    rows.emplace(csv_key(result, *like), &row);
   }
-  read_csv(loss, summary, 2, runs, [&](RunRecord& run, const auto& fields) {
+  read_csv(list, summary, 4, rows, [&](VariantResult& row, std::int64_t seed, const Fields& fields) {
+    RunRecord run;
+    run.seed = seed;
+    if (fields[0] == name_of(RunStatus::interrupted)) { return; }
+    run.status = fields[0] == name_of(RunStatus::ok) ? RunStatus::ok : RunStatus::diverged;
+    run.last_step = number_of<std::int64_t>(fields[1], list);
+    if (!fields[2].empty()) { run.final_loss = number_of<double>(fields[2], list); }
+    if (!fields[3].empty()) { run.first_success_step = number_of<std::int64_t>(fields[3], list); }
+    row.runs.push_back(std::move(run));  // the files are in order of the seeds
+  });
+  const auto read = [&](const Path& path, std::size_t columns, const auto& take) {
+    read_csv(path, summary, columns, rows, [&](VariantResult& row, std::int64_t seed, const Fields& fields) {
+      const auto run = std::lower_bound(row.runs.begin(), row.runs.end(), seed,
+                                        [](const RunRecord& each, std::int64_t sought) { return each.seed < sought; });
+      if (run != row.runs.end() && run->seed == seed) { take(*run, fields); }
+    });
+  };
+  read(loss, 2, [&](RunRecord& run, const Fields& fields) {
     run.curve.push_back({number_of<std::int64_t>(fields[0], loss), value_of(fields[1], header, loss)});
   });
-  read_csv(weights, summary, 2, runs,
-           [&](RunRecord& run, const auto& fields) { run.weights.push_back(value_of(fields[1], header, weights)); });
-  read_csv(evaluation, summary, 3, runs, [&](RunRecord& run, const auto& fields) {
+  read(weights, 2, [&](RunRecord& run, const Fields& fields) {
+    run.weights.push_back(value_of(fields[1], header, weights));
+  });
+  read(evaluation, 3, [&](RunRecord& run, const Fields& fields) {
     if (!fields[1].empty()) { run.split_losses.push_back(number_of<double>(fields[1], evaluation)); }
   });
   for (auto& row : summary.result.variants) {

@@ -30,9 +30,7 @@ std::string gap(const VariantResult& v) {
 /// Of the only run.
 std::string outcome(const VariantResult& v) {
   const auto& run = v.runs.front();
-  if (run.status != RunStatus::ok) {
-    return fmt::format("{} at step {}", run.status == RunStatus::diverged ? "diverged" : "interrupted", run.last_step);
-  }
+  if (run.status != RunStatus::ok) { return fmt::format("{} at step {}", name_of(run.status), run.last_step); }
   if (v.statistics.dead > 0) { return "output vanished"; }
   return v.statistics.success.count > 0 ? "success" : "no success";
 }
@@ -113,6 +111,19 @@ std::string sentence(const Comparison& c) {
       grouped(c.neither));
 }
 
+template <typename Number>
+std::string shortest(const std::optional<Number>& value) {
+  return value ? fmt::format("{}", *value) : "";
+}
+
+/// A loss or a weight with as few digits as identify it in its type: 35.97, not 35.970001220703125.
+void append_number(std::string& text, const std::string& begin, std::int64_t index, double value,
+                   const ExperimentResult& result) {
+  const auto end = std::back_inserter(text);
+  result.header.dtype == "float32" ? fmt::format_to(end, "{}{},{}\n", begin, index, static_cast<float>(value))
+                                   : fmt::format_to(end, "{}{},{}\n", begin, index, value);
+}
+
 }  // namespace
 
 std::string csv_key(const ExperimentResult& result, const VariantResult& row) {
@@ -123,38 +134,48 @@ std::string csv_key(const ExperimentResult& result, const VariantResult& row) {
   return key;
 }
 
-void CsvFiles::append(const ExperimentResult& result) {
-  if (loss_.empty()) {
-    const auto key = fmt::format("variant,{}{}{}seed", result.header.scenes.size() > 1 ? "scene," : "",
-                                 result.sizes() ? "depth,width," : "", result.grid() ? "optimizer,learning_rate," : "");
-    loss_ = key + ",step,loss\n";
-    evaluation_ = key + ",split,loss,relative_error\n";
-    weights_ = key + ",index,value\n";
-  }
-  // A loss or a weight with as few digits as identify it in its type: 35.97, not 35.970001220703125.
-  const bool single = result.header.dtype == "float32";
-  const auto append = [&](std::string& text, const std::string& key, auto index, double value) {
-    const auto end = std::back_inserter(text);
-    single ? fmt::format_to(end, "{}{},{}\n", key, index, static_cast<float>(value))
-           : fmt::format_to(end, "{}{},{}\n", key, index, value);
-  };
-  written_.resize(result.variants.size());
-  for (std::size_t row = 0; row < result.variants.size(); ++row) {
-    const auto& v = result.variants[row];
-    const auto& splits = result.scene_of(v).splits;
-    const auto row_key = csv_key(result, v);
-    for (; written_[row] < v.runs.size(); ++written_[row]) {
-      const auto& run = v.runs[written_[row]];
-      const auto key = fmt::format("{}{},", row_key, run.seed);
-      for (const auto& [step, loss] : run.curve) { append(loss_, key, step, loss); }
-      if (run.status == RunStatus::interrupted) { continue; }
-      for (std::size_t i = 0; i < run.weights.size(); ++i) { append(weights_, key, i, run.weights[i]); }
-      for (std::size_t i = 0; i < splits.size(); ++i) {
-        const auto loss = run.split_losses.empty() ? std::nullopt : std::optional(run.split_losses[i]);
-        const double norm = splits[i].target_norm;
-        evaluation_ += fmt::format("{}{},{},{}\n", key, splits[i].name, loss ? fmt::format("{}", *loss) : "",
-                                   loss && norm > 0 ? fmt::format("{}", *loss / norm) : "");
-      }
+const std::vector<CsvFile> csv_files{
+    {"loss.csv", "step,loss",
+     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
+        const ExperimentResult& result) {
+       for (const auto& [step, loss] : run.curve) { append_number(text, begin, step, loss, result); }
+     }},
+    {"evaluation.csv", "split,loss,relative_error",
+     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& row,
+        const ExperimentResult& result) {
+       const auto& splits = result.scene_of(row).splits;
+       for (std::size_t i = 0; i < splits.size() && run.status != RunStatus::interrupted; ++i) {
+         const auto loss = run.split_losses.empty() ? std::nullopt : std::optional(run.split_losses[i]);
+         const double norm = splits[i].target_norm;
+         text += fmt::format("{}{},{},{}\n", begin, splits[i].name, shortest(loss),
+                             loss && norm > 0 ? fmt::format("{}", *loss / norm) : "");
+       }
+     }},
+    {"weights.csv", "index,value",
+     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
+        const ExperimentResult& result) {
+       for (std::size_t i = 0; i < run.weights.size(); ++i) {
+         append_number(text, begin, static_cast<std::int64_t>(i), run.weights[i], result);
+       }
+     }},
+    {"runs.csv", "status,last_step,final_loss,first_success_step",
+     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
+        const ExperimentResult& /*result*/) {
+       text += fmt::format("{}{},{},{},{}\n", begin, name_of(run.status), run.last_step, shortest(run.final_loss),
+                           shortest(run.first_success_step));
+     }},
+};
+
+void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& sink) {
+  sink(fmt::format("variant,{}{}{}seed,{}\n", result.header.scenes.size() > 1 ? "scene," : "",
+                   result.sizes() ? "depth,width," : "", result.grid() ? "optimizer,learning_rate," : "", file.columns));
+  std::string text;
+  for (const auto& row : result.variants) {
+    const auto key = csv_key(result, row);
+    for (const auto& run : row.runs) {
+      text.clear();
+      file.append(text, fmt::format("{}{},", key, run.seed), run, row, result);
+      sink(text);
     }
   }
 }

@@ -1,16 +1,18 @@
 #include "run/experiment.hpp"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
+#include <mutex>
 
 #include "options/options.hpp"
 #include "run/statistics.hpp"
 #include "run/task.hpp"
 #include "train/machine.hpp"
+#include "util/pool.hpp"
 #include "util/stop.hpp"
 
 namespace conv_mult {
@@ -41,87 +43,108 @@ void add_sparsity(const Architecture& architecture, std::vector<RunRecord>& runs
   }
 }
 
+/// What one thread trains at a time.
+struct Block {
+  std::size_t row = 0;
+  SeedRange seeds;
+};
+
 /// Everything that the rows share.
 class Experiment {
  public:
-  Experiment(const Plan& plan, ExperimentResult& result, const OnProgress& on_progress)
-      : config_(plan.config),
-        on_progress_(on_progress),
+  Experiment(const Plan& plan, ExperimentResult& result, const ExperimentCallbacks& callbacks)
+      : plan_(plan),
+        config_(plan.config),
+        callbacks_(callbacks),
         device_(resolve_device(config_.device)),
         dtype_(config_.dtype == Dtype::float64 ? at::kDouble : at::kFloat),
-        seeds_(seeds_of_shard(config_)),
-        result_(result) {
+        result_(result),
+        block_sizes_(plan.rows.size()),
+        changed_(plan.rows.size(), true) {
     for (std::size_t i = 0; i < plan.sources.size(); ++i) {
       result_.header.scenes[i] = tasks_.emplace_back(config_, plan.sources[i]).record();
     }
+    result_.header.device = device_.str();  // earlier runs may be from another machine
+    result_.header.threads = static_cast<int>(thread_count());
+    result_.header.libtorch = libtorch_version();
   }
 
-  /// What is known of a row before it is trained, and the statistics of the runs that it has.
-  void start_row(const RowPlan& plan, VariantResult& row) {
+  /// What is known of a row before it is trained, and of the runs that it has.
+  void start_row(std::size_t index) {
+    const auto& architecture = plan_.rows[index].architecture;
+    auto& row = result_.variants[index];
     const auto start = Clock::now();
-    const auto data = tasks_[row.scene].training_data(plan.architecture, dtype_, device_).first;
-    auto& scene = result_.header.scenes[row.scene];
-    if (scene.data_seconds == 0) { scene.data_seconds = seconds_since(start); }
+    const auto data = tasks_[row.scene].training_data(architecture, dtype_, device_).first;
+    const double seconds = seconds_since(start);
     row.data_form = to_string(data.form);
     row.rows = data.rows();
-    row.floor = tasks_[row.scene].floor(plan.architecture);
-    add_sparsity(plan.architecture, row.runs);
-    update(row);
+    row.floor = tasks_[row.scene].floor(architecture);
+    block_sizes_[index] = block_size(plan_, index, data);
+    add_sparsity(architecture, row.runs);
+    const std::lock_guard lock(mutex_);
+    auto& scene = result_.header.scenes[row.scene];
+    if (scene.data_seconds == 0) { scene.data_seconds = seconds; }
   }
 
-  /// Trains the block of seeds that follows what the row has.
-  void train_block(const RowPlan& plan, VariantResult& row) {
-    const auto& task = tasks_[row.scene];
-    const auto& scene = task.record();
-    const auto done = static_cast<std::int64_t>(row.runs.size());
-    const SeedRange block{seeds_.first + done,
-                          std::min(block_size(plan, row.rows, dtype_, device_), seeds_.count - done)};
-    auto data = task.training_data(plan.architecture, dtype_, device_);
-    const double pixels = data.first.pixels();
-    const bool checked = task.success_needs_checks();
-    const double success_loss = checked ? 0 : loss_of_norm(plan.training.loss, scene.success_norm, pixels);
-    Recorder recorder(block.first, block.count, {plan.training.steps, config_.log_every, success_loss});
-    const auto name = (tasks_.size() > 1 ? scene.name + ", " : "") + row_name(row, result_);
-    Progress progress{name, block.first, block.first + block.count - 1};
-
-    result_.header.device = device_.str();  // earlier runs may be from another machine
-    result_.header.threads = at::get_num_threads();
-    result_.header.libtorch = libtorch_version();
-    const auto start = Clock::now();
-    auto model = plan.start.empty()
-                     ? make_model(plan.architecture, block, dtype_, device_)
-                     : make_model(plan.architecture, at::tensor(plan.start, dtype_).unsqueeze(0).to(device_));
-    TrainingCallbacks callbacks;
-    callbacks.on_losses = [&](std::int64_t step, const at::Tensor& losses) {
-      const auto* values = losses.data_ptr<double>();
-      for (std::int64_t i = 0; i < losses.size(0); ++i) { recorder.take(step + i, values + i * block.count); }
-      progress.step = step + losses.size(0) - 1;
-      progress.loss = losses[-1][0].item<double>();
-      on_progress_(progress);
-      return stop_signal == 0 && !recorder.all_diverged();
-    };
-    callbacks.check_every = checked ? config_.check_every : 0;
-    callbacks.on_check = [&](std::int64_t step) {
-      const auto errors = task.errors(in_float64(model), scene.judged);
-      recorder.check(step, errors.data_ptr<double>(), scene.success_norm);
-    };
-    train(model, std::move(data), plan.training, callbacks);
-    row.seconds += seconds_since(start);
-
-    auto runs = recorder.finish();
-    const auto was_interrupted = [](const RunRecord& run) { return run.status == RunStatus::interrupted; };
-    if (std::none_of(runs.begin(), runs.end(), was_interrupted)) {
-      complete(runs, in_float64(model), task, pixels);
-    } else {  // also those that had diverged: a block is done as a whole or not at all
-      for (auto& run : runs) { run.status = RunStatus::interrupted; }
+  /// The seeds that the rows lack, so that every thread has work.
+  std::vector<Block> blocks() const {
+    const auto seeds = seeds_of_shard(config_);
+    std::vector<Block> blocks;
+    for (std::size_t i = 0; i < plan_.rows.size(); ++i) {
+      auto done = result_.variants[i].runs.begin();
+      for (std::int64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
+        if (done != result_.variants[i].runs.end() && done->seed == seed) {
+          ++done;
+          continue;
+        }
+        // Cut at multiples of the size, so that a run that goes on has the blocks that it had.
+        const bool goes_on = (seed - seeds.first) % block_sizes_[i] != 0 && !blocks.empty() && blocks.back().row == i &&
+                             blocks.back().seeds.first + blocks.back().seeds.count == seed;
+        if (!goes_on) { blocks.push_back({i, {seed, 0}}); }
+        ++blocks.back().seeds.count;
+      }
     }
-    std::move(runs.begin(), runs.end(), std::back_inserter(row.runs));
-    update(row);
+    return blocks;
   }
 
-  bool is_complete(const VariantResult& row) const {
-    return static_cast<std::int64_t>(row.runs.size()) == seeds_.count &&
-           row.runs.back().status != RunStatus::interrupted;
+  /// Nothing, once training is to stop.
+  void train_block(const Block& block) {
+    if (stop_signal != 0) { return; }
+    const auto start = Clock::now();
+    auto runs = trained(plan_.rows[block.row], result_.variants[block.row], block.seeds);
+    const std::lock_guard lock(mutex_);
+    auto& row = result_.variants[block.row];
+    row.seconds += seconds_since(start);
+    const auto place = std::upper_bound(row.runs.begin(), row.runs.end(), block.seeds.first,
+                                        [](std::int64_t seed, const RunRecord& run) { return seed < run.seed; });
+    row.runs.insert(place, std::make_move_iterator(runs.begin()), std::make_move_iterator(runs.end()));
+    changed_[block.row] = true;
+    if (Clock::now() >= next_publication_) { publish(); }
+  }
+
+  /// Hands on all that is known. Takes time in proportion to all that was done, so that of that time a twentieth at most
+  /// is spent on it.
+  void publish() {
+    const auto start = Clock::now();
+    for (std::size_t i = 0; i < changed_.size(); ++i) {
+      auto& row = result_.variants[i];
+      if (changed_[i]) {
+        row.statistics = statistics_of(row.runs, result_.scene_of(row));
+        row.shown = median_run(row.runs);
+      }
+      changed_[i] = false;
+    }
+    result_.comparisons = comparisons_of(result_);
+    mark_best(result_.variants);
+    callbacks_.on_results(result_);
+    next_publication_ = Clock::now() + 20 * (Clock::now() - start);
+  }
+
+  bool is_complete() const {
+    const auto seeds = static_cast<std::size_t>(seeds_of_shard(config_).count);
+    return std::all_of(result_.variants.begin(), result_.variants.end(), [&](const VariantResult& row) {
+      return row.runs.size() == seeds && std::none_of(row.runs.begin(), row.runs.end(), was_interrupted);
+    });
   }
 
   /// The output over the whole scene and, if asked for, the file of the model.
@@ -134,10 +157,46 @@ class Experiment {
   }
 
  private:
-  /// The statistics of a row whose runs have changed.
-  void update(VariantResult& row) const {
-    row.statistics = statistics_of(row.runs, result_.scene_of(row));
-    row.shown = median_run(row.runs);
+  static bool was_interrupted(const RunRecord& run) { return run.status == RunStatus::interrupted; }
+
+  std::vector<RunRecord> trained(const RowPlan& plan, const VariantResult& row, const SeedRange& seeds) {
+    const auto& task = tasks_[row.scene];
+    const auto& scene = task.record();
+    auto data = task.training_data(plan.architecture, dtype_, device_);
+    const double pixels = data.first.pixels();
+    const bool checked = task.success_needs_checks();
+    const double success_loss = checked ? 0 : loss_of_norm(plan.training.loss, scene.success_norm, pixels);
+    Recorder recorder(seeds.first, seeds.count, {plan.training.steps, config_.log_every, success_loss});
+    const auto name = (tasks_.size() > 1 ? scene.name + ", " : "") + row_name(row, result_);
+    Progress progress{name, seeds.first, seeds.first + seeds.count - 1};
+
+    auto model = plan.start.empty()
+                     ? make_model(plan.architecture, seeds, dtype_, device_)
+                     : make_model(plan.architecture, at::tensor(plan.start, dtype_).unsqueeze(0).to(device_));
+    TrainingCallbacks callbacks;
+    callbacks.on_losses = [&](std::int64_t step, const at::Tensor& losses) {
+      const auto* values = losses.data_ptr<double>();
+      for (std::int64_t i = 0; i < losses.size(0); ++i) { recorder.take(step + i, values + i * seeds.count); }
+      progress.step = step + losses.size(0) - 1;
+      progress.loss = losses[-1][0].item<double>();
+      const std::lock_guard lock(mutex_);
+      callbacks_.on_progress(progress);
+      return stop_signal == 0 && !recorder.all_diverged();
+    };
+    callbacks.check_every = checked ? config_.check_every : 0;
+    callbacks.on_check = [&](std::int64_t step) {
+      const auto errors = task.errors(in_float64(model), scene.judged);
+      recorder.check(step, errors.data_ptr<double>(), scene.success_norm);
+    };
+    train(model, std::move(data), plan.training, callbacks);
+
+    auto runs = recorder.finish();
+    if (std::none_of(runs.begin(), runs.end(), was_interrupted)) {
+      complete(runs, in_float64(model), task, pixels);
+    } else {  // also those that had diverged: a block is done as a whole or not at all
+      for (auto& run : runs) { run.status = RunStatus::interrupted; }
+    }
+    return runs;
   }
 
   /// Adds weights and errors to the runs that `model`, in float64, ended as.
@@ -163,13 +222,17 @@ class Experiment {
     add_sparsity(model.architecture, runs);
   }
 
+  const Plan& plan_;
   const Config& config_;
-  const OnProgress& on_progress_;
+  const ExperimentCallbacks& callbacks_;
   c10::Device device_;
   at::ScalarType dtype_;
-  SeedRange seeds_;  ///< of this shard
   std::vector<Task> tasks_;
+  std::mutex mutex_;  ///< of what follows, while blocks are trained
   ExperimentResult& result_;
+  std::vector<std::int64_t> block_sizes_;  ///< of each row
+  std::vector<bool> changed_;  ///< rows, since they were published
+  Clock::time_point next_publication_;
 };
 
 }  // namespace
@@ -196,28 +259,16 @@ ExperimentResult start_of(const Plan& plan) {
   return result;
 }
 
-ExperimentResult run_experiment(const Plan& plan, ExperimentResult result, const OnProgress& on_progress,
-                                const OnBlock& on_block) {
-  Experiment experiment(plan, result, on_progress);
-  const auto publish = [&] {
-    result.comparisons = comparisons_of(result);
-    mark_best(result.variants);
-    on_block(result);
-  };
-
-  for (std::size_t i = 0; i < plan.rows.size(); ++i) {
-    auto& row = result.variants[i];
-    experiment.start_row(plan.rows[i], row);
-    while (!experiment.is_complete(row)) {
-      experiment.train_block(plan.rows[i], row);
-      const bool all_done = i + 1 == plan.rows.size() && experiment.is_complete(row);
-      if (stop_signal != 0 && !all_done) { result.status = ExperimentStatus::interrupted; }
-      publish();
-      if (result.status == ExperimentStatus::interrupted) { return result; }
-    }
-  }
-  result.status = ExperimentStatus::complete;
-  publish();
+ExperimentResult run_experiment(const Plan& plan, ExperimentResult result, const ExperimentCallbacks& callbacks) {
+  Experiment experiment(plan, result, callbacks);
+  parallel_for(static_cast<std::int64_t>(plan.rows.size()),
+               [&](std::int64_t row) { experiment.start_row(static_cast<std::size_t>(row)); });
+  const auto blocks = experiment.blocks();
+  parallel_for(static_cast<std::int64_t>(blocks.size()),
+               [&](std::int64_t block) { experiment.train_block(blocks[static_cast<std::size_t>(block)]); });
+  result.status = experiment.is_complete() ? ExperimentStatus::complete : ExperimentStatus::interrupted;
+  experiment.publish();
+  if (result.status == ExperimentStatus::interrupted) { return result; }
   for (std::size_t i = 0; i < result.variants.size(); ++i) {
     auto& row = result.variants[i];
     if (row.best && row.scene == 0) { experiment.add_shown_run(plan.rows[i], row); }

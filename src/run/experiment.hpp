@@ -11,19 +11,23 @@ struct Progress {
   double loss = 0;  ///< of the first seed
 };
 
-/// Called several times a second.
-using OnProgress = std::function<void(const Progress&)>;
+/// Called by whichever thread, one call at a time.
+struct ExperimentCallbacks {
+  /// Several times a second.
+  std::function<void(const Progress&)> on_progress;
 
-/// Called with all that is known whenever a block of seeds is finished, so that its files can be written at once.
-using OnBlock = std::function<void(const ExperimentResult& so_far)>;
+  /// All that is known, with its statistics: after the first block, then so often that it takes a twentieth of the time
+  /// at most, and at the end.
+  std::function<void(const ExperimentResult& so_far)> on_results;
+};
 
 /// The rows of the plan, none of them begun, and what is known before: version, seeds, names of scenes.
 ExperimentResult start_of(const Plan& plan);
 
-/// Trains every row of the plan, the seeds in blocks that fit into memory. `result` is start_of(plan), or has beside it
-/// the runs of earlier runs of the same plan, which are not trained again. A stop_signal interrupts it: the block then
-/// in training is part of the result; what would come after it is not. Throws c10::Error where LibTorch fails.
-ExperimentResult run_experiment(const Plan& plan, ExperimentResult result, const OnProgress& on_progress,
-                                const OnBlock& on_block);
+/// Trains every row of the plan, the seeds in blocks, as many at once as there are threads; how many does not change a
+/// bit. `result` is start_of(plan), or has beside it the runs of earlier runs of the same plan, which are not trained
+/// again. A stop_signal interrupts it: the blocks then in training are part of the result, those after them are not.
+/// Throws c10::Error where LibTorch fails.
+ExperimentResult run_experiment(const Plan& plan, ExperimentResult result, const ExperimentCallbacks& callbacks);
 
 }  // namespace conv_mult

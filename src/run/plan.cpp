@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "options/options.hpp"
+#include "train/fused.hpp"
 #include "train/machine.hpp"
+#include "util/pool.hpp"
 
 namespace conv_mult {
 namespace {
@@ -48,7 +50,7 @@ Plan make_plan(const Config& config) {
         for (const double rate : rates_of(config, key.variant)) {
           key.learning_rate = rate;
           plan.rows.push_back(
-              {key, architecture, {optimizer, rate, config.steps, config.loss, config.sparsity}, weights});
+              {key, architecture, {optimizer, rate, config.steps, config.loss, config.seeds, config.sparsity}, weights});
         }
       }
     }
@@ -63,16 +65,25 @@ SeedRange seeds_of_shard(const Config& config) {
   return {config.seed + begin, begin_of(config.shard.index) - begin};
 }
 
-std::int64_t block_size(const RowPlan& row, std::int64_t rows, at::ScalarType dtype, at::Device device) {
-  constexpr double most_bytes = 256 << 20;
+std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data) {
+  constexpr std::int64_t most_seeds = 1024;
+  const auto& architecture = plan.rows[row].architecture;
+  if (is_fused(architecture, data, plan.config.seeds)) {
+    if (thread_count() == 1) { return most_seeds; }
+    // At least four blocks a thread, since they take different times, of whole vectors.
+    const auto rows = static_cast<std::int64_t>(plan.rows.size());
+    const std::int64_t blocks = (4 * thread_count() + rows - 1) / rows;
+    const std::int64_t seeds = (seeds_of_shard(plan.config).count + blocks - 1) / blocks;
+    return std::clamp((seeds + lanes - 1) / lanes * lanes, lanes, most_seeds);
+  }
   constexpr double tensors = 8;  // output, its gradient, what autograd keeps in between
-  const std::int64_t most_seeds = device.is_cuda() ? 65536 : 1024;
-  const auto& [variant, size] = row.architecture;
-  const bool fused = device.is_cpu() && variant->patch_pass.in_float != nullptr;  // and keeps nothing
-  const double values = variant->takes == Takes::patches && !fused ? static_cast<double>(size.fields())
-                                                                   : values_per_pixel(row.architecture);
-  const double bytes = tensors * static_cast<double>(rows) * static_cast<double>(c10::elementSize(dtype));
-  return std::clamp<std::int64_t>(static_cast<std::int64_t>(most_bytes / (bytes * values)), 1, most_seeds);
+  const bool cuda = data.input.is_cuda();
+  const double most_bytes = cuda ? 256 << 20 : 4 << 20;
+  const double values = data.form == DataForm::patches && architecture.variant->takes != Takes::images
+                            ? static_cast<double>(architecture.size.fields())
+                            : values_per_pixel(architecture);
+  const double bytes = tensors * values * static_cast<double>(data.target.nbytes());
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(most_bytes / bytes), 1, cuda ? 65536 : most_seeds);
 }
 
 MemoryNeed memory_needed(const Plan& plan) {

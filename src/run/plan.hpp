@@ -28,8 +28,9 @@ Plan make_plan(const Config& config);
 /// The seeds of config.shard: contiguous parts, whose sizes differ by one at most.
 SeedRange seeds_of_shard(const Config& config);
 
-/// Seeds trained side by side: as many as keep a step's tensors, over so many rows of the problem, below some 256 MiB.
-std::int64_t block_size(const RowPlan& row, std::int64_t rows, at::ScalarType dtype, at::Device device);
+/// Seeds of a row trained side by side on such data: as many as keep the tensors of a step small. Of a fused pass, in
+/// which a seed does not see the others, fewer where threads would be idle.
+std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data);
 
 /// Bytes that the experiment is sure to hold at once, an estimate from below, and what decides it.
 struct MemoryNeed {

@@ -15,6 +15,9 @@ struct Image {
 };
 
 enum class RunStatus { ok, diverged, interrupted };
+constexpr const char* name_of(RunStatus status) {
+  return status == RunStatus::ok ? "ok" : status == RunStatus::diverged ? "diverged" : "interrupted";
+}
 
 /// The loss after `step` updates: step 0 is the untrained loss.
 struct CurvePoint {

@@ -130,12 +130,12 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
             : model.replicas() * (variant->takes == Takes::images ? 1 + (size.depth - 1) * size.width : size.fields());
   const auto at_once = [&](auto pixels) { return std::max<std::int64_t>(1, most_values / (pixels * per_pixel)); };
   auto squares = at::zeros({model.replicas()}, at::kDouble);
-  std::unique_ptr<FusedPatches> layer;
+  std::unique_ptr<FusedReplicas> layer;
   for_scenes(source_.splits[split], at_once(source_.height * source_.width), [&](const Scene& scenes) {
     const auto data = evaluation_data(scenes, model.architecture);
     if (fused) {
       // For its losses alone: they have the same bits in any company of replicas, products of matrices have not.
-      if (!layer) { layer = std::make_unique<FusedPatches>(model, data, LossKind::l2); }
+      if (!layer) { layer = std::make_unique<FusedReplicas>(model, data, LossKind::l2); }
       layer->set_data(data);
       squares += layer->losses_and_gradient().square();
       return;

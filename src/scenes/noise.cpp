@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <mutex>
+#include <utility>
 
 #include "scenes/scene.hpp"
 #include "util/random.hpp"
@@ -46,14 +48,15 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
   SceneSource source{"noise " + text_of({range}), text_of(test_range), config.size.height, config.size.width, train};
   const auto add_held_out = [&](const char* name, const char* text, const std::vector<Interval>& ranges,
                                 Stream stream) {
-    const auto kept = std::make_shared<Scene>();  // all of them, once one is asked for
+    const auto kept = std::make_shared<std::pair<std::once_flag, Scene>>();  // all of them, once one is asked for
     source.splits.push_back({name, text, config.heldout_scenes, [=](std::int64_t first, std::int64_t count) {
-                               if (!kept->a.defined()) {
+                               auto& [drawn, scenes] = *kept;
+                               std::call_once(drawn, [&, &all = scenes] {
                                  Random random(config.heldout_seed, stream);
-                                 *kept = draw(ranges, config.heldout_scenes, config, random);
-                               }
-                               return make_scene(kept->a.slice(0, first, first + count),
-                                                 kept->b.slice(0, first, first + count));
+                                 all = draw(ranges, config.heldout_scenes, config, random);
+                               });
+                               return make_scene(scenes.a.slice(0, first, first + count),
+                                                 scenes.b.slice(0, first, first + count));
                              }});
   };
   if (config.resample) {

@@ -6,18 +6,25 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <thread>
 
+#include "util/pool.hpp"
+
 namespace conv_mult {
 namespace {
+
+namespace fs = std::filesystem;
 
 /// The number that follows the word in the file, or its first one; none: no limit.
 double number_in(const char* path, const std::string& after = "") {
@@ -28,7 +35,34 @@ double number_in(const char* path, const std::string& after = "") {
   return file >> number ? number : std::numeric_limits<double>::infinity();
 }
 
+/// Of a control group's quota; infinity: no limit.
+double granted_cores(const fs::path& group) {
+  double quota = 0;
+  double period = 0;
+  std::ifstream both(group / "cpu.max");               // version 2
+  std::ifstream quota_file(group / "cpu.cfs_quota_us");  // version 1
+  std::ifstream period_file(group / "cpu.cfs_period_us");
+  const bool limited = both >> quota >> period || (quota_file >> quota && period_file >> period);
+  return limited && quota > 0 ? quota / period : std::numeric_limits<double>::infinity();
+}
+
 }  // namespace
+
+std::int64_t usable_cores() {
+  cpu_set_t affinity;
+  const bool known = sched_getaffinity(0, sizeof affinity, &affinity) == 0;
+  double cores = known ? CPU_COUNT(&affinity) : std::thread::hardware_concurrency();
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    for (auto group = fs::path(line.substr(line.rfind(':') + 1)).relative_path();; group = group.parent_path()) {
+      for (const fs::path root : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
+        cores = std::min(cores, std::ceil(granted_cores(root / group)));
+      }
+      if (group.empty()) { break; }
+    }
+  }
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(cores));
+}
 
 void prepare_process(std::int64_t threads) {
   // A dense step allocates and frees the same few blocks over and over. Above its threshold (at most 32 MiB) glibc maps
@@ -47,10 +81,10 @@ void prepare_process(std::int64_t threads) {
   // they change nothing. Threads that are started later inherit the setting.
   at::Context::setFlushDenormal(true);
 
-  // More threads than cores only wait for each other: 32 on two cores took 40 times as long.
-  const auto cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
-  at::set_num_threads(static_cast<int>(std::min(threads, cores)));
+  // LibTorch's own threads spin while they wait: on busy or rationed cores two are up to 90 times slower than one.
+  at::set_num_threads(1);
   at::set_num_interop_threads(1);
+  set_thread_count(threads);
   // OpenBLAS built with its own threads does not listen to OpenMP's setting and would compete with it; the products
   // here are too small for threads of their own.
   auto* set_threads = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));

@@ -6,6 +6,9 @@
 
 namespace conv_mult {
 
+/// How many cores this process may use: as many as its affinity names and the CPU quotas of its control groups grant.
+std::int64_t usable_cores();
+
 /// Everything the process sets for itself, once: allocator thresholds and thread counts.
 void prepare_process(std::int64_t threads);
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "train/fused.hpp"
 
@@ -34,12 +35,13 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
 }
 
 /// None where LibTorch's own operators do the work.
-std::unique_ptr<FusedLayer> make_fused(const Model& model, const Dataset& data, LossKind loss) {
-  const bool patches = data.form == DataForm::patches && model.variant().patch_pass.in_float != nullptr;
-  const bool image = data.form == DataForm::image && model.variant().image_pass.in_float != nullptr;
-  if (!data.input.device().is_cpu() || !(patches || image)) { return nullptr; }
-  if (patches) { return std::make_unique<FusedPatches>(model, data, loss); }
-  return std::make_unique<FusedImage>(model, data, loss);
+std::unique_ptr<FusedLayer> make_fused(const Model& model, const Dataset& data, const TrainingConfig& config) {
+  const auto loss = config.loss;
+  if (!is_fused(model.architecture, data, config.seeds)) { return nullptr; }
+  if (data.form == DataForm::image && model.variant().image_pass.in_float != nullptr) {
+    return std::make_unique<FusedImage>(model, data, loss);
+  }
+  return std::make_unique<FusedReplicas>(model, data, loss);
 }
 
 /// From 0 at `from` to 1 at `to`.
@@ -71,8 +73,8 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
   constexpr auto longest_block = std::chrono::milliseconds(100);
 
   const auto& variant = model.variant();
-  const auto fused = make_fused(model, data.first, config.loss);
-  const auto optimizer = make_optimizer(config, fused ? std::vector{fused->parameters()} : model.parameters);
+  const auto fused = make_fused(model, data.first, config);
+  const auto optimizer = fused ? nullptr : make_optimizer(config, model.parameters);
   const auto block = at::empty({std::min(largest_block, config.steps + 1), model.replicas()},
                                data.first.target.options());  // losses of its steps
   std::int64_t in_block = 0;
@@ -86,7 +88,14 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       if (fused) { set_weights(model, fused->weights()); }
       callbacks.on_check(step);
     }
-    block[in_block++].copy_(fused ? fused->losses_and_gradient() : by_autograd(model, data.first, config.loss));
+    if (fused) {
+      const auto& losses = fused->losses_and_gradient();
+      std::memcpy(static_cast<char*>(block.data_ptr()) + static_cast<std::size_t>(in_block) * losses.nbytes(),
+                  losses.data_ptr(), losses.nbytes());
+    } else {
+      block[in_block].copy_(by_autograd(model, data.first, config.loss));
+    }
+    ++in_block;
     const bool last = step == config.steps;
     if (!last) {
       const at::NoGradGuard no_grad;
@@ -95,7 +104,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       if (variant.regularise != nullptr && strength > 0) {
         variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
       }
-      optimizer->step();
+      fused ? fused->update(config.optimizer, config.learning_rate) : static_cast<void>(optimizer->step());
       if (variant.project != nullptr) { variant.project(weights); }
     }
     if (last || in_block == largest_block || Clock::now() - block_start >= longest_block) {

@@ -15,7 +15,8 @@ struct TrainingConfig {
   double learning_rate = 0.01;
   std::int64_t steps = 3000;
   LossKind loss = LossKind::l2;
-  Sparsity sparsity;  ///< how strong the variant's regulariser is, where it has one
+  std::int64_t seeds = lanes;  ///< of all blocks together
+  Sparsity sparsity;           ///< how strong the variant's regulariser is, where it has one
 };
 
 struct TrainingCallbacks {

@@ -17,6 +17,16 @@ namespace fs = std::filesystem;
 
 constexpr auto unfinished_prefix = ".conv_mult-";
 
+XXH3_state_t* xxh_state(const std::shared_ptr<void>& state) { return static_cast<XXH3_state_t*>(state.get()); }
+
+/// What failed is removed.
+void check_unfinished(const fs::path& path, const std::error_code& error) {
+  if (!error) { return; }
+  std::error_code ignored;
+  fs::remove(unfinished(path), ignored);
+  fail("cannot write", path, error);
+}
+
 }  // namespace
 
 std::error_code last_error() { return {errno != 0 ? errno : EIO, std::generic_category()}; }
@@ -36,22 +46,27 @@ void remove_unfinished(const fs::path& directory) {
   }
 }
 
-void write_file(const fs::path& path, std::string_view content) {
-  const fs::path temporary = unfinished(path);
-  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file.write(content.data(), static_cast<std::streamsize>(content.size()));
+std::string stage_file(const fs::path& path, const std::function<void(const Sink&)>& write) {
+  std::ofstream file(unfinished(path), std::ios::binary | std::ios::trunc);
+  Checksum sum;
+  write([&](std::string_view piece) {
+    file << piece;
+    sum.add(piece);
+  });
   file.close();
+  check_unfinished(path, file.fail() ? last_error() : std::error_code());
+  return sum.digits();
+}
+
+void publish_file(const fs::path& path) {
   std::error_code error;
-  if (file.fail()) {
-    error = last_error();
-  } else {
-    fs::rename(temporary, path, error);
-  }
-  if (error) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    fail("cannot write", path, error);
-  }
+  fs::rename(unfinished(path), path, error);
+  check_unfinished(path, error);
+}
+
+void write_file(const fs::path& path, std::string_view content) {
+  stage_file(path, [&](const Sink& sink) { sink(content); });
+  publish_file(path);
 }
 
 std::string read_file(const fs::path& path) {
@@ -62,6 +77,16 @@ std::string read_file(const fs::path& path) {
   return content.str();
 }
 
-std::string checksum(std::string_view text) { return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size())); }
+Checksum::Checksum() : state_(XXH3_createState(), [](void* state) { XXH3_freeState(static_cast<XXH3_state_t*>(state)); }) { XXH3_64bits_reset(xxh_state(state_)); }
+
+void Checksum::add(std::string_view text) { XXH3_64bits_update(xxh_state(state_), text.data(), text.size()); }
+
+std::string Checksum::digits() const { return fmt::format("{:016x}", XXH3_64bits_digest(xxh_state(state_))); }
+
+std::string checksum(std::string_view text) {
+  Checksum sum;
+  sum.add(text);
+  return sum.digits();
+}
 
 }  // namespace conv_mult

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -19,14 +21,33 @@ std::filesystem::path unfinished(const std::filesystem::path& path);
 /// Removes what processes that were killed left there under such names.
 void remove_unfinished(const std::filesystem::path& directory);
 
-/// Writes under a temporary name in the same folder, then renames: `path` is the old file or the whole new one. Throws
-/// std::runtime_error that names the path and the reason.
+/// Takes the pieces of a file, one after the other.
+using Sink = std::function<void(std::string_view)>;
+
+/// Makes a file whose content `write` hands to the sink, not yet under its name, and returns its checksum. As all that
+/// write files here it throws std::runtime_error that names the path and the reason, and leaves nothing then.
+std::string stage_file(const std::filesystem::path& path, const std::function<void(const Sink&)>& write);
+
+/// Gives what was staged its name: `path` is the old file or the whole new one.
+void publish_file(const std::filesystem::path& path);
+
+/// Both.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
 /// The whole file. Throws std::runtime_error that names the path.
 std::string read_file(const std::filesystem::path& path);
 
-/// 16 digits that tell a damaged file (XXH3 of 64 bits), not a forged one.
+/// Of what is added piece by piece: 16 digits that tell a damaged file (XXH3 of 64 bits), not a forged one.
+class Checksum {
+ public:
+  Checksum();
+  void add(std::string_view text);
+  std::string digits() const;
+
+ private:
+  std::shared_ptr<void> state_;
+};
+
 std::string checksum(std::string_view text);
 
 }  // namespace conv_mult

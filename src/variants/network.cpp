@@ -2,8 +2,227 @@
 
 #include "variants/common.hpp"
 
+// Highway includes this file once for each instruction set and picks the best at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "variants/network.cpp"
+#include <hwy/foreach_target.h>
+// Then:
+#include "kernels/vectors-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace conv_mult::HWY_NAMESPACE {
+
+/// What a layer reads and writes lies in planes, one for each channel, of (height + K - 1) x (width + K - 1) vectors,
+/// whose borders are 0.
+struct Planes {
+  NetworkShape shape;
+  std::int64_t lanes_of_vector;
+
+  std::int64_t stride() const { return shape.width + shape.kernel_size - 1; }
+  std::int64_t size() const { return (shape.height + shape.kernel_size - 1) * stride(); }
+  /// Where the vector of a pixel begins; row and column count from the border's corner.
+  std::int64_t at(std::int64_t plane, std::int64_t row, std::int64_t column) const {
+    return (plane * size() + row * stride() + column) * lanes_of_vector;
+  }
+  std::int64_t inner(std::int64_t plane, std::int64_t y, std::int64_t x) const {
+    return at(plane, y + shape.kernel_size / 2, x + shape.kernel_size / 2);
+  }
+  std::int64_t channels(std::int64_t layer) const {
+    return layer == 0 ? 2 : layer == shape.depth ? 1 : shape.channels;
+  }
+};
+
+/// Calls tile(i, two) and, for what is left, tile(i, one).
+template <std::int64_t size, class Tile>
+HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
+  std::int64_t i = 0;
+  for (; i + size <= count; i += size) { tile(i, std::integral_constant<std::int64_t, size>()); }
+  for (; i < count; ++i) { tile(i, std::integral_constant<std::int64_t, 1>()); }
+}
+
+/// output[o][y][x] = finish(o, its place, sum over i, r, c of w[o by_out + i by_in + (r K + c) by_tap] input[i][y + r][x +
+/// c]), so many inputs at a time that weights and rows stay in the first cache.
+template <typename Scalar, class D, class Finish, class V = hn::Vec<D>>
+HWY_INLINE void convolve(D d, const Planes& planes, std::int64_t ins, std::int64_t outs, const Scalar* input,
+                         Scalar* output, const Scalar* w, std::int64_t by_out, std::int64_t by_in, std::int64_t by_tap,
+                         const Finish& finish) {
+  constexpr std::int64_t together = 8;
+  const auto [height, width, kernel_size, depth, channels] = planes.shape;
+  const std::int64_t step = planes.lanes_of_vector;
+  for (std::int64_t first = 0; first < ins; first += together) {
+    const auto end = std::min(first + together, ins);
+    for_tiles<2>(outs, [&, height = height, width = width, k = kernel_size](std::int64_t o, auto out_tile) HWY_ATTR {
+      for (std::int64_t y = 0; y < height; ++y) {
+        for_tiles<4>(width, [&](std::int64_t x, auto pixel_tile) HWY_ATTR {
+          constexpr std::int64_t some_outs = out_tile;
+          constexpr std::int64_t some_pixels = pixel_tile;
+          V sums[some_outs][some_pixels];
+          for (std::int64_t c = 0; c < some_outs; ++c) {
+            for (std::int64_t p = 0; p < some_pixels; ++p) {
+              sums[c][p] = first == 0 ? hn::Zero(d) : hn::Load(d, output + planes.inner(o + c, y, x + p));
+            }
+          }
+          for (std::int64_t i = first; i < end; ++i) {
+            for (std::int64_t r = 0; r < k; ++r) {
+              const Scalar* values = input + planes.at(i, y + r, x);
+              const Scalar* weight = w + (o * by_out + i * by_in + r * k * by_tap) * lanes;
+              for (std::int64_t t = 0; t < k; ++t, values += step, weight += by_tap * lanes) {
+                for (std::int64_t c = 0; c < some_outs; ++c) {
+                  const V factor = hn::Load(d, weight + c * by_out * lanes);
+                  for (std::int64_t p = 0; p < some_pixels; ++p) {
+                    sums[c][p] = hn::MulAdd(factor, hn::Load(d, values + p * step), sums[c][p]);
+                  }
+                }
+              }
+            }
+          }
+          for (std::int64_t c = 0; c < some_outs; ++c) {
+            for (std::int64_t p = 0; p < some_pixels; ++p) {
+              const auto at = planes.inner(o + c, y, x + p);
+              hn::Store(end == ins ? finish(o + c, at, sums[c][p]) : sums[c][p], d, output + at);
+            }
+          }
+        });
+      }
+    });
+  }
+}
+
+/// gradient[o][i][r][c] = sum over y, x of slopes[o][y][x] input[i][y + r][x + c], and after all of these, for each o,
+/// that of the slopes.
+template <typename Scalar, class D, class V = hn::Vec<D>>
+HWY_INLINE void correlate(D d, const Planes& planes, std::int64_t ins, std::int64_t outs, const Scalar* input,
+                          const Scalar* slopes, Scalar* gradient) {
+  const auto [height, width, kernel_size, depth, channels] = planes.shape;
+  const std::int64_t step = planes.lanes_of_vector;
+  const std::int64_t taps = kernel_size * kernel_size;
+  for_tiles<2>(outs, [&, height = height, width = width, k = kernel_size](std::int64_t o, auto out_tile) HWY_ATTR {
+    for (std::int64_t row = 0; row < ins * k; ++row) {
+      for_tiles<3>(k, [&](std::int64_t column, auto tap_tile) HWY_ATTR {
+        constexpr std::int64_t some_outs = out_tile;
+        constexpr std::int64_t some_taps = tap_tile;
+        V totals[some_outs][some_taps] = {};
+        for (std::int64_t y = 0; y < height; ++y) {  // row by row: float32 would lose digits on a million pixels
+          V sums[some_outs][some_taps] = {};
+          const Scalar* values = input + planes.at(row / k, y + row % k, column);
+          for (std::int64_t x = 0; x < width; ++x, values += step) {
+            for (std::int64_t c = 0; c < some_outs; ++c) {
+              const V slope = hn::Load(d, slopes + planes.inner(o + c, y, x));
+              for (std::int64_t t = 0; t < some_taps; ++t) {
+                sums[c][t] = hn::MulAdd(slope, hn::Load(d, values + t * step), sums[c][t]);
+              }
+            }
+          }
+          for (std::int64_t c = 0; c < some_outs; ++c) {
+            for (std::int64_t t = 0; t < some_taps; ++t) { totals[c][t] = hn::Add(totals[c][t], sums[c][t]); }
+          }
+        }
+        for (std::int64_t c = 0; c < some_outs; ++c) {
+          for (std::int64_t t = 0; t < some_taps; ++t) {
+            hn::Store(totals[c][t], d, gradient + ((o + c) * ins * taps + row * k + column + t) * lanes);
+          }
+        }
+      });
+    }
+  });
+  for (std::int64_t o = 0; o < outs; ++o) {
+    V total = hn::Zero(d);
+    for (std::int64_t y = 0; y < height; ++y) {
+      V sum = hn::Zero(d);
+      for (std::int64_t x = 0; x < width; ++x) { sum = hn::Add(sum, hn::Load(d, slopes + planes.inner(o, y, x))); }
+      total = hn::Add(total, sum);
+    }
+    hn::Store(total, d, gradient + (outs * ins * taps + o) * lanes);
+  }
+}
+
+/// Layer by layer forwards, then backwards. Scratch: the planes of every layer's input and of the output, which begin as
+/// 0, and twice those of the widest layer.
+template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
+V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
+                Scalar* HWY_RESTRICT scratch) {
+  const Planes planes{data.shape, static_cast<std::int64_t>(hn::Lanes(d))};
+  const auto [height, width, kernel_size, depth, channels] = data.shape;
+  const std::int64_t taps = kernel_size * kernel_size;
+  for (std::int64_t i = 0; i < 2 * data.count; ++i) {
+    const auto pixel = i % data.count;
+    hn::Store(hn::Set(d, data.input[i]), d, scratch + planes.inner(i / data.count, pixel / width, pixel % width));
+  }
+  Scalar* input = scratch;
+  for (std::int64_t layer = 0; layer < depth; ++layer) {
+    const auto ins = planes.channels(layer);
+    const auto outs = planes.channels(layer + 1);
+    Scalar* output = input + planes.at(ins, 0, 0);
+    const Scalar* biases = weights + outs * ins * taps * lanes;
+    const bool last = layer + 1 == depth;
+    convolve(d, planes, ins, outs, input, output, weights, ins * taps, taps, 1,
+             [&](std::int64_t o, std::int64_t /*at*/, V sum) HWY_ATTR {
+               const V z = hn::Add(sum, hn::Load(d, biases + o * lanes));
+               const V linear = last ? z : hn::IfThenZeroElse(hn::Lt(z, hn::Zero(d)), z);
+               return exponential ? exp_of(d, z) : linear;
+             });
+    weights = biases + outs * lanes;
+    gradient += outs * (ins * taps + 1) * lanes;
+    input = output;
+  }
+
+  Scalar* slopes = input + planes.at(1, 0, 0);
+  Scalar* other_slopes = slopes + planes.at(std::max<std::int64_t>(channels, 2), 0, 0);
+  V total = hn::Zero(d);
+  for (std::int64_t y = 0; y < height; ++y) {
+    V sum = hn::Zero(d);
+    for (std::int64_t x = 0; x < width; ++x) {
+      const auto at = planes.inner(0, y, x);
+      const V out = hn::Load(d, input + at);
+      const V by_out = half_slope(d, data, y * width + x, out, sum);
+      hn::Store(exponential ? hn::Mul(by_out, out) : by_out, d, slopes + at);
+    }
+    total = hn::Add(total, sum);
+  }
+  for (std::int64_t layer = depth - 1; layer >= 0; --layer) {
+    const auto ins = planes.channels(layer);
+    const auto outs = planes.channels(layer + 1);
+    weights -= outs * (ins * taps + 1) * lanes;
+    gradient -= outs * (ins * taps + 1) * lanes;
+    input -= planes.at(ins, 0, 0);
+    correlate(d, planes, ins, outs, input, slopes, gradient);
+    if (layer == 0) { break; }
+    // Its transpose: the taps in reverse, channels exchanged.
+    convolve(d, planes, outs, ins, slopes, other_slopes, weights + (taps - 1) * lanes, taps, ins * taps, -1,
+             [&](std::int64_t /*i*/, std::int64_t at, V by_out) HWY_ATTR {
+               const V out = hn::Load(d, input + at);
+               return exponential ? hn::Mul(by_out, out) : hn::IfThenElseZero(hn::Gt(out, hn::Zero(d)), by_out);
+             });
+    std::swap(slopes, other_slopes);
+  }
+  return total;
+}
+
+inline std::int64_t network_rows(std::int64_t /*rows*/, std::int64_t /*fields*/, const NetworkShape& shape) {
+  const auto widest = std::max<std::int64_t>(shape.channels, 2);
+  return (2 + (shape.depth - 1) * shape.channels + 1 + 2 * widest) * Planes{shape, 1}.size();
+}
+
+template <bool exponential>
+PatchPass network_pass() {
+  using Float = hn::CappedTag<float, lanes>;
+  using Double = hn::CappedTag<double, lanes>;
+  return {all_replicas<float, network_lanes<exponential, float, Float>, network_rows>,
+          all_replicas<double, network_lanes<exponential, double, Double>, network_rows>};
+}
+
+PatchPass relu_network() { return network_pass<false>(); }
+PatchPass exponential_network() { return network_pass<true>(); }
+
+}  // namespace conv_mult::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace conv_mult {
 namespace {
+
+CONV_MULT_EXPORT_PASS(PatchPass, relu_network)
+CONV_MULT_EXPORT_PASS(PatchPass, exponential_network)
 
 std::vector<Parameter> convolutions(const Size& size) {
   std::vector<Parameter> parameters;
@@ -39,6 +258,7 @@ const Variant variants::stacked_exp = [] {
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     return network(weights, data, size, [](const at::Tensor& x, bool /*last*/) { return x.exp(); });
   };
+  v.network_pass = exponential_network_pass;
   return v;
 }();
 
@@ -49,7 +269,9 @@ const Variant variants::relu = [] {
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     return network(weights, data, size, [](const at::Tensor& x, bool last) { return last ? x : x.relu(); });
   };
+  v.network_pass = relu_network_pass;
   return v;
 }();
 
 }  // namespace conv_mult
+#endif

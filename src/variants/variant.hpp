@@ -81,6 +81,7 @@ struct Variant {
 
   /// Loss and gradient in one pass on the CPU; none: autograd does it, slower but right.
   PatchPass patch_pass = {};
+  PatchPass network_pass = {};  ///< over an image, layer by layer
   ImagePass image_pass = {};
 };
 
