@@ -36,19 +36,25 @@ enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed
 std::atomic<bool> worth_keeping{false};
 bool progress_shown = false;
 
-/// The first Ctrl-C or SIGTERM ends training in good order; one before it, or a second one, all at once. A closed
-/// stdout and a file that may not grow are errors to report, not silent deaths.
+/// A signal of a user or scheduler ends training in good order; one before it, or a second SIGINT or SIGTERM, all at
+/// once: others may come several times for one reason. What was ignored at the start stays ignored (nohup, `&` in a
+/// script). A closed stdout and a file that may not grow are errors to report, not silent deaths.
 void catch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = [](int signal) {
     if (!worth_keeping) { _exit(killed_by_signal + signal); }
-    stop_signal = signal;
+    if (stop_signal == 0) { stop_signal = signal; }
   };
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  sigfillset(&action.sa_mask);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU}) {
+    const bool once = signal == SIGINT || signal == SIGTERM;
+    action.sa_flags = static_cast<int>(once ? SA_RESETHAND | SA_RESTART : SA_RESTART);
+    struct sigaction before {};
+    sigaction(signal, &action, &before);
+    if (before.sa_handler == SIG_IGN) { std::signal(signal, SIG_IGN); }
+  }
 }
 
 void wipe_progress() {
@@ -166,10 +172,12 @@ int run(int argc, char** argv) {
   const bool printed = print(result_table(result));
   if (result.status != ExperimentStatus::interrupted) { write_pictures(result, config); }
   if (stop_signal != 0) {
-    note(config,
-         result.status == ExperimentStatus::interrupted
-             ? fmt::format("interrupted: what was done so far is in '{}'; --resume goes on from there", config.out)
-             : fmt::format("interrupted while the figures were drawn; the tables in '{}' are complete", config.out));
+    const bool any = result.variants.front().statistics.success.of > 0;
+    const auto* what = result.status != ExperimentStatus::interrupted
+                           ? "interrupted while the figures were drawn; the tables in '{}' are complete"
+                       : any ? "interrupted: the finished blocks of seeds are in '{}', and --resume goes on there"
+                             : "interrupted before a block of seeds was finished: '{}' has no more than losses";
+    note(config, fmt::format(fmt::runtime(what), config.out));
     return killed_by_signal + stop_signal;
   }
   note(config, fmt::format("figures and tables are in '{}'", config.out));

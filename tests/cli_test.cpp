@@ -225,12 +225,13 @@ TEST_F(Cli, ADivergedRunIsAResult) {
 }
 
 TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
-  for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU}) {
     Process process(folder_, "--steps 100000000 --out r");
     process.wait_for_training();
     process.send(signal);
     const auto outcome = process.wait();
-    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_EQ(outcome.code, 128 + signal) << outcome.err;
+    EXPECT_NE(outcome.err.find("interrupted before a block of seeds was finished"), std::string::npos) << outcome.err;
     const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
     EXPECT_EQ(summary["status"], "interrupted");
     EXPECT_EQ(summary["variants"][0]["runs"][0]["status"], "interrupted");
@@ -239,6 +240,14 @@ TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
     EXPECT_EQ(curve.back(), '\n');
     fs::remove_all(folder_ / "r");
   }
+}
+
+// As nohup does, and a script's `&`.
+TEST_F(Cli, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
+  Process process(folder_, "--steps 100000000 --out r", "env --ignore-signal=HUP,INT,USR1");
+  process.wait_for_training();
+  for (const int signal : {SIGHUP, SIGINT, SIGUSR1, SIGTERM}) { process.send(signal); }
+  EXPECT_EQ(process.wait().code, 143);
 }
 
 TEST_F(Cli, ManySeedsAreTheSingleRunsToTheLastBit) {
@@ -296,15 +305,16 @@ TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
   const std::string command =
       "exec >stdout 2>stderr; '" CONV_MULT_EXECUTABLE "' " + sweep +
       "--out part & child=$!; until [ -s part/summary.json ] || ! kill -0 $child; do sleep 0.02; done; "
-      "kill -INT $child; wait $child; exit $?";
+      "kill -USR1 $child; wait $child; exit $?";
   const int status = std::system(("cd '" + folder_.string() + "'; " + command).c_str());
-  ASSERT_EQ(WEXITSTATUS(status), 130) << read(folder_ / "stderr");
+  ASSERT_EQ(WEXITSTATUS(status), 128 + SIGUSR1) << read(folder_ / "stderr");
   const auto summary = nlohmann::json::parse(read(folder_ / "part/summary.json"));
   EXPECT_EQ(summary["status"], "interrupted");
   const std::int64_t finished = summary["variants"][0]["success"]["of"];
   EXPECT_GE(finished, 1024);
   EXPECT_LT(finished, seeds);
   EXPECT_EQ(finished % 1024, 0);
+  EXPECT_EQ(read(folder_ / "stderr").find("conv_mult: interrupted: the finished blocks of seeds are in 'part'"), 0U);
 
   const auto other = run(sweep + "--steps 201 --resume --out part");
   EXPECT_EQ(other.code, 2);
