@@ -490,6 +490,7 @@ TEST_F(Cli, ALoadedModelIsTheRunThatSavedIt) {
     const auto outcome = run(std::string("--out r --load-model ") + file);
     EXPECT_EQ(outcome.code, 1) << file;
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_EQ(outcome.err.find("torch"), std::string::npos) << outcome.err;  // in our words
     EXPECT_NE(outcome.err.find(file), std::string::npos) << outcome.err;
     EXPECT_FALSE(fs::exists(folder_ / "r"));
   }
