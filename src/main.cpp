@@ -150,7 +150,14 @@ int run(int argc, char** argv) {
   };
   if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
   OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
-  if (config.resume) { add_earlier_run(config.out, command.config, read_settings, begun); }
+  }
+  if (config.resume) {
+    add_earlier_run(config.out, command.config, read_settings, begun);
+  } else if (const auto differing = other_settings(config.out, command.config, read_settings)) {
+    constexpr auto message =
+        "'{}' holds a run of other settings ({}): its files are replaced by this one's first results";
+    note(config, fmt::format(message, config.out, *differing));
+  }
   prepare_process(config.threads);
   for (const auto& source : plan.sources) {
     if (!source.stream && target_norm(source.train()) == 0) {

@@ -89,7 +89,11 @@ TEST_F(Cli, NoPictureOfAnOlderRunStays) {
   ASSERT_EQ(run("--size 20 --steps 5 --figures png --out r").code, 0);
   ASSERT_TRUE(fs::exists(folder_ / "r/panel.png"));
   std::ofstream(folder_ / "r/output-mine.png") << "not ours";
-  ASSERT_EQ(run("--variant exp --out r " + std::string(small)).code, 0);
+  EXPECT_EQ(run("--size 20 --steps 5 --figures png --out r").err.find("replace"), std::string::npos);  // the same again
+  const auto outcome = run("--variant exp --out r " + std::string(small));
+  ASSERT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.err.find("conv_mult: 'r' holds a run of other settings"), 0U) << outcome.err;
+  EXPECT_NE(outcome.err.find("(--variant: exp, not baseline,exp)"), std::string::npos) << outcome.err;
   EXPECT_TRUE(fs::exists(folder_ / "r/output-exp.png"));
   EXPECT_TRUE(fs::exists(folder_ / "r/output-mine.png"));
   for (const auto* name : {"output-baseline.png", "error-baseline.png", "loss.png", "panel.png"}) {

@@ -412,6 +412,8 @@ class FaultsKilled : public Faults {
   /// Each file is A's, B's, or of B's tables what there was after one of its rows; if B was interrupted, its seeds end
   /// with a loss that B's table, which has every 40th step, need not have.
   void expect_old_or_new(const Files& files, bool interrupted) const {
+    const auto config = files.find("config.toml");
+    const bool begun = config != files.end() && config->second.find("4000") != std::string::npos;
     for (const auto& [name, content] : files) {
       if (is_unfinished(name)) { continue; }
       expect_whole(name, content);
@@ -428,6 +430,7 @@ class FaultsKilled : public Faults {
         is_new = unknown <= (interrupted && name == "loss.csv" ? 2 : 0);
       }
       EXPECT_TRUE(old || is_new) << name;
+      EXPECT_TRUE(is_new || !begun) << name << " is of another run than config.toml";
     }
   }
 

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 /// Only names that this program writes. config.toml goes first, so that --resume never takes the numbers of one run for
 /// those of another.
 void remove_old_results(const fs::path& out) {
-  std::vector<std::string> names{"config.toml", "summary.json", "a.png", "b.png", "target.png"};
+  std::vector<std::string> names{"config.toml",    "summary.json", "loss.csv", "weights.csv",
+                                 "evaluation.csv", "a.png",        "b.png",    "target.png"};
   for (const auto* variant : all_variants) {
     const std::string name = variant->name;
     names.insert(names.end(), {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"});

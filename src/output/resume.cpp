@@ -125,15 +125,21 @@ void add_results(const Path& directory, ExperimentResult& result) {
   }
 }
 
-void add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read, ExperimentResult& result) {
+std::optional<std::string> other_settings(const Path& directory, const Config& config, const ReadSettings& read) {
   const Path settings = directory / "config.toml";
-  if (!std::filesystem::exists(settings)) { return; }
-  if (const auto differing = difference(config, read(settings), true)) {
+  try {
+    return std::filesystem::exists(settings) ? difference(config, read(settings), true) : std::nullopt;
+  } catch (const UsageError& error) { return error.what(); }
+}
+
+void add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read, ExperimentResult& result) {
+  if (const auto differing = other_settings(directory, config, read)) {
     throw UsageError(fmt::format("--resume: '{}' holds a run of other settings, see its config.toml; {}",
                                  directory.string(), *differing));
   }
   // Between the two files a run may have been killed.
-  if (std::filesystem::exists(directory / "summary.json")) { add_results(directory, result); }
+  const bool begun = std::filesystem::exists(directory / "config.toml");
+  if (begun && std::filesystem::exists(directory / "summary.json")) { add_results(directory, result); }
 }
 
 void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,
