@@ -150,6 +150,9 @@ int run(int argc, char** argv) {
   };
   if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
   OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
+  if (!folder.unlocked().empty()) {
+    note(config,
+         fmt::format("'{}' cannot be locked ({}): let no other run write there", config.out, folder.unlocked()));
   }
   if (config.resume) {
     add_earlier_run(config.out, command.config, read_settings, begun);

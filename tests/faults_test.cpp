@@ -384,6 +384,13 @@ TEST_F(Faults, ASecondRunIntoTheSameFolderIsRefused) {
   EXPECT_EQ(run("--out r " + std::string(small)).code, 0);  // nothing has to be cleared away by hand
 }
 
+TEST_F(Faults, AFolderThatCannotBeLockedIsSaid) {
+  if (checked_build) { GTEST_SKIP() << "the address sanitizer wants to be loaded first"; }
+  const auto outcome = run("--out r " + std::string(small), "env LD_PRELOAD='" TEST_NO_FLOCK "'");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.err.rfind("conv_mult: 'r' cannot be locked (No locks available)", 0), 0U) << outcome.err;
+}
+
 /// Kills runs of B in a folder that holds A, each after a random share of the time that B takes.
 class FaultsKilled : public Faults {
  protected:

@@ -42,7 +42,11 @@ OutputFolder::OutputFolder(fs::path path, std::string settings, bool alone)
   fs::remove(probe, error);
   if (!alone) { return; }
   descriptor_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ >= 0 && flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (descriptor_ < 0 || flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      unlocked_ = last_error().message();
+      return;
+    }
     close(descriptor_);
     throw std::runtime_error("another run is writing into '" + path_.string() +
                              "': wait for its end, name another folder by --out, or allow both by --no-lock");

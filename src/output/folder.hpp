@@ -11,12 +11,14 @@ class OutputFolder {
  public:
   /// Creates the folder where it is missing and proves that a file can be written there, leaving none behind. If
   /// `alone`, takes the folder for this process (flock: whatever ends the process gives it back) and removes what runs
-  /// that were killed left unfinished. Where the file system cannot lock a folder, two runs are not kept apart.
-  /// `settings` is the text of config.toml.
+  /// that were killed left unfinished. `settings` is the text of config.toml.
   OutputFolder(std::filesystem::path path, std::string settings, bool alone);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
+
+  /// Why another run would not be noticed: many a file system cannot lock. Empty where it would be.
+  const std::string& unlocked() const { return unlocked_; }
 
   /// The CSV files, then summary.json, which says what they hold; from call to call the result only grows. The first
   /// call removes what an older run left, pictures too, and writes config.toml: numbers of one run never stand beside
@@ -25,7 +27,7 @@ class OutputFolder {
 
  private:
   std::filesystem::path path_;
-  std::string settings_;
+  std::string settings_, unlocked_;
   CsvFiles csv_;
   int descriptor_ = -1;  ///< of the lock
 };
