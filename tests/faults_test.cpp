@@ -261,6 +261,20 @@ TEST_F(Faults, MemoryThatIsRefusedIsSaid) {
   EXPECT_GE(refused, 1);
 }
 
+// As a user of whom there may be no process more: root is not limited.
+TEST_F(Faults, OneThreadIsEnough) {
+  const bool root = geteuid() == 0;
+  if (root) { ASSERT_EQ(std::system(("chown -R 65534 '" + folder_.string() + "'").c_str()), 0); }
+  const std::string patience = "timeout --foreground -s KILL 100 ";
+  const std::string limited = std::string(root ? "setpriv --reuid 65534 --clear-groups " : "") + "prlimit --nproc=1";
+  for (const auto* arguments : {"--size 20 --variant all", "--size 200 --data image --threads 2"}) {
+    const auto outcome = run("--steps 20 --seeds 20 --out r " + std::string(arguments), patience + limited);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(nlohmann::json::parse(read(folder_ / "r/summary.json"))["threads"], 1);
+    fs::remove_all(folder_ / "r");
+  }
+}
+
 TEST_F(Faults, WhatCannotFitIsRefusedBeforeItIsTried) {
   for (const auto& [arguments, words] :
        {std::pair{"--size 100000000", "--size: 100000000,100000000 would need at least 2.98e+08 GiB of memory"},

@@ -3,9 +3,9 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <malloc.h>
+#include <omp.h>
 #include <sys/resource.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
@@ -13,8 +13,13 @@
 
 #include <algorithm>
 #include <fstream>
+#include <future>
 #include <limits>
 #include <thread>
+
+/// What OpenBLAS asks when it is loaded, before main, for the number of its threads. They would compete with OpenMP's,
+/// the products here are too small for threads of their own, and where one cannot be started it ends the program.
+extern "C" int openblas_num_threads_env() { return 1; }
 
 namespace conv_mult {
 namespace {
@@ -26,6 +31,18 @@ double number_in(const char* path, const std::string& after = "") {
   while (!after.empty() && word != after && file >> word) {}
   double number = 0;
   return file >> number ? number : std::numeric_limits<double>::infinity();
+}
+
+/// As many threads, up to so many, as a limit of processes lets there be at once; at one more OpenMP ends the program.
+int possible_threads(std::int64_t wanted) {
+  std::promise<void> counted;
+  const auto wait = [end = counted.get_future().share()] { end.wait(); };
+  std::vector<std::future<void>> others;
+  try {
+    for (std::int64_t i = 1; i < wanted; ++i) { others.push_back(std::async(std::launch::async, wait)); }
+  } catch (const std::system_error&) {}
+  counted.set_value();
+  return static_cast<int>(others.size()) + 1;
 }
 
 }  // namespace
@@ -49,12 +66,9 @@ void prepare_process(std::int64_t threads) {
 
   // More threads than cores only wait for each other: 32 on two cores took 40 times as long.
   const auto cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
-  at::set_num_threads(static_cast<int>(std::min(threads, cores)));
+  at::get_num_threads();                                            // sets LibTorch's own number, once
+  omp_set_num_threads(possible_threads(std::min(threads, cores)));  // at::set_num_threads starts a second pool of them
   at::set_num_interop_threads(1);
-  // OpenBLAS built with its own threads does not listen to OpenMP's setting and would compete with it; the products
-  // here are too small for threads of their own.
-  auto* set_threads = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-  if (set_threads != nullptr) { set_threads(1); }
 }
 
 c10::Device resolve_device(const std::string& name) {
