@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <unordered_map>
 
 #include "options/options.hpp"
@@ -52,8 +53,9 @@ Number number_of(std::string_view text, const Path& path) {
   return value;
 }
 
-/// A float32 number has to become the same float again before it is widened.
+/// A float32 number has to become the same float again before it is widened. An empty field was not finite.
 double value_of(std::string_view text, const RunHeader& header, const Path& path) {
+  if (text.empty()) { return NAN; }
   return header.dtype == "float32" ? static_cast<double>(number_of<float>(text, path)) : number_of<double>(text, path);
 }
 
@@ -107,7 +109,8 @@ void add_results(const Path& directory, ExperimentResult& result) {
   read_csv(weights, summary, 2, runs,
            [&](RunRecord& run, const auto& fields) { run.weights.push_back(value_of(fields[1], header, weights)); });
   read_csv(evaluation, summary, 3, runs, [&](RunRecord& run, const auto& fields) {
-    if (!fields[1].empty()) { run.split_losses.push_back(number_of<double>(fields[1], evaluation)); }
+    if (run.status != RunStatus::ok) { return; }
+    run.split_losses.push_back(fields[1].empty() ? INFINITY : number_of<double>(fields[1], evaluation));
   });
   for (auto& row : summary.result.variants) {
     auto& into = *std::find(result.variants.begin(), result.variants.end(), row);

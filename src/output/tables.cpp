@@ -133,10 +133,10 @@ void CsvFiles::append(const ExperimentResult& result) {
   }
   // A loss or a weight with as few digits as identify it in its type: 35.97, not 35.970001220703125.
   const bool single = result.header.dtype == "float32";
+  const auto field = [](auto value) { return std::isfinite(value) ? fmt::format("{}", value) : std::string(); };
   const auto append = [&](std::string& text, const std::string& key, auto index, double value) {
     const auto end = std::back_inserter(text);
-    single ? fmt::format_to(end, "{}{},{}\n", key, index, static_cast<float>(value))
-           : fmt::format_to(end, "{}{},{}\n", key, index, value);
+    fmt::format_to(end, "{}{},{}\n", key, index, single ? field(static_cast<float>(value)) : field(value));
   };
   written_.resize(result.variants.size());
   for (std::size_t row = 0; row < result.variants.size(); ++row) {
@@ -150,10 +150,10 @@ void CsvFiles::append(const ExperimentResult& result) {
       if (run.status == RunStatus::interrupted) { continue; }
       for (std::size_t i = 0; i < run.weights.size(); ++i) { append(weights_, key, i, run.weights[i]); }
       for (std::size_t i = 0; i < splits.size(); ++i) {
-        const auto loss = run.split_losses.empty() ? std::nullopt : std::optional(run.split_losses[i]);
+        const double loss = run.split_losses.empty() ? NAN : run.split_losses[i];
         const double norm = splits[i].target_norm;
-        evaluation_ += fmt::format("{}{},{},{}\n", key, splits[i].name, loss ? fmt::format("{}", *loss) : "",
-                                   loss && norm > 0 ? fmt::format("{}", *loss / norm) : "");
+        evaluation_ +=
+            fmt::format("{}{},{},{}\n", key, splits[i].name, field(loss), field(norm > 0 ? loss / norm : NAN));
       }
     }
   }

@@ -12,7 +12,7 @@ namespace conv_mult {
 std::string csv_key(const ExperimentResult& result, const VariantResult& row);
 
 /// The CSV files while they grow: runs are appended as they finish. Numbers have as few digits as identify them in
-/// their type.
+/// their type; a field is empty where there is no number, or none that is finite.
 class CsvFiles {
  public:
   /// Adds what the files do not hold yet.

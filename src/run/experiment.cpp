@@ -151,6 +151,7 @@ class Experiment {
       auto& run = runs[i];
       const auto* row = weights.data_ptr<double>() + static_cast<std::int64_t>(i) * length;
       run.weights.assign(row, row + length);
+      for (double& weight : run.weights) { weight = std::isfinite(weight) ? weight : NAN; }  // as they are read back
       if (run.status != RunStatus::ok) { continue; }
       const double norm = config_.loss == LossKind::mse ? std::sqrt(*run.final_loss * pixels) : *run.final_loss;
       for (const auto& each : errors) {
