@@ -2,14 +2,17 @@
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "options/options.hpp"
 #include "output/figures.hpp"
@@ -34,7 +37,8 @@ using namespace conv_mult;
 enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed_by_signal = 128 };
 
 std::atomic<bool> worth_keeping{false};
-bool progress_shown = false;
+bool progress_shown = false;  // on a terminal
+std::string row_end;          // in a log: the line of progress that a row ends with
 
 /// A signal of a user or scheduler ends training in good order; one before it, or a second SIGINT or SIGTERM, all at
 /// once: others may come several times for one reason. What was ignored at the start stays ignored (nohup, `&` in a
@@ -80,17 +84,45 @@ void note(const Config& config, const std::string& text) {
   if (!config.quiet) { say(text); }
 }
 
-/// A line on the terminal that is written over and, at the end, wiped.
+/// Whether stderr is a terminal that takes escape sequences.
+bool is_terminal() {
+  const char* const kind = std::getenv("TERM");
+  const char* const plain = std::getenv("NO_COLOR");
+  return isatty(STDERR_FILENO) != 0 && kind != nullptr && std::string_view(kind) != "dumb" &&
+         (plain == nullptr || *plain == 0);
+}
+
+/// As much of the text, in UTF-8, as does not reach the terminal's right edge.
+std::string cut_to_terminal(const std::string& text) {
+  winsize size{};
+  int room = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  const auto reaches_edge = [&](char c) { return (c & 0xC0) != 0x80 && --room == 0; };
+  return {text.begin(), std::find_if(text.begin(), text.end(), reaches_edge)};
+}
+
+/// On a terminal a line that is written over and, at the end, wiped; in a log a line every minute.
 void show_progress(const Config& config, const Progress& progress) {
+  static auto last_line = std::chrono::steady_clock::now();
   worth_keeping = true;
-  if (config.quiet || isatty(STDERR_FILENO) == 0) { return; }
+  if (config.quiet) { return; }
   const auto seeds = seeds_of_shard(config);
+  const auto last_seed = seeds.first + seeds.count - 1;
   const auto what = seeds.count == 1 ? fmt::format("loss {:.6g}", progress.loss)
                                      : fmt::format("seeds {} to {} of {} to {}", progress.first_seed,
-                                                   progress.last_seed, seeds.first, seeds.first + seeds.count - 1);
-  wipe_progress();
-  std::fputs(fmt::format("{}: step {} of {}, {}", progress.row, progress.step, config.steps, what).c_str(), stderr);
-  progress_shown = true;
+                                                   progress.last_seed, seeds.first, last_seed);
+  const auto text = fmt::format("{}: step {} of {}, {}", progress.row, progress.step, config.steps, what);
+  if (is_terminal()) {
+    wipe_progress();
+    std::fputs(cut_to_terminal(text).c_str(), stderr);
+    progress_shown = true;
+    return;
+  }
+  row_end = progress.last_seed == last_seed ? text : "";
+  if (const auto now = std::chrono::steady_clock::now(); now - last_line >= std::chrono::minutes(1)) {
+    last_line = now;
+    row_end.clear();
+    say(text);
+  }
 }
 
 /// Whether stdout took it.
@@ -176,6 +208,7 @@ int run(int argc, char** argv) {
       print(result_table(so_far));  // where else, if files cannot be written?
       throw;
     }
+    if (!row_end.empty() && stop_signal == 0) { say(std::exchange(row_end, "")); }
   };
   const auto result = run_experiment(
       plan, std::move(begun), [&](const Progress& progress) { show_progress(config, progress); }, write_block);

@@ -500,6 +500,39 @@ TEST_F(Cli, ALoadedModelIsTheRunThatSavedIt) {
   }
 }
 
+TEST_F(Cli, AProgressLineNeverWraps) {
+  const std::string wipe = "\r\x1b[K";
+  for (const std::size_t width : {1, 20, 500}) {
+    Process process(folder_, "--steps 100000000 --variant stacked-exp --depth 3,1 --out r",
+                    "sh -c 'stty columns " + std::to_string(width) + " <&2; exec \"$@\"' sh");
+    process.wait_for(wipe);
+    process.send(SIGTERM);
+    auto words = process.wait().err;
+    std::size_t longest = 0;
+    for (auto end = words.find(wipe); end != std::string::npos; end = words.find(wipe)) {
+      const auto line = words.substr(0, end);
+      longest = std::max(longest, line.size() - static_cast<std::size_t>(std::count(line.begin(), line.end(), '\xC3')));
+      words.erase(0, end + wipe.size());
+    }
+    EXPECT_LT(longest, width);
+    EXPECT_GE(longest, std::min<std::size_t>(width - 1, 40));
+  }
+}
+
+TEST_F(Cli, ALogHasALineForEachRowAndNoEscapeSequences) {
+  const std::vector<std::string> rows{"conv_mult: baseline: step 50 of 50, loss ",
+                                      "conv_mult: exp: step 50 of 50, loss "};
+  for (const auto* dumb : {"env TERM=dumb", "env -u TERM", "env NO_COLOR=1", ""}) {
+    const std::string to_log = *dumb == 0 ? " 2>log" : "";
+    const auto shown = Process(folder_, "--out r " + std::string(small) + to_log, dumb).wait().err;
+    const auto words = to_log.empty() ? shown : read(folder_ / "log");
+    EXPECT_EQ(words.find('\x1b'), std::string::npos) << words;
+    EXPECT_EQ(words.find(rows[0]), 0U) << words;
+    EXPECT_NE(words.find('\n' + rows[1]), std::string::npos) << words;
+    EXPECT_EQ(std::count(words.begin(), words.end(), '\n'), 3) << words;  // and where the files are
+  }
+}
+
 TEST_F(Cli, QuietLeavesStderrEmpty) { EXPECT_EQ(run("--quiet --out r " + std::string(small)).err, ""); }
 
 }  // namespace
