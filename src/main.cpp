@@ -2,14 +2,17 @@
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "options/options.hpp"
 #include "output/figures.hpp"
@@ -34,21 +37,27 @@ using namespace conv_mult;
 enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed_by_signal = 128 };
 
 std::atomic<bool> worth_keeping{false};
-bool progress_shown = false;
+bool progress_shown = false;  // on a terminal
 
-/// The first Ctrl-C or SIGTERM ends training in good order; one before it, or a second one, all at once. A closed
-/// stdout and a file that may not grow are errors to report, not silent deaths.
+/// A signal of a user or scheduler ends training in good order; one before it, or a second SIGINT or SIGTERM, all at
+/// once: others may come several times for one reason. What was ignored at the start stays ignored (nohup, `&` in a
+/// script). A closed stdout and a file that may not grow are errors to report, not silent deaths.
 void catch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = [](int signal) {
     if (!worth_keeping) { _exit(killed_by_signal + signal); }
-    stop_signal = signal;
+    if (stop_signal == 0) { stop_signal = signal; }
   };
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  sigfillset(&action.sa_mask);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU}) {
+    const bool once = signal == SIGINT || signal == SIGTERM;
+    action.sa_flags = static_cast<int>(once ? SA_RESETHAND | SA_RESTART : SA_RESTART);
+    struct sigaction before {};
+    sigaction(signal, &action, &before);
+    if (before.sa_handler == SIG_IGN) { std::signal(signal, SIG_IGN); }
+  }
 }
 
 void wipe_progress() {
@@ -74,17 +83,43 @@ void note(const Config& config, const std::string& text) {
   if (!config.quiet) { say(text); }
 }
 
-/// A line on the terminal that is written over and, at the end, wiped.
+/// Whether stderr is a terminal that takes escape sequences.
+bool is_terminal() {
+  const char* const kind = std::getenv("TERM");
+  const char* const plain = std::getenv("NO_COLOR");
+  return isatty(STDERR_FILENO) != 0 && kind != nullptr && std::string_view(kind) != "dumb" &&
+         (plain == nullptr || *plain == 0);
+}
+
+/// As much of the text, in UTF-8, as does not reach the terminal's right edge.
+std::string cut_to_terminal(const std::string& text) {
+  winsize size{};
+  int room = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  const auto reaches_edge = [&](char c) { return (c & 0xC0) != 0x80 && --room == 0; };
+  return {text.begin(), std::find_if(text.begin(), text.end(), reaches_edge)};
+}
+
+/// On a terminal a line that is written over and, at the end, wiped; in a log a line every minute, and one when a row ends.
 void show_progress(const Config& config, const Progress& progress) {
+  static auto last_line = std::chrono::steady_clock::now();
   worth_keeping = true;
-  if (config.quiet || isatty(STDERR_FILENO) == 0) { return; }
+  if (config.quiet) { return; }
   const auto seeds = seeds_of_shard(config);
+  const auto last_seed = seeds.first + seeds.count - 1;
   const auto what = seeds.count == 1 ? fmt::format("loss {:.6g}", progress.loss)
                                      : fmt::format("seeds {} to {} of {} to {}", progress.first_seed,
-                                                   progress.last_seed, seeds.first, seeds.first + seeds.count - 1);
-  wipe_progress();
-  std::fputs(fmt::format("{}: step {} of {}, {}", progress.row, progress.step, config.steps, what).c_str(), stderr);
-  progress_shown = true;
+                                                   progress.last_seed, seeds.first, last_seed);
+  const auto text = fmt::format("{}: step {} of {}, {}", progress.row, progress.step, config.steps, what);
+  if (is_terminal()) {
+    wipe_progress();
+    std::fputs(cut_to_terminal(text).c_str(), stderr);
+    progress_shown = true;
+    return;
+  }
+  if (const auto now = std::chrono::steady_clock::now(); now - last_line >= std::chrono::minutes(1)) {
+    last_line = now;
+    say(text);
+  }
 }
 
 /// Whether stdout took it.
@@ -144,7 +179,18 @@ int run(int argc, char** argv) {
   };
   if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
   OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
-  if (config.resume) { add_earlier_run(config.out, command.config, read_settings, begun); }
+  if (!folder.unlocked().empty()) {
+    note(config,
+         fmt::format("'{}' cannot be locked ({}): let no other run write there", config.out, folder.unlocked()));
+  }
+  if (config.resume) {
+    add_earlier_run(config.out, command.config, read_settings, begun);
+    folder.go_on();
+  } else if (const auto differing = other_settings(config.out, command.config, read_settings)) {
+    constexpr auto message =
+        "'{}' holds a run of other settings ({}): its files are replaced by this one's first results";
+    note(config, fmt::format(message, config.out, *differing));
+  }
   const auto cores = usable_cores();
   if (config.threads > cores) {
     note(config, fmt::format("--threads: {} would wait for each other on the {} cores that may be used: it is {}",
@@ -166,15 +212,21 @@ int run(int argc, char** argv) {
       throw;
     }
   };
+  const auto on_row = [&](const std::string& row, double seconds) {
+    if (!is_terminal()) { note(config, fmt::format("{}: trained in {:.2f} s", row, seconds)); }
+  };
   const auto result = run_experiment(
-      plan, std::move(begun), {[&](const Progress& progress) { show_progress(config, progress); }, write});
+      plan, std::move(begun), {[&](const Progress& progress) { show_progress(config, progress); }, on_row, write});
   const bool printed = print(result_table(result));
   if (result.status != ExperimentStatus::interrupted) { write_pictures(result, config); }
   if (stop_signal != 0) {
-    note(config,
-         result.status == ExperimentStatus::interrupted
-             ? fmt::format("interrupted: what was done so far is in '{}'; --resume goes on from there", config.out)
-             : fmt::format("interrupted while the figures were drawn; the tables in '{}' are complete", config.out));
+    const bool any = std::any_of(result.variants.begin(), result.variants.end(),
+                                 [](const auto& row) { return row.statistics.success.of > 0; });
+    const auto* what = result.status != ExperimentStatus::interrupted
+                           ? "interrupted while the figures were drawn; the tables in '{}' are complete"
+                       : any ? "interrupted: the finished blocks of seeds are in '{}', and --resume goes on there"
+                             : "interrupted before a block of seeds was finished: '{}' has no more than losses";
+    note(config, fmt::format(fmt::runtime(what), config.out));
     return killed_by_signal + stop_signal;
   }
   note(config, fmt::format("figures and tables are in '{}'", config.out));

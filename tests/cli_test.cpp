@@ -91,7 +91,11 @@ TEST_F(Cli, NoPictureOfAnOlderRunStays) {
   ASSERT_EQ(run("--size 20 --steps 5 --figures png --out r").code, 0);
   ASSERT_TRUE(fs::exists(folder_ / "r/panel.png"));
   std::ofstream(folder_ / "r/output-mine.png") << "not ours";
-  ASSERT_EQ(run("--variant exp --out r " + std::string(small)).code, 0);
+  EXPECT_EQ(run("--size 20 --steps 5 --figures png --out r").err.find("replace"), std::string::npos);  // the same again
+  const auto outcome = run("--variant exp --out r " + std::string(small));
+  ASSERT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.err.find("conv_mult: 'r' holds a run of other settings"), 0U) << outcome.err;
+  EXPECT_NE(outcome.err.find("(--variant: exp, not baseline,exp)"), std::string::npos) << outcome.err;
   EXPECT_TRUE(fs::exists(folder_ / "r/output-exp.png"));
   EXPECT_TRUE(fs::exists(folder_ / "r/output-mine.png"));
   for (const auto* name : {"output-baseline.png", "error-baseline.png", "loss.png", "panel.png"}) {
@@ -225,12 +229,13 @@ TEST_F(Cli, ADivergedRunIsAResult) {
 }
 
 TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
-  for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU}) {
     Process process(folder_, "--variant baseline --steps 100000000 --out r");
     process.wait_for_training();
     process.send(signal);
     const auto outcome = process.wait();
-    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_EQ(outcome.code, 128 + signal) << outcome.err;
+    EXPECT_NE(outcome.err.find("interrupted before a block of seeds was finished"), std::string::npos) << outcome.err;
     const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
     EXPECT_EQ(summary["status"], "interrupted");
     EXPECT_NE(read(folder_ / "r/runs.csv").find("\nbaseline,0,interrupted,"), std::string::npos);
@@ -239,6 +244,14 @@ TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
     EXPECT_EQ(curve.back(), '\n');
     fs::remove_all(folder_ / "r");
   }
+}
+
+// As nohup does, and a script's `&`.
+TEST_F(Cli, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
+  Process process(folder_, "--steps 100000000 --out r", "env --ignore-signal=HUP,INT,USR1");
+  process.wait_for_training();
+  for (const int signal : {SIGHUP, SIGINT, SIGUSR1, SIGTERM}) { process.send(signal); }
+  EXPECT_EQ(process.wait().code, 143);
 }
 
 TEST_F(Cli, ManySeedsAreTheSingleRunsToTheLastBit) {
@@ -296,15 +309,16 @@ TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
   const std::string command =
       "exec >stdout 2>stderr; '" CONV_MULT_EXECUTABLE "' " + sweep +
       "--out part & child=$!; until [ -s part/summary.json ] || ! kill -0 $child; do sleep 0.02; done; "
-      "kill -INT $child; wait $child; exit $?";
+      "kill -USR1 $child; wait $child; exit $?";
   const int status = std::system(("cd '" + folder_.string() + "'; " + command).c_str());
-  ASSERT_EQ(WEXITSTATUS(status), 130) << read(folder_ / "stderr");
+  ASSERT_EQ(WEXITSTATUS(status), 128 + SIGUSR1) << read(folder_ / "stderr");
   const auto summary = nlohmann::json::parse(read(folder_ / "part/summary.json"));
   EXPECT_EQ(summary["status"], "interrupted");
   const std::int64_t finished = summary["variants"][0]["success"]["of"];
   EXPECT_GE(finished, 1024);
   EXPECT_LT(finished, seeds);
   EXPECT_EQ(finished % 1024, 0);
+  EXPECT_EQ(read(folder_ / "stderr").find("conv_mult: interrupted: the finished blocks of seeds are in 'part'"), 0U);
 
   const auto other = run(sweep + "--steps 201 --resume --out part");
   EXPECT_EQ(other.code, 2);
@@ -480,8 +494,41 @@ TEST_F(Cli, ALoadedModelIsTheRunThatSavedIt) {
     const auto outcome = run(std::string("--out r --load-model ") + file);
     EXPECT_EQ(outcome.code, 1) << file;
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_EQ(outcome.err.find("torch"), std::string::npos) << outcome.err;  // in our words
     EXPECT_NE(outcome.err.find(file), std::string::npos) << outcome.err;
     EXPECT_FALSE(fs::exists(folder_ / "r"));
+  }
+}
+
+TEST_F(Cli, AProgressLineNeverWraps) {
+  const std::string wipe = "\r\x1b[K";
+  for (const std::size_t width : {1, 20, 500}) {
+    Process process(folder_, "--steps 100000000 --variant stacked-exp --depth 3,1 --out r",
+                    "sh -c 'stty columns " + std::to_string(width) + " <&2; exec \"$@\"' sh");
+    process.wait_for(wipe);
+    process.send(SIGTERM);
+    auto words = process.wait().err;
+    std::size_t longest = 0;
+    for (auto end = words.find(wipe); end != std::string::npos; end = words.find(wipe)) {
+      const auto line = words.substr(0, end);
+      longest = std::max(longest, line.size() - static_cast<std::size_t>(std::count(line.begin(), line.end(), '\xC3')));
+      words.erase(0, end + wipe.size());
+    }
+    EXPECT_LT(longest, width);
+    EXPECT_GE(longest, std::min<std::size_t>(width - 1, 40));
+  }
+}
+
+TEST_F(Cli, ALogHasALineForEachRowAndNoEscapeSequences) {
+  for (const auto* dumb : {"env TERM=dumb", "env -u TERM", "env NO_COLOR=1", ""}) {
+    const std::string to_log = *dumb == 0 ? " 2>log" : "";
+    const auto shown = Process(folder_, "--out r " + std::string(small) + to_log, dumb).wait().err;
+    const auto words = to_log.empty() ? shown : read(folder_ / "log");
+    EXPECT_EQ(words.find('\x1b'), std::string::npos) << words;
+    for (const auto* row : {"conv_mult: baseline: trained in ", "conv_mult: exp: trained in "}) {
+      EXPECT_NE(words.find(row), std::string::npos) << words;
+    }
+    EXPECT_EQ(std::count(words.begin(), words.end(), '\n'), 3) << words;  // and where the files are
   }
 }
 

@@ -67,7 +67,7 @@ TEST_F(Determinism, ThreadsDoNotChangeAByte) {
   const auto plan = make_plan(config);
   const auto csv_of = [&](std::int64_t threads) {
     set_thread_count(threads);
-    const auto result = run_experiment(plan, start_of(plan), {[](const auto&) {}, [](const auto&) {}});
+    const auto result = run_experiment(plan, start_of(plan), {[](const auto&) {}, [](const auto&, double) {}, [](const auto&) {}});
     set_thread_count(1);
     std::string text;
     for (const auto& file : csv_files) {

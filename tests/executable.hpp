@@ -103,6 +103,9 @@ class Process {
       throw std::system_error(errno, std::generic_category(), "this machine gives no terminal (/dev/ptmx, /dev/pts)");
     }
     if (id_ == 0) {
+      for (int signal = 1; signal < NSIG; ++signal) { std::signal(signal, SIG_DFL); }  // whatever started the tests
+      setenv("TERM", "xterm", 1);
+      unsetenv("NO_COLOR");
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
       _exit(127);
     }
@@ -117,10 +120,12 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
-  /// Until there is a progress line, or the end.
-  void wait_for_training() {
-    while (words_.find(": step ") == std::string::npos && read_words()) {}
+  /// Until the terminal has shown the text, or the end.
+  void wait_for(const std::string& text) {
+    while (words_.find(text) == std::string::npos && read_words()) {}
   }
+  /// Until there is a progress line, or the end.
+  void wait_for_training() { wait_for(": step "); }
 
   /// VmPeak, VmHWM or the like, in bytes: proc(5).
   double status(const std::string& key) const {

@@ -83,9 +83,16 @@ void expect_whole(const Files& files) {
 
 class Faults : public Executable {
  protected:
+  /// Beside those of progress and of what is replaced.
   static void expect_one_line(const Outcome& outcome, int code, const std::string& words) {
     EXPECT_EQ(outcome.code, code) << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    std::istringstream lines(outcome.err);
+    int count = 0;
+    for (std::string line; std::getline(lines, line);) {
+      const bool is_note = line.find(": step ") != std::string::npos || line.find(" holds a run ") != std::string::npos;
+      count += is_note ? 0 : 1;
+    }
+    EXPECT_EQ(count, 1) << outcome.err;
     EXPECT_NE(outcome.err.find(words), std::string::npos) << outcome.err;
   }
 
@@ -261,6 +268,20 @@ TEST_F(Faults, MemoryThatIsRefusedIsSaid) {
   EXPECT_GE(refused, 1);
 }
 
+// As a user of whom there may be no process more: root is not limited.
+TEST_F(Faults, OneThreadIsEnough) {
+  const bool root = geteuid() == 0;
+  if (root) { ASSERT_EQ(std::system(("chown -R 65534 '" + folder_.string() + "'").c_str()), 0); }
+  const std::string patience = "timeout --foreground -s KILL 100 ";
+  const std::string limited = std::string(root ? "setpriv --reuid 65534 --clear-groups " : "") + "prlimit --nproc=1";
+  for (const auto* arguments : {"--size 20 --variant all", "--size 200 --data image --threads 2"}) {
+    const auto outcome = run("--steps 20 --seeds 20 --out r " + std::string(arguments), patience + limited);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(nlohmann::json::parse(read(folder_ / "r/summary.json"))["threads"], 1);
+    fs::remove_all(folder_ / "r");
+  }
+}
+
 TEST_F(Faults, WhatCannotFitIsRefusedBeforeItIsTried) {
   for (const auto& [arguments, words] :
        {std::pair{"--size 100000000", "--size: 100000000,100000000 would need at least 2.98e+08 GiB of memory"},
@@ -372,6 +393,17 @@ TEST_F(FaultsPatience, AGnuplotThatHangsIsGivenUp) {
   expect_whole(files_in(folder_ / "r"));
 }
 
+TEST_F(FaultsPatience, ALogHasALineAfterAMinute) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  Process process(folder_, "--steps 100000000 --out r 2>log");
+  while (read(folder_ / "log").empty() && Clock::now() - start < std::chrono::minutes(10)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_GE(Clock::now() - start, std::chrono::minutes(1));
+  EXPECT_EQ(read(folder_ / "log").rfind("conv_mult: baseline: step ", 0), 0U) << read(folder_ / "log");
+}
+
 TEST_F(Faults, ASecondRunIntoTheSameFolderIsRefused) {
   Process first(folder_, "--steps 100000000 --out r");
   first.wait_for_training();
@@ -382,6 +414,13 @@ TEST_F(Faults, ASecondRunIntoTheSameFolderIsRefused) {
   first.send(SIGKILL);
   first.wait();
   EXPECT_EQ(run("--out r " + std::string(small)).code, 0);  // nothing has to be cleared away by hand
+}
+
+TEST_F(Faults, AFolderThatCannotBeLockedIsSaid) {
+  if (checked_build) { GTEST_SKIP() << "the address sanitizer wants to be loaded first"; }
+  const auto outcome = run("--out r " + std::string(small), "env LD_PRELOAD='" TEST_NO_FLOCK "'");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.err.rfind("conv_mult: 'r' cannot be locked (No locks available)", 0), 0U) << outcome.err;
 }
 
 /// Kills runs of B in a folder that holds A, each after a random share of the time that B takes.
@@ -412,6 +451,8 @@ class FaultsKilled : public Faults {
   /// Each file is A's, B's, or of B's tables what there was after one of its rows; if B was interrupted, its seeds end
   /// with a loss that B's table, which has every 40th step, need not have.
   void expect_old_or_new(const Files& files, bool interrupted) const {
+    const auto config = files.find("config.toml");
+    const bool begun = config != files.end() && config->second.find("4000") != std::string::npos;
     for (const auto& [name, content] : files) {
       if (is_unfinished(name)) { continue; }
       expect_whole(name, content);
@@ -428,6 +469,7 @@ class FaultsKilled : public Faults {
         is_new = unknown <= (interrupted && name == "loss.csv" ? 2 : 0);
       }
       EXPECT_TRUE(old || is_new) << name;
+      EXPECT_TRUE(is_new || !begun) << name << " is of another run than config.toml";
     }
   }
 

@@ -17,16 +17,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Only names that this program writes. config.toml goes first, so that --resume never takes the numbers of one run for
-/// those of another.
-void remove_old_results(const fs::path& out) {
-  std::vector<std::string> names{"config.toml", "summary.json", "runs.csv", "a.png", "b.png", "target.png"};
+// Only names that this program writes are removed.
+
+void remove_old_pictures(const fs::path& out) {
+  for (const auto* name : {"a.png", "b.png", "target.png"}) { fs::remove(out / name); }
   for (const auto* variant : all_variants) {
     const std::string name = variant->name;
-    names.insert(names.end(), {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"});
+    for (const auto& file : {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"}) {
+      fs::remove(out / file);
+    }
   }
-  for (const auto& name : names) { fs::remove(out / name); }
   remove_figures(out);
+}
+
+/// config.toml goes first, so that --resume never takes the numbers of one run for those of another.
+void remove_old_tables(const fs::path& out) {
+  for (const auto* name : {"config.toml", "summary.json"}) { fs::remove(out / name); }
+  for (const auto& file : csv_files) { fs::remove(out / file.name); }
 }
 
 }  // namespace
@@ -41,7 +48,11 @@ OutputFolder::OutputFolder(fs::path path, std::string settings, bool alone)
   fs::remove(probe, error);
   if (!alone) { return; }
   descriptor_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ >= 0 && flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (descriptor_ < 0 || flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      unlocked_ = last_error().message();
+      return;
+    }
     close(descriptor_);
     throw std::runtime_error("another run is writing into '" + path_.string() +
                              "': wait for its end, name another folder by --out, or allow both by --no-lock");
@@ -54,25 +65,39 @@ OutputFolder::~OutputFolder() {
   if (descriptor_ >= 0) { close(descriptor_); }
 }
 
+void OutputFolder::go_on() {
+  const auto summary = path_ / "summary.json";
+  if (fs::exists(summary)) { known_ = parse_summary(read_file(summary)).files; }
+}
+
 void OutputFolder::write(const ExperimentResult& result) {
-  if (known_.empty()) {
-    remove_old_results(path_);
-    write_file(path_ / "config.toml", settings_);
+  if (!written_) {
+    remove_old_pictures(path_);
+    if (known_.empty()) { remove_old_tables(path_); }
   }
-  KnownFiles known{{"config.toml", {checksum(settings_)}}};
-  for (const auto& file : csv_files) {
-    const auto before = known_.empty() ? std::nullopt : std::optional(known_[known.size()].second.checksum);
-    const auto write = [&](const Sink& sink) { write_csv(file, result, sink); };
-    known.push_back({file.name, {stage_file(path_ / file.name, write), before}});
+  KnownFiles known;
+  const auto stage = [&](const std::string& name, const std::function<void(const Sink&)>& write_content) {
+    const auto before = known_.empty() ? std::nullopt : std::optional(known_.at(known.size()).second.checksum);
+    known.push_back({name, {stage_file(path_ / name, write_content), before}});
+  };
+  const auto write_summary = [&] { write_file(path_ / "summary.json", summary_json(result, known)); };
+  try {
+    stage("config.toml", [&](const Sink& sink) { sink(settings_); });
+    for (const auto& file : csv_files) {
+      stage(file.name, [&](const Sink& sink) { write_csv(file, result, sink); });
+    }
+    if (!known_.empty()) { write_summary(); }
+  } catch (const std::exception&) {
+    for (const auto& [name, file] : known) { fs::remove(unfinished(path_ / name)); }
+    throw;
   }
-  const bool first = known_.empty();
-  if (!first) { write_file(path_ / "summary.json", summary_json(result, known)); }
-  for (const auto& file : csv_files) { publish_file(path_ / file.name); }
-  if (first || result.status != ExperimentStatus::incomplete) {
+  for (const auto& [name, file] : known) { publish_file(path_ / name); }
+  if (known_.empty() || result.status != ExperimentStatus::incomplete) {  // the last time
     for (auto& [name, file] : known) { file.before.reset(); }
-    write_file(path_ / "summary.json", summary_json(result, known));
+    write_summary();
   }
   known_ = std::move(known);
+  written_ = true;
 }
 
 }  // namespace conv_mult

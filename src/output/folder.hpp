@@ -11,12 +11,17 @@ class OutputFolder {
  public:
   /// Creates the folder where it is missing and proves that a file can be written there, leaving none behind. If
   /// `alone`, takes the folder for this process (flock: whatever ends the process gives it back) and removes what runs
-  /// that were killed left unfinished. Where the file system cannot lock a folder, two runs are not kept apart.
-  /// `settings` is the text of config.toml.
+  /// that were killed left unfinished. `settings` is the text of config.toml.
   OutputFolder(std::filesystem::path path, std::string settings, bool alone);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
+
+  /// Why another run would not be noticed: many a file system cannot lock. Empty where it would be.
+  const std::string& unlocked() const { return unlocked_; }
+
+  /// The run in the folder is this one: its tables stay until better ones take their place.
+  void go_on();
 
   /// summary.json and the CSV files with all runs so far, runs.csv last: whatever it names is in the others. The first
   /// call removes what an older run left, pictures too, and writes config.toml: numbers of one run never stand beside
@@ -25,8 +30,9 @@ class OutputFolder {
 
  private:
   std::filesystem::path path_;
-  std::string settings_;
-  KnownFiles known_;  ///< as written last
+  std::string settings_, unlocked_;
+  KnownFiles known_;  ///< as they stand in the folder
+  bool written_ = false;
   int descriptor_ = -1;  ///< of the lock
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <unordered_map>
 #include <utility>
@@ -58,8 +59,9 @@ Number number_of(std::string_view text, const Path& path) {
   return value;
 }
 
-/// A float32 number has to become the same float again before it is widened.
+/// A float32 number has to become the same float again before it is widened. An empty field was not finite.
 double value_of(std::string_view text, const RunHeader& header, const Path& path) {
+  if (text.empty()) { return NAN; }
   return header.dtype == "float32" ? static_cast<double>(number_of<float>(text, path)) : number_of<double>(text, path);
 }
 
@@ -140,7 +142,8 @@ void add_results(const Path& directory, ExperimentResult& result) {
     run.weights.push_back(value_of(fields[1], header, weights));
   });
   read(evaluation, 3, [&](RunRecord& run, const Fields& fields) {
-    if (!fields[1].empty()) { run.split_losses.push_back(number_of<double>(fields[1], evaluation)); }
+    if (run.status != RunStatus::ok) { return; }
+    run.split_losses.push_back(fields[1].empty() ? INFINITY : number_of<double>(fields[1], evaluation));
   });
   for (auto& row : summary.result.variants) {
     auto& into = *std::find(result.variants.begin(), result.variants.end(), row);
@@ -158,15 +161,21 @@ void add_results(const Path& directory, ExperimentResult& result) {
   }
 }
 
-void add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read, ExperimentResult& result) {
+std::optional<std::string> other_settings(const Path& directory, const Config& config, const ReadSettings& read) {
   const Path settings = directory / "config.toml";
-  if (!std::filesystem::exists(settings)) { return; }
-  if (const auto differing = difference(config, read(settings), true)) {
+  try {
+    return std::filesystem::exists(settings) ? difference(config, read(settings), true) : std::nullopt;
+  } catch (const UsageError& error) { return error.what(); }
+}
+
+void add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read, ExperimentResult& result) {
+  if (const auto differing = other_settings(directory, config, read)) {
     throw UsageError(fmt::format("--resume: '{}' holds a run of other settings, see its config.toml; {}",
                                  directory.string(), *differing));
   }
   // Between the two files a run may have been killed.
-  if (std::filesystem::exists(directory / "summary.json")) { add_results(directory, result); }
+  const bool begun = std::filesystem::exists(directory / "config.toml");
+  if (begun && std::filesystem::exists(directory / "summary.json")) { add_results(directory, result); }
 }
 
 void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,

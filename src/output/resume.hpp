@@ -17,6 +17,10 @@ void add_results(const std::filesystem::path& directory, ExperimentResult& resul
 /// The settings in a config.toml.
 using ReadSettings = std::function<Config(const std::filesystem::path&)>;
 
+/// Where `directory` holds a run of other settings, the first that differs, or why they cannot be read.
+std::optional<std::string> other_settings(const std::filesystem::path& directory, const Config& config,
+                                          const ReadSettings& read);
+
 /// For --resume: add_results where `directory` holds a run of these very settings, nothing where it holds none. Throws
 /// UsageError where it holds another.
 void add_earlier_run(const std::filesystem::path& directory, const Config& config, const ReadSettings& read,

@@ -112,16 +112,19 @@ std::string sentence(const Comparison& c) {
 }
 
 template <typename Number>
+std::string shortest(Number value) {
+  return std::isfinite(static_cast<double>(value)) ? fmt::format("{}", value) : "";
+}
+template <typename Number>
 std::string shortest(const std::optional<Number>& value) {
-  return value ? fmt::format("{}", *value) : "";
+  return value ? shortest(*value) : "";
 }
 
 /// A loss or a weight with as few digits as identify it in its type: 35.97, not 35.970001220703125.
 void append_number(std::string& text, const std::string& begin, std::int64_t index, double value,
                    const ExperimentResult& result) {
-  const auto end = std::back_inserter(text);
-  result.header.dtype == "float32" ? fmt::format_to(end, "{}{},{}\n", begin, index, static_cast<float>(value))
-                                   : fmt::format_to(end, "{}{},{}\n", begin, index, value);
+  const auto digits = result.header.dtype == "float32" ? shortest(static_cast<float>(value)) : shortest(value);
+  fmt::format_to(std::back_inserter(text), "{}{},{}\n", begin, index, digits);
 }
 
 }  // namespace
@@ -148,7 +151,7 @@ const std::vector<CsvFile> csv_files{
          const auto loss = run.split_losses.empty() ? std::nullopt : std::optional(run.split_losses[i]);
          const double norm = splits[i].target_norm;
          text += fmt::format("{}{},{},{}\n", begin, splits[i].name, shortest(loss),
-                             loss && norm > 0 ? fmt::format("{}", *loss / norm) : "");
+                             loss && norm > 0 ? shortest(*loss / norm) : "");
        }
      }},
     {"weights.csv", "index,value",

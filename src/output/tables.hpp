@@ -13,7 +13,7 @@ namespace conv_mult {
 std::string csv_key(const ExperimentResult& result, const VariantResult& row);
 
 /// A file with a heading and then lines for every run, row by row in order of the seeds. Numbers have as few digits as
-/// identify them in their type.
+/// identify them in their type; a field is empty where there is no number, or none that is finite.
 struct CsvFile {
   const char* name;
   const char* columns;  ///< after those of the key and the seed, which begin each line

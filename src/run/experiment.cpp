@@ -119,6 +119,7 @@ class Experiment {
                                         [](std::int64_t seed, const RunRecord& run) { return seed < run.seed; });
     row.runs.insert(place, std::make_move_iterator(runs.begin()), std::make_move_iterator(runs.end()));
     changed_[block.row] = true;
+    if (is_complete(row)) { callbacks_.on_row(name_of(row), row.seconds); }
     if (Clock::now() >= next_publication_) { publish(); }
   }
 
@@ -141,10 +142,8 @@ class Experiment {
   }
 
   bool is_complete() const {
-    const auto seeds = static_cast<std::size_t>(seeds_of_shard(config_).count);
-    return std::all_of(result_.variants.begin(), result_.variants.end(), [&](const VariantResult& row) {
-      return row.runs.size() == seeds && std::none_of(row.runs.begin(), row.runs.end(), was_interrupted);
-    });
+    return std::all_of(result_.variants.begin(), result_.variants.end(),
+                       [this](const VariantResult& row) { return is_complete(row); });
   }
 
   /// The output over the whole scene and, if asked for, the file of the model.
@@ -157,6 +156,16 @@ class Experiment {
   }
 
  private:
+  bool is_complete(const VariantResult& row) const {
+    return static_cast<std::int64_t>(row.runs.size()) == seeds_of_shard(config_).count &&
+           std::none_of(row.runs.begin(), row.runs.end(), was_interrupted);
+  }
+
+  /// With that of its scene where there are several.
+  std::string name_of(const VariantResult& row) const {
+    return (tasks_.size() > 1 ? tasks_[row.scene].record().name + ", " : "") + row_name(row, result_);
+  }
+
   static bool was_interrupted(const RunRecord& run) { return run.status == RunStatus::interrupted; }
 
   std::vector<RunRecord> trained(const RowPlan& plan, const VariantResult& row, const SeedRange& seeds) {
@@ -167,8 +176,7 @@ class Experiment {
     const bool checked = task.success_needs_checks();
     const double success_loss = checked ? 0 : loss_of_norm(plan.training.loss, scene.success_norm, pixels);
     Recorder recorder(seeds.first, seeds.count, {plan.training.steps, config_.log_every, success_loss});
-    const auto name = (tasks_.size() > 1 ? scene.name + ", " : "") + row_name(row, result_);
-    Progress progress{name, seeds.first, seeds.first + seeds.count - 1};
+    Progress progress{name_of(row), seeds.first, seeds.first + seeds.count - 1};
 
     auto model = plan.start.empty()
                      ? make_model(plan.architecture, seeds, dtype_, device_)
@@ -210,6 +218,7 @@ class Experiment {
       auto& run = runs[i];
       const auto* row = weights.data_ptr<double>() + static_cast<std::int64_t>(i) * length;
       run.weights.assign(row, row + length);
+      for (double& weight : run.weights) { weight = std::isfinite(weight) ? weight : NAN; }  // as they are read back
       if (run.status != RunStatus::ok) { continue; }
       const double norm = config_.loss == LossKind::mse ? std::sqrt(*run.final_loss * pixels) : *run.final_loss;
       for (const auto& each : errors) {

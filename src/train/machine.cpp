@@ -3,7 +3,6 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sched.h>
@@ -20,6 +19,10 @@
 #include <thread>
 
 #include "util/pool.hpp"
+
+/// What OpenBLAS asks when it is loaded, before main, for the number of its threads. They would compete with OpenMP's,
+/// the products here are too small for threads of their own, and where one cannot be started it ends the program.
+extern "C" int openblas_num_threads_env() { return 1; }
 
 namespace conv_mult {
 namespace {
@@ -81,14 +84,8 @@ void prepare_process(std::int64_t threads) {
   // they change nothing. Threads that are started later inherit the setting.
   at::Context::setFlushDenormal(true);
 
-  // LibTorch's own threads spin while they wait: on busy or rationed cores two are up to 90 times slower than one.
-  at::set_num_threads(1);
   at::set_num_interop_threads(1);
   set_thread_count(threads);
-  // OpenBLAS built with its own threads does not listen to OpenMP's setting and would compete with it; the products
-  // here are too small for threads of their own.
-  auto* set_threads = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-  if (set_threads != nullptr) { set_threads(1); }
 }
 
 c10::Device resolve_device(const std::string& name) {

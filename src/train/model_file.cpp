@@ -105,9 +105,8 @@ SavedModel parse_model_file(const std::string& content) {
     const auto weights = weights_of(model);
     saved.weights.assign(weights.data_ptr<double>(), weights.data_ptr<double>() + count);
     return saved;
-  } catch (const c10::Error& error) {
-    const std::string message = error.what_without_backtrace();
-    throw std::runtime_error(message.substr(0, message.find('\n')));
+  } catch (const c10::Error&) {
+    throw std::runtime_error("LibTorch cannot read it");
   } catch (const std::out_of_range&) { throw std::runtime_error("a part of it is missing"); }
 }
 

@@ -1,8 +1,12 @@
 #include "util/pool.hpp"
 
+#include <ATen/Parallel.h>
+#include <omp.h>
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <future>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -14,9 +18,33 @@ namespace {
 std::int64_t threads = 1;
 thread_local bool in_body = false;
 
+/// As many threads, up to so many, as a limit of processes lets there be at once.
+std::int64_t possible_threads(std::int64_t wanted) {
+  std::promise<void> counted;
+  const auto wait = [end = counted.get_future().share()] { end.wait(); };
+  std::vector<std::future<void>> others;
+  try {
+    while (static_cast<std::int64_t>(others.size()) + 1 < wanted) {
+      others.push_back(std::async(std::launch::async, wait));
+    }
+  } catch (const std::system_error&) {}
+  counted.set_value();
+  return static_cast<std::int64_t>(others.size()) + 1;
+}
+
+/// Not by at::set_num_threads, which starts a second pool of threads and waits for ever where it may not.
+void keep_libtorch_on_this_thread() {
+  at::get_num_threads();  // sets its own number, once a thread
+  omp_set_num_threads(1);
+}
+
 }  // namespace
 
-void set_thread_count(std::int64_t count) { threads = count; }
+// LibTorch's own threads spin while they wait: on busy or rationed cores two are up to 90 times slower than one.
+void set_thread_count(std::int64_t count) {
+  threads = possible_threads(count);
+  keep_libtorch_on_this_thread();
+}
 
 std::int64_t thread_count() { return threads; }
 
@@ -43,7 +71,7 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& b
   };
   std::vector<std::thread> helpers;
   try {
-    for (std::int64_t i = 1; i < std::min(threads, count); ++i) { helpers.emplace_back(take_bodies); }
+    for (std::int64_t i = 1; i < std::min(threads, count); ++i) { helpers.emplace_back([&] { keep_libtorch_on_this_thread(), take_bodies(); }); }
   } catch (const std::system_error&) {}  // as many as the machine gives
   take_bodies();
   for (auto& helper : helpers) { helper.join(); }
