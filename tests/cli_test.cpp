@@ -436,19 +436,21 @@ TEST_F(Cli, HeldOutScenesTellAnAndGateFromAProduct) {
 
 // The script computes the loss from the definitions in Python.
 TEST_F(Cli, PythonReadsSavedModelsAndGetsTheSameLosses) {
-  ASSERT_EQ(run("--variant all --dtype float64 --steps 50 --figures none --save-model --out r").code, 0);
-  const std::string script = " '" CONV_MULT_SOURCE_DIR "/tests/load_models.py' r/*.pt >losses";
-  const std::string command = "cd '" + folder_.string() + "'; python=/usr/bin/python3; " +
-                              "$python -c 'import torch' 2>/dev/null || python=python3; $python" + script;
-  ASSERT_EQ(std::system(command.c_str()), 0) << "Debian's python3-torch, or a python3 that has torch";
-  std::map<std::string, double> losses;
-  std::istringstream lines(read(folder_ / "losses"));
-  for (std::string name; lines >> name;) { lines >> losses[name]; }
-  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
-  EXPECT_EQ(losses.size(), all_variants.size());
-  for (const auto& row : summary["variants"]) {
-    const double loss = row["final_loss"]["median"];
-    EXPECT_NEAR(losses[row["variant"]] / loss, 1, 1e-10) << row["variant"];
+  for (const std::string bias : {"", "--bias "}) {
+    ASSERT_EQ(run(bias + "--variant all --dtype float64 --steps 50 --figures none --save-model --out r").code, 0);
+    const std::string script = " '" CONV_MULT_SOURCE_DIR "/tests/load_models.py' r/*.pt >losses";
+    const std::string command = "cd '" + folder_.string() + "'; python=/usr/bin/python3; " +
+                                "$python -c 'import torch' 2>/dev/null || python=python3; $python" + script;
+    ASSERT_EQ(std::system(command.c_str()), 0) << "Debian's python3-torch, or a python3 that has torch";
+    std::map<std::string, double> losses;
+    std::istringstream lines(read(folder_ / "losses"));
+    for (std::string name; lines >> name;) { lines >> losses[name]; }
+    const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+    EXPECT_EQ(losses.size(), all_variants.size());
+    for (const auto& row : summary["variants"]) {
+      const double loss = row["final_loss"]["median"];
+      EXPECT_NEAR(losses[row["variant"]] / loss, 1, 1e-10) << row["variant"];
+    }
   }
 }
 

@@ -263,6 +263,7 @@ seeds=5
 shard="1/1"
 success="auto"
 kernel-size=3
+bias=false
 data="auto"
 scene="rectangles"
 size=[100, 100]

@@ -24,7 +24,8 @@ def output(model):
                 x = x.relu()
         return x
     if kind == "bilinear":
-        return conv2d(image, p["0.weight"], padding=k // 2) * conv2d(image, p["1.weight"], padding=k // 2)
+        left, right = (conv2d(image, p[f"{i}.weight"], p.get(f"{i}.bias"), padding=k // 2) for i in (0, 1))
+        return left * right
     logarithm = torch.log(image.abs() + 1e-7)
     if kind in ("baseline", "exp", "log-exp"):
         layer = torch.nn.Conv2d(2, 1, k, padding=k // 2).double()

@@ -16,7 +16,9 @@ Model model_with(const Architecture& architecture, const Numbers& weights) {
   return make_model(architecture, torch::tensor(weights, at::kDouble).unsqueeze(0));
 }
 
-Model solution_of(const Variant& variant) { return {{&variant, {}}, variant.solution({})}; }
+Model solution_of(const Architecture& architecture) {
+  return {architecture, architecture.variant->solution(architecture.size)};
+}
 
 class Variants : public EachVariant {};
 CONV_MULT_FOR_EACH_VARIANT(Variants);
@@ -40,7 +42,7 @@ TEST_P(Variants, ConvolutionsStartAsPyTorchsOwn) {
     }
     const std::string next = i + 1 < parameters.size() ? parameters[i + 1].name : "";
     const bool bias = next.size() >= 4 && next.substr(next.size() - 4) == "bias";
-    const torch::nn::Conv2d layer(torch::nn::Conv2dOptions(weight.size(2), weight.size(1), 3).bias(bias));
+    const torch::nn::Conv2d layer(torch::nn::Conv2dOptions(weight.size(2), weight.size(1), weight.size(3)).bias(bias));
     EXPECT_TRUE(torch::equal(weight[0], layer->weight));
     if (bias) { EXPECT_TRUE(torch::equal(model.parameters[++i][0], layer->bias)); }
   }
@@ -234,7 +236,7 @@ Scene positive_scene(double from) {
 
 TEST_P(Variants, TheSolutionMultipliesPositiveNumbers) {
   if (variant_.solution == nullptr) { GTEST_SKIP() << "has none"; }
-  const auto model = solution_of(variant_);
+  const auto model = solution_of(architecture());
   const auto scene = positive_scene(0.3);
   expect_output(model, scene, scene.target, 1e-6);
   if (const auto error = sparsity_error(model)) { EXPECT_LT(error->item<double>(), 1e-12); }
@@ -247,7 +249,7 @@ TEST(Variants, SolutionsMultiplyWithTheirOffsetsAndSigns) {
     const auto factor = [&](const at::Tensor& x) {
       return (x.abs() + added).where(x >= 0, sign_of_negative * (x.abs() + added));
     };
-    expect_output(solution_of(variant), scene, factor(scene.a) * factor(scene.b));
+    expect_output(solution_of({&variant, {}}), scene, factor(scene.a) * factor(scene.b));
   };
   constexpr double e = 1e-7;
   for (const auto& scene : {positive, scene_with_zeros(7, 8), whole(default_rectangles())}) {

@@ -73,6 +73,7 @@ struct Config {
   Shard shard;
   Success success;
   std::int64_t kernel_size = 3;
+  bool bias = false;  ///< where convolutions may be without
   DataForm data = DataForm::automatic;
   std::vector<std::string> load_model;  ///< files of models to start from, in place of variants and sizes
 

@@ -129,6 +129,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("kernel-size", "K", &Config::kernel_size,
         {"an odd number from 1 to 31", [](std::int64_t k) { return k >= 1 && k <= 31 && k % 2 == 1; }},
         "Odd, 1 to 31; the padding is K/2");
+  t.add("bias", "", &Config::bias, flag, "Give bilinear's convolutions biases");
   t.add("data", "FORM", &Config::data, any_of<DataForm>(),
         "auto, patches (distinct receptive fields with counts), image (the scene itself) or literal (the same by "
         "LibTorch's conv2d)");

@@ -18,18 +18,15 @@ std::vector<SavedModel> models_of(const Config& config) {
     const auto* variant = find_variant(name);
     for (const auto depth : variant->sized ? config.depths : one) {
       for (const auto width : variant->sized ? config.widths : one) {
-        models.push_back({{variant, {config.kernel_size, depth, width}}, {}});
+        models.push_back({{variant, {config.kernel_size, depth, width, config.bias && variant->may_have_bias}}, {}});
       }
     }
   }
   return models;
 }
 
-/// Numbers that the layers of a network make of a pixel.
-double values_per_pixel(const Architecture& architecture) {
-  const auto& [kernel_size, depth, width] = architecture.size;
-  return architecture.variant->takes == Takes::images ? 1 + static_cast<double>((depth - 1) * width) : 1;
-}
+/// Numbers that the layers make of a pixel.
+double values_per_pixel(const Size& size) { return 1 + static_cast<double>((size.depth - 1) * size.width); }
 
 }  // namespace
 
@@ -69,8 +66,8 @@ std::int64_t block_size(const RowPlan& row, std::int64_t rows, at::ScalarType dt
   const std::int64_t most_seeds = device.is_cuda() ? 65536 : 1024;
   const auto& [variant, size] = row.architecture;
   const bool fused = device.is_cpu() && variant->patch_pass.in_float != nullptr;  // and keeps nothing
-  const double values = variant->takes == Takes::patches && !fused ? static_cast<double>(size.fields())
-                                                                   : values_per_pixel(row.architecture);
+  const double values =
+      variant->takes == Takes::patches && !fused ? static_cast<double>(size.fields()) : values_per_pixel(size);
   const double bytes = tensors * static_cast<double>(rows) * static_cast<double>(c10::elementSize(dtype));
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(most_bytes / (bytes * values)), 1, most_seeds);
 }
@@ -94,7 +91,7 @@ MemoryNeed memory_needed(const Plan& plan) {
     records += seeds * (sizeof(RunRecord) + (sizeof(CurvePoint) + 25) * points) + (seeds - 1) * recorded * parameters;
     const bool whole = config.data == DataForm::image || config.data == DataForm::literal;
     const bool keeps_scenes = !plan.sources[row.key.scene].tested_on.empty();
-    step = std::max({step, whole || keeps_scenes ? 8 * values_per_pixel(row.architecture) : 0,
+    step = std::max({step, whole || keeps_scenes ? 8 * values_per_pixel(row.architecture.size) : 0,
                      keeps_scenes ? 8 * static_cast<double>(row.architecture.size.fields()) : 0});  // of evaluation
   }
   const double scenes = pixels * (pictures + step);

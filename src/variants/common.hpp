@@ -9,9 +9,12 @@
 namespace conv_mult {
 
 /// A convolution of K x K, [out, in, K, K] and [out], that starts as PyTorch's Conv2d does: weights by He et al. 2015
-/// with a = sqrt(5), which is uniform within 1/sqrt(fan-in), and biases likewise.
+/// with a = sqrt(5), which is uniform within 1/sqrt(fan-in), and biases, if any, likewise.
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size,
-                              const std::string& prefix = "");
+                              const std::string& prefix = "", bool bias = true);
+
+/// The convolution of two channels, from the weight [N, out, 2, K, K] and perhaps the bias [N, out]: N x out channels.
+at::Tensor convolution(const at::Tensor& weight, const at::Tensor& bias, const Dataset& data, const Size& size);
 
 /// 2 K^2 weights of a unit: uniform within sqrt(6 / (2 K^2 + 1)) (Glorot & Bengio 2010).
 Parameter glorot(const std::string& name, const Size& size);

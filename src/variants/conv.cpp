@@ -25,15 +25,6 @@ namespace {
 CONV_MULT_EXPORT_PASS(PatchPass, linear)
 CONV_MULT_EXPORT_PASS(PatchPass, exponential)
 
-at::Tensor convolution(const Weights& weights, const Dataset& data, const Size& size) {
-  const auto& weight = weights[0];  // [N, 1, 2, K, K]
-  const auto& bias = weights[1];    // [N, 1]
-  // A patch meets the kernel once: a matrix product, a tenth of conv2d's overhead.
-  return data.form == DataForm::patches
-             ? as_output(at::addmm(bias.flatten(), data.input.flatten(1), weight.flatten(1).t()))
-             : at::conv2d(data.input, weight.flatten(0, 1), bias.flatten(), 1, size.kernel_size / 2);
-}
-
 /// What exp can come close to without end, on a scene of two values each, one of them 0: ||min(target, 0)||. With both
 /// centre weights large and the bias towards -infinity the output goes to 0 wherever a or b is 0, and to any positive
 /// constant elsewhere; exp > 0 can do no better where the target is negative.
@@ -59,7 +50,7 @@ Variant layer(Variant v) {
 Variant exponential_layer(const Variant& named) {
   Variant v = layer(named);
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return convolution(weights, data, size).exp();
+    return convolution(weights[0], weights[1], data, size).exp();
   };
   v.patch_pass = exponential_pass;
   v.image_pass = exponential_image_pass;
@@ -71,7 +62,9 @@ Variant exponential_layer(const Variant& named) {
 /// The post's plain layer. Its floor is attained: see best_affine.
 const Variant variants::baseline = [] {
   Variant v = layer({"baseline", "Σ w x + c", 0x0072B2, 7});
-  v.output = convolution;
+  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
+    return convolution(weights[0], weights[1], data, size);
+  };
   v.floor = [](const Dataset& data, const Size& size) {
     return std::optional(best_affine(data, size.kernel_size).loss);
   };

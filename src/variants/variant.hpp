@@ -14,15 +14,17 @@
 
 namespace conv_mult {
 
-/// Of a layer or network. Depth and width are 1 but for variants that are `sized`.
+/// Of a layer or network. Depth and width are 1 but for variants that are `sized`, bias false but where it is theirs to
+/// choose.
 struct Size {
   std::int64_t kernel_size = 3;
   std::int64_t depth = 1;  ///< convolutions in a row
   std::int64_t width = 1;  ///< channels between them
+  bool bias = false;       ///< in the convolutions, where they may be without
 
   std::int64_t fields() const { return 2 * kernel_size * kernel_size; }  ///< of a and b together
   bool operator==(const Size& other) const {
-    return kernel_size == other.kernel_size && depth == other.depth && width == other.width;
+    return kernel_size == other.kernel_size && depth == other.depth && width == other.width && bias == other.bias;
   }
 };
 
@@ -54,7 +56,8 @@ struct Variant {
   Takes takes = Takes::patches_and_images;
   Encode encode = plain;
   std::vector<Parameter> (*parameters)(const Size& size) = nullptr;
-  bool sized = false;  ///< --depth and --width
+  bool sized = false;          ///< --depth and --width
+  bool may_have_bias = false;  ///< --bias
 
   /// By LibTorch's operators. images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
   at::Tensor (*output)(const Weights& weights, const Dataset& data, const Size& size) = nullptr;
