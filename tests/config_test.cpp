@@ -257,7 +257,6 @@ TEST(Config, ConfigTomlIsWhatItWas) {
                      "--require-ratio", "0.5"}),
             R"(variant=["baseline", "exp"]
 depth=2
-width=8
 seed=0
 seeds=5
 shard="1/1"

@@ -26,6 +26,9 @@ def output(model):
     if kind == "bilinear":
         left, right = (conv2d(image, p[f"{i}.weight"], p.get(f"{i}.bias"), padding=k // 2) for i in (0, 1))
         return left * right
+    if kind == "square":
+        z = conv2d(image, p["0.weight"], p.get("0.bias"), padding=k // 2)
+        return conv2d(z**2, p["1.weight"], p.get("1.bias"))
     logarithm = torch.log(image.abs() + 1e-7)
     if kind in ("baseline", "exp", "log-exp"):
         layer = torch.nn.Conv2d(2, 1, k, padding=k // 2).double()

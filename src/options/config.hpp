@@ -68,7 +68,7 @@ struct Shard {
 
 struct Config {
   std::vector<std::string> variants{"baseline", "exp"};  ///< names, each once
-  std::vector<std::int64_t> depths{2}, widths{8};        ///< of the variants that have a size
+  std::vector<std::int64_t> depths{2}, widths;           ///< of those that have a size; no width: the variant's own
   std::int64_t seed = 0, seeds = 1;                      ///< the first, and how many, of all shards together
   Shard shard;
   Success success;

@@ -117,7 +117,8 @@ std::vector<Option> option_table(const Vocabulary& words) {
         "What to train: all, or a list of " + join(words.variants, ", "));
   t.add("depth", "D", &Config::depths, whole(1, 64),
         "Convolutions in a row in " + join(words.sized, " and ") + "; several are rows of their own");
-  t.add("width", "C", &Config::widths, whole(1, 1024), "Channels between them, likewise");
+  t.add("width", "C", &Config::widths, whole(1, 1024),
+        "Channels between them and in square, likewise; by default 8, in square 4");
   t.add("seed", "N", &Config::seed, seed, "First seed of the initial weights");
   t.add("seeds", "N", &Config::seeds, whole(1, most_seeds), "How many seeds to train, side by side");
   t.add("shard", "I/N", &Config::shard,
@@ -129,7 +130,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("kernel-size", "K", &Config::kernel_size,
         {"an odd number from 1 to 31", [](std::int64_t k) { return k >= 1 && k <= 31 && k % 2 == 1; }},
         "Odd, 1 to 31; the padding is K/2");
-  t.add("bias", "", &Config::bias, flag, "Give bilinear's convolutions biases");
+  t.add("bias", "", &Config::bias, flag, "Give the convolutions of bilinear and square biases");
   t.add("data", "FORM", &Config::data, any_of<DataForm>(),
         "auto, patches (distinct receptive fields with counts), image (the scene itself) or literal (the same by "
         "LibTorch's conv2d)");

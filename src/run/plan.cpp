@@ -13,11 +13,12 @@ namespace {
 std::vector<SavedModel> models_of(const Config& config) {
   if (!config.load_model.empty()) { return load_models(config.load_model); }
   std::vector<SavedModel> models;
-  const std::vector<std::int64_t> one{1};
+  using Sizes = std::vector<std::int64_t>;
   for (const auto& name : config.variants) {
     const auto* variant = find_variant(name);
-    for (const auto depth : variant->sized ? config.depths : one) {
-      for (const auto width : variant->sized ? config.widths : one) {
+    const auto own_widths = config.widths.empty() ? Sizes{variant->width} : config.widths;
+    for (const auto depth : !variant->sized ? Sizes{1} : variant->depth > 0 ? Sizes{variant->depth} : config.depths) {
+      for (const auto width : variant->sized ? own_widths : Sizes{1}) {
         models.push_back({{variant, {config.kernel_size, depth, width, config.bias && variant->may_have_bias}}, {}});
       }
     }
@@ -84,9 +85,11 @@ MemoryNeed memory_needed(const Plan& plan) {
   }
   double step = 0;
   double network = 0;
+  std::int64_t width = 1;  // of the largest network
   double records = 0;
   for (const auto& row : plan.rows) {
     const auto parameters = static_cast<double>(parameter_count(row.architecture));
+    if ((16 + recorded) * parameters > network) { width = row.architecture.size.width; }
     network = std::max(network, (16 + recorded) * parameters);  // Adam has three beside each weight
     records += seeds * (sizeof(RunRecord) + (sizeof(CurvePoint) + 25) * points) + (seeds - 1) * recorded * parameters;
     const bool whole = config.data == DataForm::image || config.data == DataForm::literal;
@@ -98,7 +101,7 @@ MemoryNeed memory_needed(const Plan& plan) {
   const double largest = std::max({scenes, network, records});
   return {scenes + network + records,
           largest == scenes    ? fmt::format("--size: {},{}", config.size.height, config.size.width)
-          : largest == network ? fmt::format("--width: {}", fmt::join(config.widths, ","))
+          : largest == network ? fmt::format("--width: {}", width)
                                : fmt::format("--seeds: {} with a row of loss.csv every {} of {} steps", seeds,
                                              config.log_every, config.steps)};
 }

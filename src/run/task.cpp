@@ -127,7 +127,8 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const bool fused = variant->patch_pass.in_double != nullptr;
   const std::int64_t per_pixel =
       fused ? size.fields()
-            : model.replicas() * (variant->takes == Takes::images ? 1 + (size.depth - 1) * size.width : size.fields());
+            : model.replicas() * (variant->takes == Takes::images ? 1 + (size.depth - 1) * size.width
+                                                                  : std::max(size.fields(), size.width));
   const auto at_once = [&](auto pixels) { return std::max<std::int64_t>(1, most_values / (pixels * per_pixel)); };
   auto squares = at::zeros({model.replicas()}, at::kDouble);
   std::unique_ptr<FusedPatches> layer;
@@ -154,7 +155,7 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
   const auto& [variant, size] = architecture;
   const bool mse = loss_ == LossKind::mse;
   if (resampled()) {
-    const auto floor = variant->stream_floor != nullptr ? variant->stream_floor(source_) : std::nullopt;
+    const auto floor = variant->stream_floor != nullptr ? variant->stream_floor(source_, size) : std::nullopt;
     return mse || floor == 0.0 ? floor : std::nullopt;
   }
   if (variant->floor == nullptr) { return std::nullopt; }

@@ -64,19 +64,15 @@ const Variant variants::bilinear = [] {
   Variant v{"bilinear", "(Σ v x) (Σ w x)", 0x332288, 10, Takes::patches_and_images};
   v.may_have_bias = true;
   v.parameters = [](const Size& size) {
-    auto parameters = conv2d(2, 1, size.kernel_size, "0.", size.bias);
-    const auto second = conv2d(2, 1, size.kernel_size, "1.", size.bias);
-    parameters.insert(parameters.end(), second.begin(), second.end());
-    return parameters;
+    return joined(conv2d(2, 1, size.kernel_size, "0.", size.bias), conv2d(2, 1, size.kernel_size, "1.", size.bias));
   };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     const std::size_t second = size.bias ? 2 : 1;
-    const auto bias_after = [&](std::size_t i) { return size.bias ? weights[i + 1] : at::Tensor(); };
-    return convolution(weights[0], bias_after(0), data, size) *
-           convolution(weights[second], bias_after(second), data, size);
+    return convolution(weights[0], bias_after(weights, 0, size), data, size) *
+           convolution(weights[second], bias_after(weights, second, size), data, size);
   };
   v.floor = [](const Dataset& /*data*/, const Size& /*size*/) { return std::optional(0.0); };
-  v.stream_floor = [](const SceneSource& /*source*/) { return std::optional(0.0); };
+  v.stream_floor = [](const SceneSource& /*source*/, const Size& /*size*/) { return std::optional(0.0); };
   v.solution = [](const Size& size) {
     const auto both = at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size});
     auto of_a = both.clone();

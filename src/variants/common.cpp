@@ -18,6 +18,15 @@ std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t ke
   return parameters;
 }
 
+std::vector<Parameter> joined(std::vector<Parameter> first, const std::vector<Parameter>& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+at::Tensor bias_after(const Weights& weights, std::size_t i, const Size& size) {
+  return size.bias ? weights[i + 1] : at::Tensor();
+}
+
 at::Tensor convolution(const at::Tensor& weight, const at::Tensor& bias, const Dataset& data, const Size& size) {
   const auto kernels = weight.flatten(0, 1);
   const auto biases = bias.defined() ? bias.flatten() : bias;

@@ -13,6 +13,11 @@ namespace conv_mult {
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size,
                               const std::string& prefix = "", bool bias = true);
 
+std::vector<Parameter> joined(std::vector<Parameter> first, const std::vector<Parameter>& second);
+
+/// The bias that follows the weight `i`; undefined where there are none.
+at::Tensor bias_after(const Weights& weights, std::size_t i, const Size& size);
+
 /// The convolution of two channels, from the weight [N, out, 2, K, K] and perhaps the bias [N, out]: N x out channels.
 at::Tensor convolution(const at::Tensor& weight, const at::Tensor& bias, const Dataset& data, const Size& size);
 

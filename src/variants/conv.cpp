@@ -68,7 +68,7 @@ const Variant variants::baseline = [] {
   v.floor = [](const Dataset& data, const Size& size) {
     return std::optional(best_affine(data, size.kernel_size).loss);
   };
-  v.stream_floor = [](const SceneSource& source) { return source.affine_error; };
+  v.stream_floor = [](const SceneSource& source, const Size& /*size*/) { return source.affine_error; };
   v.patch_pass = linear_pass;
   v.image_pass = linear_image_pass;
   return v;

@@ -87,7 +87,7 @@ const Variant variants::nmu = [] {
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
   v.floor = [](const Dataset& /*data*/, const Size& /*size*/) { return std::optional(0.0); };
-  v.stream_floor = [](const SceneSource& /*source*/) { return std::optional(0.0); };
+  v.stream_floor = [](const SceneSource& /*source*/, const Size& /*size*/) { return std::optional(0.0); };
   v.solution = [](const Size& size) { return Weights{at_centre(1, size)}; };
   v.patch_pass = nmu_pass;
   return v;

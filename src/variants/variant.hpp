@@ -57,6 +57,8 @@ struct Variant {
   Encode encode = plain;
   std::vector<Parameter> (*parameters)(const Size& size) = nullptr;
   bool sized = false;          ///< --depth and --width
+  std::int64_t depth = 0;      ///< of one that is sized, its own; 0: that of --depth
+  std::int64_t width = 8;      ///< likewise, where --width says nothing
   bool may_have_bias = false;  ///< --bias
 
   /// By LibTorch's operators. images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
@@ -76,7 +78,7 @@ struct Variant {
   std::optional<double> (*floor)(const Dataset& data, const Size& size) = nullptr;
 
   /// That of the mean squared error over all scenes of a stream.
-  std::optional<double> (*stream_floor)(const SceneSource& source) = nullptr;
+  std::optional<double> (*stream_floor)(const SceneSource& source, const Size& size) = nullptr;
 
   /// Weights of one replica, [1, shape...], float64, whose output is a b where both are positive, to rounding and, of
   /// logarithms, to a relative 1e-6.
@@ -101,6 +103,7 @@ extern const Variant nalu, nac_mul;           // nac.cpp
 extern const Variant npu;                     // npu.cpp
 extern const Variant stacked_exp, relu;       // network.cpp
 extern const Variant bilinear;                // bilinear.cpp
+extern const Variant square;                  // square.cpp
 
 }  // namespace variants
 
