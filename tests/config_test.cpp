@@ -278,6 +278,7 @@ heldout-values=[0.5, 4]
 steps=3000
 optimizer="adam"
 lr=[0.1, "npu=1"]
+lr-decay="none"
 loss="l2"
 nmu-sparsity=[10, 1200, 2100]
 check-every=60

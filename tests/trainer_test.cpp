@@ -1,5 +1,6 @@
 #include "train/trainer.hpp"
 
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -55,6 +56,26 @@ TEST(Trainer, FollowsPyTorchsLossCurves) {
       EXPECT_NEAR(losses[std::stoi(step)].item<double>() / loss.get<double>(), 1, tolerance) << step;
     }
   }
+}
+
+TEST(Trainer, LearningRateFallsToZero) {
+  auto config = config_of(OptimizerKind::sgd, 0.1, 8);
+  const auto rates = [&](Decay decay) {
+    config.decay = decay;
+    return std::array{learning_rate_at(config, 0), learning_rate_at(config, 2), learning_rate_at(config, 8)};
+  };
+  EXPECT_EQ(rates(Decay::none), (std::array{0.1, 0.1, 0.1}));
+  EXPECT_EQ(rates(Decay::linear), (std::array{0.1, 0.1 * 0.75, 0.0}));
+  EXPECT_NEAR(rates(Decay::cosine)[1], 0.1 * (1 + std::sqrt(0.5)) / 2, 1e-15);
+  EXPECT_NEAR(rates(Decay::cosine)[2], 0, 1e-15);
+  config.steps = 2;  // the second with half the rate
+  config.decay = Decay::linear;
+  const TrainingData data{make_image_dataset(random_scene(4, 4), DataForm::image), {}};
+  auto model = make_model({&variants::baseline, {}}, {0, 1}, at::kDouble, at::kCPU);
+  const auto falling = train_seeds(model.architecture, {0, 1}, data, config);
+  train_all(model, data, config_of(OptimizerKind::sgd, 0.1, 1));
+  const auto half = train_all(model, data, config_of(OptimizerKind::sgd, 0.05, 1));
+  EXPECT_LE(relative_difference(falling[2], half[1]), 1e-12);
 }
 
 TEST_P(Trainer, EveryFormFollowsAutograd) {

@@ -17,6 +17,7 @@ class UsageError : public std::runtime_error {
 
 enum class LossKind { l2, mse };
 enum class OptimizerKind { adam, adamw, rmsprop, sgd };
+enum class Decay { none, linear, cosine };
 enum class DataForm { automatic, patches, image, literal };
 enum class Dtype { float32, float64 };
 enum class FigureFormat { png, svg, pdf };
@@ -92,6 +93,7 @@ struct Config {
   std::int64_t steps = 3000;
   std::vector<OptimizerKind> optimizers{OptimizerKind::adam};
   std::vector<LearningRate> rates{{"", 0.01}};
+  Decay decay = Decay::none;  ///< of the learning rate, to 0 at the last step
   LossKind loss = LossKind::l2;
   Sparsity sparsity;
   std::int64_t check_every = 60;  ///< steps between looks at held-out scenes, where they decide on success

@@ -175,6 +175,8 @@ std::vector<Option> option_table(const Vocabulary& words) {
            return rate.variant.empty() || names.holds(rate.variant);
          }},
         "Learning rate, above 0; several are a grid with --optimizer; npu=X is for npu alone");
+  t.add("lr-decay", "NAME", &Config::decay, any_of<Decay>(),
+        "How the learning rate falls to 0 at the last step: none, linear or cosine");
   t.add("loss", "NAME", &Config::loss, any_of<LossKind>(), "l2 (the norm of the error) or mse");
   t.add("nmu-sparsity", "STRENGTH[,FROM,TO]", &Config::sparsity,
         {fmt::format("STRENGTH[,FROM,TO] with STRENGTH from 0 to {}, steps 0 <= FROM <= TO", largest_value),

@@ -36,6 +36,7 @@ inline Texts split(const std::string& text, char mark = ',') {
 // The names in the order of the enumerators.
 inline Texts names_of(LossKind /*type*/) { return {"l2", "mse"}; }
 inline Texts names_of(OptimizerKind /*type*/) { return {"adam", "adamw", "rmsprop", "sgd"}; }
+inline Texts names_of(Decay /*type*/) { return {"none", "linear", "cosine"}; }
 inline Texts names_of(DataForm /*type*/) { return {"auto", "patches", "image", "literal"}; }
 inline Texts names_of(Dtype /*type*/) { return {"float32", "float64"}; }
 inline Texts names_of(FigureFormat /*type*/) { return {"png", "svg", "pdf"}; }

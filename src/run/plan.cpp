@@ -45,8 +45,8 @@ Plan make_plan(const Config& config) {
         key.optimizer = to_string(optimizer);
         for (const double rate : rates_of(config, key.variant)) {
           key.learning_rate = rate;
-          plan.rows.push_back(
-              {key, architecture, {optimizer, rate, config.steps, config.loss, config.sparsity}, weights});
+          const TrainingConfig training{optimizer, rate, config.decay, config.steps, config.loss, config.sparsity};
+          plan.rows.push_back({key, architecture, training, weights});
         }
       }
     }

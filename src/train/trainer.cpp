@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "train/fused.hpp"
 
@@ -31,6 +32,10 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
       break;
   }
   return std::make_unique<SGD>(parameters, SGDOptions(lr));
+}
+
+void set_learning_rate(torch::optim::Optimizer& optimizer, double rate) {
+  for (auto& group : optimizer.param_groups()) { group.options().set_lr(rate); }
 }
 
 /// None where LibTorch's own operators do the work.
@@ -65,6 +70,19 @@ Weights gradients_of(const Model& model) {
 
 }  // namespace
 
+double learning_rate_at(const TrainingConfig& config, std::int64_t step) {
+  const double done = static_cast<double>(step) / static_cast<double>(config.steps);
+  switch (config.decay) {
+    case Decay::linear:
+      return config.learning_rate * (1 - done);
+    case Decay::cosine:
+      return config.learning_rate * (1 + std::cos(std::acos(-1.0) * done)) / 2;
+    case Decay::none:
+      break;
+  }
+  return config.learning_rate;
+}
+
 void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks) {
   using Clock = std::chrono::steady_clock;
   constexpr std::int64_t largest_block = 1000;
@@ -95,6 +113,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       if (variant.regularise != nullptr && strength > 0) {
         variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
       }
+      set_learning_rate(*optimizer, learning_rate_at(config, step));
       optimizer->step();
       if (variant.project != nullptr) { variant.project(weights); }
     }
