@@ -30,6 +30,9 @@ def output(model):
         z = conv2d(image, p["0.weight"], p.get("0.bias"), padding=k // 2)
         return conv2d(z**2, p["1.weight"], p.get("1.bias"))
     logarithm = torch.log(image.abs() + 1e-7)
+    if kind == "product-unit":
+        z, turns = (conv2d(x, p["weight"], padding=k // 2) for x in (logarithm, (image < 0).double()))
+        return z.exp() * torch.cos(torch.pi * turns)
     if kind in ("baseline", "exp", "log-exp"):
         layer = torch.nn.Conv2d(2, 1, k, padding=k // 2).double()
         layer.load_state_dict(p)

@@ -138,7 +138,9 @@ TEST_P(Trainer, AReplicaThatOverflowsChangesNoOther) {
       const auto expected = train_seeds(architecture(), {0, 20}, {data, {}}, config);
       EXPECT_TRUE(actual.select(1, 7).isnan().all().item<bool>() || poison > 0);
       actual.select(1, 7).copy_(expected.select(1, 7));
-      EXPECT_TRUE(identical(actual, expected)) << to_string(data.form);
+      // A vector of LibTorch's cosines takes another path where one of its numbers is large.
+      const double close = &variant_ == &variants::product_unit ? 1e-4 : 0;
+      EXPECT_TRUE(actual.allclose(expected, close, 0, true)) << to_string(data.form);
     }
   }
 }

@@ -132,6 +132,11 @@ const std::map<std::string, Definition> definitions{
      [](const Numbers& x, const Numbers& p) {
        return std::exp(sum(x, [&](std::size_t k) { return p[k] * log_of(x[k]); }) + p[x.size()]);
      }},
+    {"product-unit",
+     [](const Numbers& x, const Numbers& p) {
+       const double turns = sum(x, [&](std::size_t k) { return x[k] < 0 ? p[k] : 0; });
+       return std::exp(sum(x, [&](std::size_t k) { return p[k] * log_of(x[k]); })) * std::cos(std::acos(-1) * turns);
+     }},
     {"nmu",
      [](const Numbers& x, const Numbers& p) {
        double product = 1;
@@ -257,6 +262,7 @@ TEST(Variants, SolutionsMultiplyWithTheirOffsetsAndSigns) {
     expect(variants::nac_mul, scene, e, 1);
     expect(variants::nmu, scene, 0, -1);
     expect(variants::npu, scene, std::pow(2, -23), -1);
+    expect(variants::product_unit, scene, e, -1);
   }
   expect(variants::nalu, positive, e, 1);  // elsewhere its gate would open the other path
 }

@@ -44,6 +44,8 @@ Parameter glorot(const std::string& name, const Size& size) {
 
 at::Tensor logarithms(const Scene& scene) { return (plain(scene).abs() + 1e-7).log(); }
 
+at::Tensor negatives(const Scene& scene) { return plain(scene).lt(0).to(scene.a.scalar_type()); }
+
 at::Tensor channel_pair(const Dataset& data, std::int64_t first) { return data.input.narrow(1, first, 2).flatten(1); }
 
 at::Tensor gated(const Dataset& data, const at::Tensor& w) {

@@ -27,6 +27,9 @@ Parameter glorot(const std::string& name, const Size& size);
 /// log(|a| + 1e-7), log(|b| + 1e-7): padded with 0, the logarithm of 1.
 at::Tensor logarithms(const Scene& scene);
 
+/// Whether a < 0, b < 0: 1 or 0.
+at::Tensor negatives(const Scene& scene);
+
 /// The channels `first` and `first` + 1 of patches, flat: [P, F].
 at::Tensor channel_pair(const Dataset& data, std::int64_t first);
 

@@ -1,4 +1,5 @@
-// One convolution of both channels, alone and with exp before or after it.
+// One convolution of both channels, alone and with exp before or after it; and the product unit of Durbin & Rumelhart
+// 1989, "Product Units: A Computationally Powerful and Biologically Plausible Extension to Backpropagation Networks".
 
 #include "variants/common.hpp"
 
@@ -57,6 +58,13 @@ Variant exponential_layer(const Variant& named) {
   return v;
 }
 
+/// The logarithms, and which of the numbers are negative.
+at::Tensor signed_logarithms(const Scene& scene) { return at::cat({logarithms(scene), negatives(scene)}, 1); }
+
+Weights centre_weight(const Size& size) {
+  return {at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size})};
+}
+
 }  // namespace
 
 /// The post's plain layer. Its floor is attained: see best_affine.
@@ -82,14 +90,35 @@ const Variant variants::exp = [] {
   return v;
 }();
 
-/// Exact with centre weights 1, the others and c 0.
+/// The product unit without its sign, and with a factor e^c. Exact with centre weights 1, the others and c 0.
 const Variant variants::log_exp = [] {
   Variant v = exponential_layer(
       {"log-exp", "exp(Σ w log(|x| + 10⁻⁷) + c)", 0x009E73, 9, Takes::patches_and_images, logarithms});
   v.solution = [](const Size& size) {
-    return Weights{at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size}),
-                   at::zeros({1, 1}, at::kDouble)};
+    auto weights = centre_weight(size);
+    weights.push_back(at::zeros({1, 1}, at::kDouble));
+    return weights;
   };
+  return v;
+}();
+
+/// The real part of the product of x^w, x < 0 being |x| e^(i pi). Exact with centre weights 1, the others 0.
+const Variant variants::product_unit = [] {
+  Variant v{
+      "product-unit",   "exp(Σ w log(|x| + 10⁻⁷)) cos(π Σ w n), n = (x < 0)", 0x117733, 8, Takes::patches_and_images,
+      signed_logarithms};
+  v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size, "", false); };
+  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
+    constexpr double pi = 3.14159265358979323846;
+    const auto sum_over = [&](std::int64_t first_channel) {
+      Dataset pair = data;
+      pair.input = data.input.narrow(1, first_channel, 2);
+      return convolution(weights[0], at::Tensor(), pair, size);
+    };
+    return sum_over(0).exp() * (pi * sum_over(2)).cos();
+  };
+  v.selection = [](const Weights& weights) { return weights[0]; };
+  v.solution = centre_weight;
   return v;
 }();
 

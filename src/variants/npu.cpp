@@ -93,7 +93,7 @@ constexpr double pi = 3.14159265358979323846;
 at::Tensor polar(const Scene& scene) {
   const auto images = plain(scene);
   return at::cat({images.abs() + static_cast<double>(std::numeric_limits<float>::epsilon()), at::ones_like(images),
-                  images.lt(0).to(images.scalar_type())},
+                  negatives(scene)},
                  1);
 }
 

@@ -97,13 +97,13 @@ const Variant* find_variant(std::string_view name);
 
 namespace variants {
 
-extern const Variant baseline, exp, log_exp;  // conv.cpp
-extern const Variant nmu;                     // nmu.cpp
-extern const Variant nalu, nac_mul;           // nac.cpp
-extern const Variant npu;                     // npu.cpp
-extern const Variant stacked_exp, relu;       // network.cpp
-extern const Variant bilinear;                // bilinear.cpp
-extern const Variant square;                  // square.cpp
+extern const Variant baseline, exp, log_exp, product_unit;  // conv.cpp
+extern const Variant nmu;                                   // nmu.cpp
+extern const Variant nalu, nac_mul;                         // nac.cpp
+extern const Variant npu;                                   // npu.cpp
+extern const Variant stacked_exp, relu;                     // network.cpp
+extern const Variant bilinear;                              // bilinear.cpp
+extern const Variant square;                                // square.cpp
 
 }  // namespace variants
 
