@@ -44,7 +44,7 @@ def output(model):
 
     x, inside, log_x = fields(image), fields(torch.ones_like(image)) > 0, fields(logarithm)
     w = p["w"][:, None]
-    if kind == "nmu":
+    if kind in ("nmu", "snmu"):
         out = torch.where(inside, w * x + 1 - w, torch.ones_like(x)).prod(0)
     elif kind == "npu":
         g = p["g"].clamp(0, 1)[:, None]

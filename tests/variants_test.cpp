@@ -267,6 +267,20 @@ TEST(Variants, SolutionsMultiplyWithTheirOffsetsAndSigns) {
   expect(variants::nalu, positive, e, 1);  // elsewhere its gate would open the other path
 }
 
+TEST(Variants, NoiseIsDividedOutWhereWeightsAreWhole) {
+  const auto data = unfolded(make_image_dataset(random_scene(4, 4), DataForm::image, variants::snmu.encode), 3);
+  auto whole = solution_of({&variants::snmu, {}});
+  whole.noise.assign(1, {0, 0});
+  EXPECT_TRUE(torch::allclose(forward_in_training(whole, data), forward(whole, data), 1e-12, 1e-14));
+  // One weight of 1/2 on x = 3: with n it makes (3 n + 1) / (n + 1) in place of 2.
+  const auto three = torch::full({1, 1, 1, 1}, 3.0, at::kDouble);
+  const auto pixel = unfolded(make_image_dataset(make_scene(three, three), DataForm::image, variants::snmu.encode), 1);
+  auto half = model_with({&variants::snmu, {1}}, {0.5, 0});
+  const double n = 1 + 4 * Random(half.noise.front()).unit();
+  EXPECT_DOUBLE_EQ(forward_in_training(half, pixel).item<double>(), (3 * n + 1) / (n + 1));
+  EXPECT_DOUBLE_EQ(forward(half, pixel).item<double>(), 2);
+}
+
 TEST(Variants, NmuIsClampedAndPulledToZeroAndOne) {
   const at::NoGradGuard no_grad;
   const Architecture nmu{&variants::nmu, {1}};

@@ -55,9 +55,9 @@ double sparsity_scale(const Sparsity& sparsity, std::int64_t step) {
 }
 
 /// Leaves the gradient in the parameters and returns the losses, [N].
-at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss) {
+at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, bool in_training) {
   for (auto& parameter : model.parameters) { parameter.mutable_grad().reset(); }
-  const auto losses = losses_of(loss, forward(model, data), data);
+  const auto losses = losses_of(loss, in_training ? forward_in_training(model, data) : forward(model, data), data);
   losses.backward(at::ones_like(losses));
   return losses.detach();
 }
@@ -104,8 +104,8 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       if (fused) { set_weights(model, fused->weights()); }
       callbacks.on_check(step);
     }
-    block[in_block++].copy_(fused ? fused->losses_and_gradient() : by_autograd(model, data.first, config.loss));
     const bool last = step == config.steps;
+    block[in_block++].copy_(fused ? fused->losses_and_gradient() : by_autograd(model, data.first, config.loss, !last));
     if (!last) {
       const at::NoGradGuard no_grad;
       const auto& weights = fused ? fused->views() : model.parameters;

@@ -64,6 +64,9 @@ struct Variant {
   /// By LibTorch's operators. images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
   at::Tensor (*output)(const Weights& weights, const Dataset& data, const Size& size) = nullptr;
 
+  /// What is trained in its place, where that takes noise: numbers drawn from [0, 1) anew at every step, [P, N, F].
+  at::Tensor (*noisy_output)(const Weights& weights, const Dataset& data, const at::Tensor& noise) = nullptr;
+
   /// Puts the weights, all or a part of each, back to where they have to be, in place, after each step.
   void (*project)(const Weights& weights) = nullptr;
 
@@ -98,7 +101,7 @@ const Variant* find_variant(std::string_view name);
 namespace variants {
 
 extern const Variant baseline, exp, log_exp, product_unit;  // conv.cpp
-extern const Variant nmu;                                   // nmu.cpp
+extern const Variant nmu, snmu;                             // nmu.cpp
 extern const Variant nalu, nac_mul;                         // nac.cpp
 extern const Variant npu;                                   // npu.cpp
 extern const Variant stacked_exp, relu;                     // network.cpp
