@@ -281,6 +281,7 @@ lr=[0.1, "npu=1"]
 lr-decay="none"
 loss="l2"
 nmu-sparsity=[10, 1200, 2100]
+npu-l1=[0, 0, 10000]
 check-every=60
 device="auto"
 threads=1
@@ -357,6 +358,7 @@ TEST(Config, ComplaintsNameOptionAndValue) {
            {"--shard", {"0/1", "2/1", "1/0", "-1/1", "1", "1/1/1", "a/b", "1/2"}},
            {"--threads", {"0", "-1", "1025"}},
            {"--device", {"gpu", "cuda:-1", "cuda:x", "cuda:", "cuda:100", ""}},
+           {"--npu-l1", {"1e-7", "2,1,1", "0,1,0"}},
            {"--nmu-sparsity", {"-1", "nan", "1,2", "1,5,2", "1,2,1e300", "1,-1,2"}},
            {"--require-ratio", {"0", "-1", "nan"}},
            {"--log-every", {"0", "-1"}},

@@ -54,6 +54,12 @@ struct Sparsity {
   std::int64_t from = 1200, to = 2100;
 };
 
+/// NPU's L1 penalty: its factor is `start`, ten times that every `every` steps, and at most `end` (Heim et al. 2020).
+struct Lasso {
+  double start = 0, end = 0;
+  std::int64_t every = 10000;
+};
+
 /// Of one variant, or of all that have none of their own.
 struct LearningRate {
   std::string variant;  ///< empty: all
@@ -96,6 +102,7 @@ struct Config {
   Decay decay = Decay::none;  ///< of the learning rate, to 0 at the last step
   LossKind loss = LossKind::l2;
   Sparsity sparsity;
+  Lasso npu_l1;
   std::int64_t check_every = 60;  ///< steps between looks at held-out scenes, where they decide on success
 
   std::string device = "auto";  ///< auto, cpu, cuda or cuda:N

@@ -184,6 +184,10 @@ std::vector<Option> option_table(const Vocabulary& words) {
            return s.strength >= 0 && s.strength <= largest_value && s.from >= 0 && s.from <= s.to && s.to <= most_steps;
          }},
         "nmu's regulariser and the steps over which it comes in; by default from 40 % to 70 % of them");
+  t.add("npu-l1", "START,END,EVERY", &Config::npu_l1,
+        {fmt::format("START,END,EVERY with 0 <= START <= END <= {}, EVERY at least 1", largest_value),
+         [](const Lasso& l) { return l.start >= 0 && l.start <= l.end && l.end <= largest_value && l.every >= 1; }},
+        "npu's L1 penalty: from START ten times as much every EVERY steps, up to END; its authors' is 1e-7,1e-5,10000");
   t.add("check-every", "N", &Config::check_every, whole(1, most_steps),
         "Steps between looks at the test range for near-exact; by default a 50th of them");
 

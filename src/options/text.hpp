@@ -47,11 +47,12 @@ inline auto parts_of(Rectangle& r) { return std::tie(r.top, r.left, r.height, r.
 inline auto parts_of(Shard& value) { return std::tie(value.index, value.count); }
 inline auto parts_of(ImageSize& value) { return std::tie(value.height, value.width); }
 inline auto parts_of(Sparsity& value) { return std::tie(value.strength, value.from, value.to); }
+inline auto parts_of(Lasso& value) { return std::tie(value.start, value.end, value.every); }
 
 template <typename T, typename... Others>
 constexpr bool is_any = (std::is_same_v<T, Others> || ...);
 template <typename T>
-constexpr bool has_parts = is_any<T, Interval, Rectangle, Shard, ImageSize, Sparsity>;
+constexpr bool has_parts = is_any<T, Interval, Rectangle, Shard, ImageSize, Sparsity, Lasso>;
 template <typename T>
 constexpr char mark = is_any<T, Shard> ? '/' : ',';
 

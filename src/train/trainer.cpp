@@ -54,6 +54,10 @@ double sparsity_scale(const Sparsity& sparsity, std::int64_t step) {
   return sparsity.strength * std::max(0.0, along / static_cast<double>(sparsity.to - sparsity.from));
 }
 
+double lasso_factor(const Lasso& lasso, std::int64_t step) {
+  return std::min(lasso.end, lasso.start * std::pow(10, step / lasso.every));
+}
+
 /// Leaves the gradient in the parameters and returns the losses, [N].
 at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, bool in_training) {
   for (auto& parameter : model.parameters) { parameter.mutable_grad().reset(); }
@@ -109,7 +113,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
     if (!last) {
       const at::NoGradGuard no_grad;
       const auto& weights = fused ? fused->views() : model.parameters;
-      const double strength = sparsity_scale(config.sparsity, step);
+      const double strength = variant.lasso ? lasso_factor(config.lasso, step) : sparsity_scale(config.sparsity, step);
       if (variant.regularise != nullptr && strength > 0) {
         variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
       }

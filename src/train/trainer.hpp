@@ -17,6 +17,7 @@ struct TrainingConfig {
   std::int64_t steps = 3000;
   LossKind loss = LossKind::l2;
   Sparsity sparsity;  ///< how strong the variant's regulariser is, where it has one
+  Lasso lasso;        ///< likewise, of variants that take it
 };
 
 /// Of the update after `step` others: from learning_rate down to 0 after the last one, along a line or half a period of

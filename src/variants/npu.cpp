@@ -115,6 +115,10 @@ const Variant variants::npu = [] {
     const auto power = (gated(data, gate).log() * w).sum(-1).exp();
     return as_output(power * (pi * at::matmul(channel_pair(data, 4), (w * gate).t())).cos());
   };
+  v.lasso = true;
+  v.regularise = [](const Weights& weights, const Weights& gradients, double strength) {  // the sum of |w| and |g|
+    for (std::size_t i = 0; i < weights.size(); ++i) { gradients[i].add_(weights[i].sign(), strength); }
+  };
   v.selection = [](const Weights& weights) { return weights[0]; };
   v.solution = [](const Size& size) { return Weights{at_centre(1, size), at_centre(1, size)}; };
   v.patch_pass = npu_pass;

@@ -74,6 +74,8 @@ struct Variant {
   /// or groups of them, and dimension 1 the numbers of a replica.
   void (*regularise)(const Weights& weights, const Weights& gradients, double strength) = nullptr;
 
+  bool lasso = false;  ///< the strength is that of --npu-l1, else that of --nmu-sparsity
+
   /// The weights that select what is multiplied, each -1, 0 or 1 where it is a product: [N, ...].
   at::Tensor (*selection)(const Weights& weights) = nullptr;
 
