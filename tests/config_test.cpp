@@ -144,6 +144,8 @@ TEST(Config, SuccessIsGivenOrTheScenes) {
   EXPECT_EQ(config_of({"--success", "0.2"}).success.error, 0.2);
   EXPECT_TRUE(config_of({"--success", "near-exact"}).success.given);
   EXPECT_FALSE(config_of({"--success", "near-exact"}).success.error);
+  EXPECT_EQ(config_of({"--success", "near-exact=1e-4"}).success.near_exact, 1e-4);
+  EXPECT_EQ(config_of({"--success", "mse=1e-5"}).success.mse, 1e-5);
 }
 
 TEST(Config, SchedulesFollowTheNumberOfSteps) {
@@ -340,7 +342,7 @@ TEST(Config, ComplaintsNameOptionAndValue) {
            {"--scene", {"circles"}},
            {"--lr",
             {"nan", "inf", "-inf", "0", "-0.1", "1e400", "", "0.1,nan", "exp=", "=1", "cubic=1", "npu=x", "0.1x"}},
-           {"--success", {"nan", "inf", "-1", "0", "", "almost"}},
+           {"--success", {"nan", "inf", "-1", "0", "", "almost", "mse", "mse=0", "near-exact=", "x=1"}},
            {"--rect-a",
             {"0,0,0,5,1", "0,0,5,0,1", "0,0,5,5,nan", "0,0,5,5,inf", "0,0,5,5,1e400", "0,0,5,5,-1e39", "-1,0,5,5,1",
              "1e30,0,5,5,1", "0.5,0,5,5,1", "0,0,1.5,5,1", "0,0,5,5", "0,0,5,5,1,1", "9223372036854775807,0,5,5,1",

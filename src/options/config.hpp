@@ -40,11 +40,13 @@ struct ImageSize {
   std::int64_t height = 100, width = 100;
 };
 
-/// How good a run has to be: a relative error of at most `error`; none: near-exact, see run/task.hpp. Not `given`: what
-/// the scene asks for.
+/// How good a run has to be: a relative error of at most `error`; or, where it is judged on other data, a mean squared
+/// error of at most `mse`; else near-exact, see run/task.hpp. Not `given`: what the scene asks for.
 struct Success {
   bool given = false;
   std::optional<double> error;
+  double near_exact = 1e-5;
+  std::optional<double> mse = {};
 };
 
 /// NMU's sparsity regulariser: strength * mean(min(w, 1 - w)), scaled from 0 at step `from` to 1 at step `to` (Madsen &

@@ -124,9 +124,10 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("shard", "I/N", &Config::shard,
         {"I/N with 1 <= I <= N", [](const Shard& s) { return s.index >= 1 && s.index <= s.count; }},
         "Train only the I-th of N parts of the seeds; see conv_mult merge --help", Role::shard);
-  t.add("success", "X", &Config::success, {"one of near-exact, auto, or a number above 0"},
-        "Relative error up to which a run is a success; near-exact: as good, outside the range trained on, as "
-        "weights that are off by a relative 1e-5; auto: 0.05 for rectangles, near-exact for noise");
+  t.add("success", "X", &Config::success, {"one of near-exact, near-exact=E, mse=M, auto, or a number above 0"},
+        "Relative error up to which a run is a success; near-exact=E: as good, on the test range, as two factors that "
+        "are off by a relative E, by default 1e-5; mse=M: a mean squared error there of at most M; auto: 0.05 for "
+        "rectangles, near-exact for noise");
   t.add("kernel-size", "K", &Config::kernel_size,
         {"an odd number from 1 to 31", [](std::int64_t k) { return k >= 1 && k <= 31 && k % 2 == 1; }},
         "Odd, 1 to 31; the padding is K/2");

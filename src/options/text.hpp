@@ -71,7 +71,13 @@ bool parse(std::string_view text, T& value) {
     return found != names.end();
   } else if constexpr (is_any<T, Success>) {
     value = {text != "auto", std::nullopt};
-    return !value.given || text == "near-exact" || (parse(text, value.error) && *value.error > 0);
+    if (!value.given || text == "near-exact") { return true; }
+    const auto number = text.find('=') + 1;  // npos + 1 is 0
+    const auto name = text.substr(0, number);
+    auto& limit = name == "near-exact=" ? value.near_exact
+                  : name == "mse="      ? value.mse.emplace()
+                                        : value.error.emplace();
+    return (number == 0 || !value.error) && parse(text.substr(number), limit) && limit > 0;
   } else if constexpr (is_any<T, std::optional<double>>) {
     return parse(text, value.emplace());
   } else if constexpr (is_any<T, LearningRate>) {
@@ -110,7 +116,9 @@ std::string text_of(T value) {
   if constexpr (std::is_enum_v<T>) {
     return names_of(value).at(static_cast<std::size_t>(value));
   } else if constexpr (is_any<T, Success>) {
-    return !value.given ? "auto" : value.error ? text_of(value.error) : "near-exact";
+    if (value.mse) { return "mse=" + text_of(*value.mse); }
+    if (!value.given || value.error) { return value.given ? text_of(value.error) : "auto"; }
+    return value.near_exact == Success().near_exact ? "near-exact" : "near-exact=" + text_of(value.near_exact);
   } else if constexpr (is_any<T, std::optional<double>>) {
     return value ? text_of(*value) : "";
   } else if constexpr (is_any<T, LearningRate>) {
