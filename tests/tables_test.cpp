@@ -117,14 +117,15 @@ TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
             (Keys{"scene", "test_range", "height", "width", "target_norm", "seconds", "splits", "success"}));
   const auto& variant = summary["variants"][0];
   EXPECT_EQ(keys_of(variant),
-            (Keys{"variant",        "scene",          "depth",      "width",         "optimizer", "learning_rate",
-                  "steps",          "parameters",     "form",       "rows",          "floor",     "seconds",
-                  "final_loss",     "relative_error", "success",    "first_success", "diverged",  "dead",
-                  "sparsity_error", "evaluation",     "shown_seed", "runs"}));
+            (Keys{"variant",    "scene",          "depth",      "width",      "optimizer",     "learning_rate",
+                  "steps",      "parameters",     "form",       "rows",       "floor",         "seconds",
+                  "final_loss", "relative_error", "success",    "best_look",  "first_success", "diverged",
+                  "dead",       "sparsity_error", "evaluation", "shown_seed", "runs"}));
   EXPECT_EQ(keys_of(variant["final_loss"]), (Keys{"median", "q1", "q3", "min", "max"}));
   EXPECT_EQ(keys_of(variant["success"]), (Keys{"count", "of", "rate", "low", "high"}));
   EXPECT_EQ(keys_of(variant["evaluation"]), (Keys{"train", "moved"}));
-  EXPECT_EQ(keys_of(variant["runs"][0]), (Keys{"seed", "status", "last_step", "final_loss", "first_success_step"}));
+  EXPECT_EQ(keys_of(variant["runs"][0]),
+            (Keys{"seed", "status", "last_step", "final_loss", "first_success_step", "success_at_best"}));
   EXPECT_EQ(keys_of(summary["comparisons"][0]),
             (Keys{"scene", "variant", "reference", "optimizer", "learning_rate", "lower", "ties", "ratio", "success"}));
 }

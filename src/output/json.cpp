@@ -40,7 +40,7 @@ using Json = nlohmann::ordered_json;  // keys in the order of writing
   }
 CONV_MULT_JSON(SuccessRate, count, of, rate, low, high)
 CONV_MULT_JSON(Spread, median, q1, q3, min, max)
-CONV_MULT_JSON(RunRecord, seed, status, last_step, final_loss, first_success_step)
+CONV_MULT_JSON(RunRecord, seed, status, last_step, final_loss, first_success_step, success_at_best)
 CONV_MULT_JSON(RowKey, variant, scene, depth, width, optimizer, learning_rate)
 CONV_MULT_JSON(Comparison, scene, variant, reference, optimizer, learning_rate, lower, ties, ratio)
 CONV_MULT_JSON(RunHeader, conv_mult, libtorch, device, threads, dtype)
@@ -67,6 +67,7 @@ Json json_of(const VariantResult& v, const SceneResult& scene) {
                {"final_loss", statistics.final_loss},
                {"relative_error", statistics.relative_error},
                {"success", statistics.success},
+               {"best_look", statistics.best_look},
                {"first_success", {{"median", statistics.first_success}, {"never", statistics.never_succeeded}}},
                {"diverged", statistics.diverged},
                {"dead", statistics.dead},

@@ -74,6 +74,8 @@ Cells cells_of(const VariantResult& v, const ExperimentResult& result) {
   cells.emplace_back("95 % interval", fmt::format("{:.1f} to {:.1f} %", 100 * success.low, 100 * success.high));
   cells.emplace_back("at step", statistics.first_success ? grouped(std::llround(*statistics.first_success)) : "-");
   if (!scene.success_error) {  // near-exact: then the weights should be whole
+    const auto& best = statistics.best_look;
+    cells.emplace_back("best look", best.of > 0 ? percent(best.rate, 1) : "-");
     cells.emplace_back("sparsity error",
                        statistics.sparsity_error ? fmt::format("{:.2g}", *statistics.sparsity_error) : "-");
   }
