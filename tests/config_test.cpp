@@ -142,7 +142,6 @@ TEST(Config, SuccessIsGivenOrTheScenes) {
   EXPECT_FALSE(config_of({}).success.given);
   EXPECT_FALSE(config_of({"--success", "auto"}).success.given);
   EXPECT_EQ(config_of({"--success", "0.2"}).success.error, 0.2);
-  EXPECT_TRUE(config_of({"--success", "near-exact"}).success.given);
   EXPECT_FALSE(config_of({"--success", "near-exact"}).success.error);
   EXPECT_EQ(config_of({"--success", "near-exact=1e-4"}).success.near_exact, 1e-4);
   EXPECT_EQ(config_of({"--success", "mse=1e-5"}).success.mse, 1e-5);

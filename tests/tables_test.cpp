@@ -116,11 +116,12 @@ TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
   EXPECT_EQ(keys_of(summary["scenes"][0]),
             (Keys{"scene", "test_range", "height", "width", "target_norm", "seconds", "splits", "success"}));
   const auto& variant = summary["variants"][0];
-  EXPECT_EQ(keys_of(variant),
-            (Keys{"variant",    "scene",          "depth",      "width",      "optimizer",     "learning_rate",
-                  "steps",      "parameters",     "form",       "rows",       "floor",         "seconds",
-                  "final_loss", "relative_error", "success",    "best_look",  "first_success", "diverged",
-                  "dead",       "sparsity_error", "evaluation", "shown_seed", "runs"}));
+  EXPECT_EQ(keys_of(variant), (Keys{"variant",        "scene",          "depth",      "width",
+                                    "optimizer",      "learning_rate",  "steps",      "parameters",
+                                    "form",           "rows",           "floor",      "seconds",
+                                    "final_loss",     "relative_error", "success",    "success_everywhere",
+                                    "best_look",      "first_success",  "diverged",   "dead",
+                                    "sparsity_error", "evaluation",     "shown_seed", "runs"}));
   EXPECT_EQ(keys_of(variant["final_loss"]), (Keys{"median", "q1", "q3", "min", "max"}));
   EXPECT_EQ(keys_of(variant["success"]), (Keys{"count", "of", "rate", "low", "high"}));
   EXPECT_EQ(keys_of(variant["evaluation"]), (Keys{"train", "moved"}));
@@ -176,11 +177,11 @@ TEST(Tables, ManySeedsHaveARateWithItsInterval) {
   result.comparisons = comparisons_of(result);
   // Wilson's interval of 1 in 2: 0.5 -+ z sqrt(1/8 + z^2/16) / (1 + z^2/2) = 0.0945 to 0.9055
   EXPECT_EQ(result_table(result),
-            "variant   median loss  floor    train    moved  success  95 % interval  at step  diverged"
+            "variant   median loss  floor    train    moved  success  95 % interval  everywhere  at step  diverged"
             "  dead  seeds    time\n"
-            "baseline        2.675      5  26.75 %  15.00 %   50.0 %  9.5 to 90.5 %        2         0"
+            "baseline        2.675      5  26.75 %  15.00 %   50.0 %  9.5 to 90.5 %       0.0 %        2         0"
             "     0      2  0.50 s\n"
-            "exp             9.999      -  99.99 %  15.00 %    0.0 %  0.0 to 65.8 %        -         1"
+            "exp             9.999      -  99.99 %  15.00 %    0.0 %  0.0 to 65.8 %       0.0 %        -         1"
             "     1      2  0.50 s\n"
             "exp against baseline, same seeds: lower loss on 0 of 2 (0.0 to 65.8 %), median ratio 40; success: "
             "both 0, only exp 0, only baseline 1, neither 1\n");

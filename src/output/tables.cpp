@@ -72,6 +72,7 @@ Cells cells_of(const VariantResult& v, const ExperimentResult& result) {
   }
   cells.emplace_back("success", percent(success.rate, 1));
   cells.emplace_back("95 % interval", fmt::format("{:.1f} to {:.1f} %", 100 * success.low, 100 * success.high));
+  if (scene.success_error) { cells.emplace_back("everywhere", percent(statistics.everywhere.rate, 1)); }
   cells.emplace_back("at step", statistics.first_success ? grouped(std::llround(*statistics.first_success)) : "-");
   if (!scene.success_error) {  // near-exact: then the weights should be whole
     const auto& best = statistics.best_look;

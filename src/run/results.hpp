@@ -52,6 +52,7 @@ struct Statistics {
   std::optional<Spread> final_loss;      ///< none if no run has a final loss
   std::optional<double> relative_error;  ///< median on the first split; none if its target's norm is 0
   SuccessRate success;                   ///< of all finished runs, at the last step
+  SuccessRate everywhere;                ///< with that relative error on every split
   SuccessRate best_look;                 ///< of those with looks, at their best
   std::optional<double> first_success;   ///< median step over the runs that succeeded at some step
   std::int64_t never_succeeded = 0;      ///< the finished runs that median leaves out: censored

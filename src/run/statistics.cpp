@@ -21,6 +21,15 @@ bool succeeded(const RunRecord& run, const SceneResult& scene) {
          run.split_losses[scene.judged] <= scene.success_norm;
 }
 
+/// By a relative error that holds on every split.
+bool succeeded_everywhere(const RunRecord& run, const SceneResult& scene) {
+  bool everywhere = scene.success_error && succeeded(run, scene);
+  for (std::size_t i = 0; everywhere && i < scene.splits.size(); ++i) {
+    everywhere = run.split_losses[i] <= *scene.success_error * scene.splits[i].target_norm;
+  }
+  return everywhere;
+}
+
 double median_loss(const Statistics& statistics) {
   if (statistics.final_loss) { return statistics.final_loss->median; }
   return infinity;
@@ -141,6 +150,7 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
     const bool success = succeeded(run, scene);
     success_rate.count += success ? 1 : 0;
     if (success && run.sparsity_error) { sparsity_errors.push_back(*run.sparsity_error); }
+    statistics.everywhere.count += succeeded_everywhere(run, scene) ? 1 : 0;
     statistics.best_look.of += run.success_at_best ? 1 : 0;
     statistics.best_look.count += run.success_at_best.value_or(false) ? 1 : 0;
     if (run.first_success_step) { first_successes.push_back(static_cast<double>(*run.first_success_step)); }
@@ -162,6 +172,7 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
   statistics.final_loss = spread_of(std::move(final_losses));
   if (const auto sparsity = spread_of(std::move(sparsity_errors))) { statistics.sparsity_error = sparsity->median; }
   success_rate = wilson(success_rate.count, success_rate.of);
+  statistics.everywhere = wilson(statistics.everywhere.count, success_rate.of);
   statistics.best_look = wilson(statistics.best_look.count, statistics.best_look.of);
   for (auto& errors : split_errors) { statistics.split_errors.push_back(spread_of(std::move(errors))); }
   if (const auto& error = statistics.split_errors.front()) { statistics.relative_error = error->median; }
