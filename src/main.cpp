@@ -142,7 +142,7 @@ Vocabulary vocabulary() {
   Vocabulary words;
   for (const auto* variant : all_variants) {
     words.variants.emplace_back(variant->name);
-    if (variant->sized) { words.sized.emplace_back(variant->name); }
+    if (variant->sized && variant->depth == 0) { words.sized.emplace_back(variant->name); }
   }
   for (const auto& kind : scene_kinds) { words.scenes.emplace_back(kind.name); }
   return words;

@@ -38,15 +38,26 @@ inline Scene scene_with_zeros(std::int64_t height, std::int64_t width) {
   return make_scene(scene.a * scene.a.abs().gt(0.3), scene.b * scene.b.abs().gt(0.2));
 }
 
-/// A test of each variant in all_variants. What one does not have is skipped by asking its value.
-class EachVariant : public testing::TestWithParam<const Variant*> {
+/// Each variant in all_variants, with and without biases where it may have them.
+inline std::vector<std::pair<const Variant*, bool>> all_cases() {
+  std::vector<std::pair<const Variant*, bool>> cases;
+  for (const auto* variant : all_variants) {
+    cases.emplace_back(variant, false);
+    if (variant->may_have_bias) { cases.emplace_back(variant, true); }
+  }
+  return cases;
+}
+
+/// A test of each of them. What one does not have is skipped by asking its value.
+class EachVariant : public testing::TestWithParam<std::pair<const Variant*, bool>> {
  protected:
-  const Variant& variant_ = *GetParam();
+  const Variant& variant_ = *GetParam().first;
 
   /// The variant itself, or a copy of it: small, of several layers where it may have them.
   Architecture architecture(std::int64_t kernel_size = 3) const { return architecture(variant_, kernel_size); }
-  static Architecture architecture(const Variant& variant, std::int64_t kernel_size = 3) {
-    return {&variant, {kernel_size, variant.sized ? 3 : 1, variant.sized ? 2 : 1}};
+  Architecture architecture(const Variant& variant, std::int64_t kernel_size = 3) const {
+    const std::int64_t depth = variant.depth > 0 ? variant.depth : 3;
+    return {&variant, {kernel_size, variant.sized ? depth : 1, variant.sized ? 2 : 1, GetParam().second}};
   }
 
   /// Every form of the scene that the variant takes: distinct patches, one for each pixel, images, the last of them
@@ -69,11 +80,11 @@ class EachVariant : public testing::TestWithParam<const Variant*> {
 };
 
 /// The suite of a file, a subclass of EachVariant: a test is called Each/SUITE.TEST/VARIANT.
-#define CONV_MULT_FOR_EACH_VARIANT(suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(Each, suite, testing::ValuesIn(all_variants), [](const auto& test) { \
-    std::string name = test.param->name;                                                        \
-    std::replace(name.begin(), name.end(), '-', '_');                                           \
-    return name;                                                                                \
+#define CONV_MULT_FOR_EACH_VARIANT(suite)                                                      \
+  INSTANTIATE_TEST_SUITE_P(Each, suite, testing::ValuesIn(all_cases()), [](const auto& test) { \
+    std::string name = test.param.first->name;                                                 \
+    std::replace(name.begin(), name.end(), '-', '_');                                          \
+    return name + (test.param.second ? "_bias" : "");                                          \
   })
 
 /// Trains with these updates; the losses of every replica: [steps + 1, N].

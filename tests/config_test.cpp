@@ -142,8 +142,9 @@ TEST(Config, SuccessIsGivenOrTheScenes) {
   EXPECT_FALSE(config_of({}).success.given);
   EXPECT_FALSE(config_of({"--success", "auto"}).success.given);
   EXPECT_EQ(config_of({"--success", "0.2"}).success.error, 0.2);
-  EXPECT_TRUE(config_of({"--success", "near-exact"}).success.given);
   EXPECT_FALSE(config_of({"--success", "near-exact"}).success.error);
+  EXPECT_EQ(config_of({"--success", "near-exact=1e-4"}).success.near_exact, 1e-4);
+  EXPECT_EQ(config_of({"--success", "mse=1e-5"}).success.mse, 1e-5);
 }
 
 TEST(Config, SchedulesFollowTheNumberOfSteps) {
@@ -257,12 +258,12 @@ TEST(Config, ConfigTomlIsWhatItWas) {
                      "--require-ratio", "0.5"}),
             R"(variant=["baseline", "exp"]
 depth=2
-width=8
 seed=0
 seeds=5
 shard="1/1"
 success="auto"
 kernel-size=3
+bias=false
 data="auto"
 scene="rectangles"
 size=[100, 100]
@@ -278,8 +279,10 @@ heldout-values=[0.5, 4]
 steps=3000
 optimizer="adam"
 lr=[0.1, "npu=1"]
+lr-decay="none"
 loss="l2"
 nmu-sparsity=[10, 1200, 2100]
+npu-l1=[0, 0, 10000]
 check-every=60
 device="auto"
 threads=0
@@ -338,7 +341,7 @@ TEST(Config, ComplaintsNameOptionAndValue) {
            {"--scene", {"circles"}},
            {"--lr",
             {"nan", "inf", "-inf", "0", "-0.1", "1e400", "", "0.1,nan", "exp=", "=1", "cubic=1", "npu=x", "0.1x"}},
-           {"--success", {"nan", "inf", "-1", "0", "", "almost"}},
+           {"--success", {"nan", "inf", "-1", "0", "", "almost", "mse", "mse=0", "near-exact=", "x=1"}},
            {"--rect-a",
             {"0,0,0,5,1", "0,0,5,0,1", "0,0,5,5,nan", "0,0,5,5,inf", "0,0,5,5,1e400", "0,0,5,5,-1e39", "-1,0,5,5,1",
              "1e30,0,5,5,1", "0.5,0,5,5,1", "0,0,1.5,5,1", "0,0,5,5", "0,0,5,5,1,1", "9223372036854775807,0,5,5,1",
@@ -356,6 +359,7 @@ TEST(Config, ComplaintsNameOptionAndValue) {
            {"--shard", {"0/1", "2/1", "1/0", "-1/1", "1", "1/1/1", "a/b", "1/2"}},
            {"--threads", {"-1", "1025"}},
            {"--device", {"gpu", "cuda:-1", "cuda:x", "cuda:", "cuda:100", ""}},
+           {"--npu-l1", {"1e-7", "2,1,1", "0,1,0"}},
            {"--nmu-sparsity", {"-1", "nan", "1,2", "1,5,2", "1,2,1e300", "1,-1,2"}},
            {"--require-ratio", {"0", "-1", "nan"}},
            {"--log-every", {"0", "-1"}},

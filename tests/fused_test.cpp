@@ -177,10 +177,11 @@ TEST_P(Fused, WhatIsNotFiniteStaysInItsReplica) {
 // Of odd and even numbers of channels, more than are taken at a time, and of every activation.
 TEST(Fused, NetworksOfAnySize) {
   for (const auto* variant : {&variants::relu, &variants::stacked_exp}) {
-    for (const auto& [kernel_size, depth, width] : {Size{3, 1, 4}, {1, 2, 3}, {3, 3, 9}, {5, 2, 18}, {3, 4, 1}}) {
-      SCOPED_TRACE(testing::Message() << variant->name << ' ' << kernel_size << ' ' << depth << ' ' << width);
+    for (const auto& size : {Size{3, 1, 4}, {1, 2, 3}, {3, 3, 9}, {5, 2, 18}, {3, 4, 1}}) {
+      SCOPED_TRACE(testing::Message() << variant->name << ' ' << size.kernel_size << ' ' << size.depth << ' '
+                                      << size.width);
       const auto data = make_image_dataset(random_scene(6, 7), DataForm::image);
-      const auto model = make_model({variant, {kernel_size, depth, width}}, {3, 5}, at::kDouble, at::kCPU);
+      const auto model = make_model({variant, size}, {3, 5}, at::kDouble, at::kCPU);
       for (const auto loss : both_losses) {
         const auto expected = by_autograd(model, data, loss);
         const auto actual = fused(model, data, loss);

@@ -24,8 +24,15 @@ def output(model):
                 x = x.relu()
         return x
     if kind == "bilinear":
-        return conv2d(image, p["0.weight"], padding=k // 2) * conv2d(image, p["1.weight"], padding=k // 2)
+        left, right = (conv2d(image, p[f"{i}.weight"], p.get(f"{i}.bias"), padding=k // 2) for i in (0, 1))
+        return left * right
+    if kind == "square":
+        z = conv2d(image, p["0.weight"], p.get("0.bias"), padding=k // 2)
+        return conv2d(z**2, p["1.weight"], p.get("1.bias"))
     logarithm = torch.log(image.abs() + 1e-7)
+    if kind == "product-unit":
+        z, turns = (conv2d(x, p["weight"], padding=k // 2) for x in (logarithm, (image < 0).double()))
+        return z.exp() * torch.cos(torch.pi * turns)
     if kind in ("baseline", "exp", "log-exp"):
         layer = torch.nn.Conv2d(2, 1, k, padding=k // 2).double()
         layer.load_state_dict(p)
@@ -37,7 +44,7 @@ def output(model):
 
     x, inside, log_x = fields(image), fields(torch.ones_like(image)) > 0, fields(logarithm)
     w = p["w"][:, None]
-    if kind == "nmu":
+    if kind in ("nmu", "snmu"):
         out = torch.where(inside, w * x + 1 - w, torch.ones_like(x)).prod(0)
     elif kind == "npu":
         g = p["g"].clamp(0, 1)[:, None]

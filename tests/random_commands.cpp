@@ -46,7 +46,7 @@ const std::map<std::string, Texts> options{
     {"seed", {"0", "7", "4294967296", "9223372036754775000"}},
     {"seeds", {"1", "2", "5", "100000000"}},
     {"shard", {"1/1", "1/2", "2/2", "5/5"}},
-    {"success", {"auto", "near-exact", "0.5", "1e-30", "1e30"}},
+    {"success", {"auto", "near-exact", "near-exact=1e-4", "mse=0.5", "0.5", "1e-30", "1e30"}},
     {"kernel-size", {"1", "3", "5", "31"}},
     {"data", {"auto", "image", "patches", "literal"}},
     {"load-model", {"model.pt", "damaged.pt", "model.pt,model.pt"}},

@@ -67,8 +67,8 @@ std::string csv(const std::string& name, const ExperimentResult& result) {
 TEST(Tables, CsvFilesHoldNumbersInTheirShortestForm) {
   const auto result = sample();
   EXPECT_EQ(csv("runs.csv", result),
-            "variant,seed,status,last_step,final_loss,first_success_step\n"
-            "baseline,4,ok,3,5.099999904632568,\nexp,4,diverged,1,,\n");
+            "variant,seed,status,last_step,final_loss,first_success_step,success_at_best\n"
+            "baseline,4,ok,3,5.099999904632568,,\nexp,4,diverged,1,,,\n");
   EXPECT_EQ(csv("loss.csv", result),
             "variant,seed,step,loss\n"
             "baseline,4,0,8\nbaseline,4,2,6\nbaseline,4,3,5.1\n"
@@ -106,11 +106,12 @@ TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
   EXPECT_EQ(keys_of(summary["scenes"][0]),
             (Keys{"scene", "test_range", "height", "width", "target_norm", "seconds", "splits", "success"}));
   const auto& variant = summary["variants"][0];
-  EXPECT_EQ(keys_of(variant),
-            (Keys{"variant",        "scene",          "depth",      "width",         "optimizer", "learning_rate",
-                  "steps",          "parameters",     "form",       "rows",          "floor",     "seconds",
-                  "final_loss",     "relative_error", "success",    "first_success", "diverged",  "dead",
-                  "sparsity_error", "evaluation",     "shown_seed"}));
+  EXPECT_EQ(keys_of(variant), (Keys{"variant",        "scene",          "depth",      "width",
+                                    "optimizer",      "learning_rate",  "steps",      "parameters",
+                                    "form",           "rows",           "floor",      "seconds",
+                                    "final_loss",     "relative_error", "success",    "success_everywhere",
+                                    "best_look",      "first_success",  "diverged",   "dead",
+                                    "sparsity_error", "evaluation",     "shown_seed"}));
   EXPECT_EQ(keys_of(variant["final_loss"]), (Keys{"median", "q1", "q3", "min", "max"}));
   EXPECT_EQ(keys_of(variant["success"]), (Keys{"count", "of", "rate", "low", "high"}));
   EXPECT_EQ(keys_of(variant["evaluation"]), (Keys{"train", "moved"}));
@@ -160,11 +161,11 @@ TEST(Tables, ManySeedsHaveARateWithItsInterval) {
   result.comparisons = comparisons_of(result);
   // Wilson's interval of 1 in 2: 0.5 -+ z sqrt(1/8 + z^2/16) / (1 + z^2/2) = 0.0945 to 0.9055
   EXPECT_EQ(result_table(result),
-            "variant   median loss  floor    train    moved  success  95 % interval  at step  diverged"
+            "variant   median loss  floor    train    moved  success  95 % interval  everywhere  at step  diverged"
             "  dead  seeds    time\n"
-            "baseline        2.675      5  26.75 %  15.00 %   50.0 %  9.5 to 90.5 %        2         0"
+            "baseline        2.675      5  26.75 %  15.00 %   50.0 %  9.5 to 90.5 %       0.0 %        2         0"
             "     0      2  0.50 s\n"
-            "exp             9.999      -  99.99 %  15.00 %    0.0 %  0.0 to 65.8 %        -         1"
+            "exp             9.999      -  99.99 %  15.00 %    0.0 %  0.0 to 65.8 %       0.0 %        -         1"
             "     1      2  0.50 s\n"
             "exp against baseline, same seeds: lower loss on 0 of 2 (0.0 to 65.8 %), median ratio 40; success: "
             "both 0, only exp 0, only baseline 1, neither 1\n");

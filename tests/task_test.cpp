@@ -89,7 +89,7 @@ TEST_P(Tasks, ErrorsAndPicturesAreThoseOfWholeImages) {
   }
 }
 
-TEST(Tasks, NearExactIsWhatAnNmuHasThatIsOffByOneInAHundredThousand) {
+TEST(Tasks, NearExactIsAProductOfFactorsThatAreOffByOneInAHundredThousand) {
   for (const bool resample : {false, true}) {
     auto config = noise_config(resample);
     const OwnTask own(config);
@@ -98,8 +98,11 @@ TEST(Tasks, NearExactIsWhatAnNmuHasThatIsOffByOneInAHundredThousand) {
     EXPECT_EQ(own.record().splits[own.record().judged].name, "outside");
     EXPECT_EQ(own.record().splits.back().pixels, 10 * 6 * 7);
     EXPECT_TRUE(own.task.success_needs_checks());
-    const auto almost = make_model({&variants::nmu, {1}}, torch::full({1, 2}, 1 - 1e-5, at::kDouble));
+    const auto almost =
+        make_model({&variants::bilinear, {1}}, (1 - 1e-5) * torch::tensor({{1.0, 0.0, 0.0, 1.0}}, at::kDouble));
     EXPECT_NEAR(own.record().success_norm / own.task.errors(almost, own.record().judged).item<double>(), 1, 1e-9);
+    config.success = {true, {}, 1e-5, 0.25};
+    EXPECT_DOUBLE_EQ(OwnTask(config).record().success_norm, std::sqrt(0.25 * 10 * 6 * 7));
     config.success = {true, 0.03};
     const OwnTask relative(config);
     EXPECT_EQ(relative.record().judged, 0U);
@@ -110,14 +113,8 @@ TEST(Tasks, NearExactIsWhatAnNmuHasThatIsOffByOneInAHundredThousand) {
   EXPECT_EQ(OwnTask(rectangles).record().success_error, 0.05);
   rectangles.success.given = true;
   const OwnTask own(rectangles);
-  // 750 pixels of 1 times 2: with w = 1 - e each, ((1 - e) 1 + e) ((1 - e) 2 + e) = 2 - e; the rest: a 0 is e.
-  const double e = 1e-5;
-  const double only_a = 45 * 50 - 750;
-  const double only_b = 40 * 45 - 750;
-  const double neither = 100 * 100 - only_a - only_b - 750;
-  const double expected =
-      std::sqrt(750 * e * e + only_a * e * e + only_b * std::pow(e * (2 - e), 2) + neither * std::pow(e * e, 2));
-  EXPECT_NEAR(own.record().success_norm / expected, 1, 1e-6);
+  const double off = 2 - 2 * std::pow(1 - 1e-5, 2);  // of 1 times 2, on 750 pixels
+  EXPECT_NEAR(own.record().success_norm / (off * std::sqrt(750)), 1, 1e-6);
   EXPECT_FALSE(own.task.success_needs_checks());
 }
 

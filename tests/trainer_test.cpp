@@ -56,7 +56,21 @@ TEST(Trainer, FollowsPyTorchsLossCurves) {
   }
 }
 
+TEST(Trainer, LearningRateFallsToZero) {
+  auto config = config_of(OptimizerKind::sgd, 0.1, 2);
+  config.decay = Decay::cosine;
+  EXPECT_NEAR(learning_rate_at(config, 1), 0.1 * (1 + std::cos(std::acos(-1.0) / 2)) / 2, 1e-15);
+  config.decay = Decay::linear;  // of two steps the second with half the rate
+  const TrainingData data{make_image_dataset(random_scene(4, 4), DataForm::image), {}};
+  auto model = make_model({&variants::baseline, {}}, {0, 1}, at::kDouble, at::kCPU);
+  const auto falling = train_seeds(model.architecture, {0, 1}, data, config);
+  train_all(model, data, config_of(OptimizerKind::sgd, 0.1, 1));
+  const auto half = train_all(model, data, config_of(OptimizerKind::sgd, 0.05, 1));
+  EXPECT_LE(relative_difference(falling[2], half[1]), 1e-12);
+}
+
 TEST_P(Trainer, EveryFormFollowsAutograd) {
+  if (variant_.noisy_output != nullptr) { GTEST_SKIP() << "draws noise for each receptive field of a form"; }
   auto by_autograd = variant_;
   by_autograd.patch_pass = {};
   by_autograd.image_pass = {};
@@ -116,7 +130,8 @@ TEST_P(Trainer, AReplicaThatOverflowsChangesNoOther) {
       const auto expected = train_seeds(architecture(), {0, 20}, {data, {}}, config);
       EXPECT_TRUE(actual.select(1, 7).isnan().all().item<bool>() || poison > 0);
       actual.select(1, 7).copy_(expected.select(1, 7));
-      EXPECT_TRUE(identical(actual, expected)) << to_string(data.form);
+      const double close = &variant_ == &variants::product_unit ? 1e-4 : 0;  // LibTorch's cosine of 16 numbers
+      EXPECT_TRUE(actual.allclose(expected, close, 0, true)) << to_string(data.form);
     }
   }
 }

@@ -16,7 +16,9 @@ Model model_with(const Architecture& architecture, const Numbers& weights) {
   return make_model(architecture, torch::tensor(weights, at::kDouble).unsqueeze(0));
 }
 
-Model solution_of(const Variant& variant) { return {{&variant, {}}, variant.solution({})}; }
+Model solution_of(const Architecture& architecture) {
+  return {architecture, architecture.variant->solution(architecture.size)};
+}
 
 class Variants : public EachVariant {};
 CONV_MULT_FOR_EACH_VARIANT(Variants);
@@ -40,7 +42,7 @@ TEST_P(Variants, ConvolutionsStartAsPyTorchsOwn) {
     }
     const std::string next = i + 1 < parameters.size() ? parameters[i + 1].name : "";
     const bool bias = next.size() >= 4 && next.substr(next.size() - 4) == "bias";
-    const torch::nn::Conv2d layer(torch::nn::Conv2dOptions(weight.size(2), weight.size(1), 3).bias(bias));
+    const torch::nn::Conv2d layer(torch::nn::Conv2dOptions(weight.size(2), weight.size(1), weight.size(3)).bias(bias));
     EXPECT_TRUE(torch::equal(weight[0], layer->weight));
     if (bias) { EXPECT_TRUE(torch::equal(model.parameters[++i][0], layer->bias)); }
   }
@@ -129,6 +131,11 @@ const std::map<std::string, Definition> definitions{
     {"log-exp",
      [](const Numbers& x, const Numbers& p) {
        return std::exp(sum(x, [&](std::size_t k) { return p[k] * log_of(x[k]); }) + p[x.size()]);
+     }},
+    {"product-unit",
+     [](const Numbers& x, const Numbers& p) {
+       const double turns = sum(x, [&](std::size_t k) { return x[k] < 0 ? p[k] : 0; });
+       return std::exp(sum(x, [&](std::size_t k) { return p[k] * log_of(x[k]); })) * std::cos(std::acos(-1) * turns);
      }},
     {"nmu",
      [](const Numbers& x, const Numbers& p) {
@@ -234,7 +241,7 @@ Scene positive_scene(double from) {
 
 TEST_P(Variants, TheSolutionMultipliesPositiveNumbers) {
   if (variant_.solution == nullptr) { GTEST_SKIP() << "has none"; }
-  const auto model = solution_of(variant_);
+  const auto model = solution_of(architecture());
   const auto scene = positive_scene(0.3);
   expect_output(model, scene, scene.target, 1e-6);
   if (const auto error = sparsity_error(model)) { EXPECT_LT(error->item<double>(), 1e-12); }
@@ -247,7 +254,7 @@ TEST(Variants, SolutionsMultiplyWithTheirOffsetsAndSigns) {
     const auto factor = [&](const at::Tensor& x) {
       return (x.abs() + added).where(x >= 0, sign_of_negative * (x.abs() + added));
     };
-    expect_output(solution_of(variant), scene, factor(scene.a) * factor(scene.b));
+    expect_output(solution_of({&variant, {}}), scene, factor(scene.a) * factor(scene.b));
   };
   constexpr double e = 1e-7;
   for (const auto& scene : {positive, scene_with_zeros(7, 8), whole(default_rectangles())}) {
@@ -255,8 +262,21 @@ TEST(Variants, SolutionsMultiplyWithTheirOffsetsAndSigns) {
     expect(variants::nac_mul, scene, e, 1);
     expect(variants::nmu, scene, 0, -1);
     expect(variants::npu, scene, std::pow(2, -23), -1);
+    expect(variants::product_unit, scene, e, -1);
   }
   expect(variants::nalu, positive, e, 1);  // elsewhere its gate would open the other path
+}
+
+TEST(Variants, NoiseIsDividedOutWhereWeightsAreWhole) {
+  const auto data = unfolded(make_image_dataset(random_scene(4, 4), DataForm::image, variants::snmu.encode), 3);
+  auto whole = solution_of({&variants::snmu, {}});
+  whole.noise.assign(1, {0, 0});
+  EXPECT_TRUE(torch::allclose(forward_in_training(whole, data), forward(whole, data), 1e-12, 1e-14));
+  const auto three = make_scene(torch::full({1, 1, 1, 1}, 3.0), torch::full({1, 1, 1, 1}, 3.0));
+  const auto pixel = make_image_dataset(cast(three, at::kDouble), DataForm::image, variants::snmu.encode);
+  auto half = model_with({&variants::snmu, {1}}, {0.5, 0});
+  const double n = 1 + 4 * Random(half.noise.front()).unit();
+  EXPECT_DOUBLE_EQ(forward_in_training(half, pixel).item<double>(), (3 * n + 1) / (n + 1));  // not 2
 }
 
 TEST(Variants, NmuIsClampedAndPulledToZeroAndOne) {

@@ -17,6 +17,7 @@ class UsageError : public std::runtime_error {
 
 enum class LossKind { l2, mse };
 enum class OptimizerKind { adam, adamw, rmsprop, sgd };
+enum class Decay { none, linear, cosine };
 enum class DataForm { automatic, patches, image, literal };
 enum class Dtype { float32, float64 };
 enum class FigureFormat { png, svg, pdf };
@@ -39,11 +40,13 @@ struct ImageSize {
   std::int64_t height = 100, width = 100;
 };
 
-/// How good a run has to be: a relative error of at most `error`; none: near-exact, see run/task.hpp. Not `given`: what
-/// the scene asks for.
+/// How good a run has to be: a relative error of at most `error`; or, where it is judged on other data, a mean squared
+/// error of at most `mse`; else near-exact, see run/task.hpp. Not `given`: what the scene asks for.
 struct Success {
   bool given = false;
   std::optional<double> error;
+  double near_exact = 1e-5;
+  std::optional<double> mse = {};
 };
 
 /// NMU's sparsity regulariser: strength * mean(min(w, 1 - w)), scaled from 0 at step `from` to 1 at step `to` (Madsen &
@@ -51,6 +54,12 @@ struct Success {
 struct Sparsity {
   double strength = 10;
   std::int64_t from = 1200, to = 2100;
+};
+
+/// NPU's L1 penalty: its factor is `start`, ten times that every `every` steps, and at most `end` (Heim et al. 2020).
+struct Lasso {
+  double start = 0, end = 0;
+  std::int64_t every = 10000;
 };
 
 /// Of one variant, or of all that have none of their own.
@@ -68,11 +77,12 @@ struct Shard {
 
 struct Config {
   std::vector<std::string> variants{"baseline", "exp"};  ///< names, each once
-  std::vector<std::int64_t> depths{2}, widths{8};        ///< of the variants that have a size
+  std::vector<std::int64_t> depths{2}, widths;           ///< of those that have a size; no width: the variant's own
   std::int64_t seed = 0, seeds = 1;                      ///< the first, and how many, of all shards together
   Shard shard;
   Success success;
   std::int64_t kernel_size = 3;
+  bool bias = false;  ///< where convolutions may be without
   DataForm data = DataForm::automatic;
   std::vector<std::string> load_model;  ///< files of models to start from, in place of variants and sizes
 
@@ -91,8 +101,10 @@ struct Config {
   std::int64_t steps = 3000;
   std::vector<OptimizerKind> optimizers{OptimizerKind::adam};
   std::vector<LearningRate> rates{{"", 0.01}};
+  Decay decay = Decay::none;  ///< of the learning rate, to 0 at the last step
   LossKind loss = LossKind::l2;
   Sparsity sparsity;
+  Lasso npu_l1;
   std::int64_t check_every = 60;  ///< steps between looks at held-out scenes, where they decide on success
 
   std::string device = "auto";  ///< auto, cpu, cuda or cuda:N

@@ -18,7 +18,7 @@ struct Words : Texts {
 using Settings = std::map<std::string, Words>;
 
 /// What the files of --load-model say already.
-const Texts of_models{"variant", "depth", "width", "kernel-size"};
+const Texts of_models{"variant", "depth", "width", "kernel-size", "bias"};
 
 void apply(const Option& option, const Words& given, Config& config) {
   Texts words(given.begin(), given.end());

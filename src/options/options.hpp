@@ -6,7 +6,7 @@ namespace conv_mult {
 
 /// The names that users may give, from the lists of variants and scenes.
 struct Vocabulary {
-  std::vector<std::string> variants, sized;  ///< sized: those of the variants that have --depth and --width
+  std::vector<std::string> variants, sized;  ///< sized: those of the variants that have --depth
   std::vector<std::string> scenes;
 };
 

@@ -117,18 +117,21 @@ std::vector<Option> option_table(const Vocabulary& words) {
         "What to train: all, or a list of " + join(words.variants, ", "));
   t.add("depth", "D", &Config::depths, whole(1, 64),
         "Convolutions in a row in " + join(words.sized, " and ") + "; several are rows of their own");
-  t.add("width", "C", &Config::widths, whole(1, 1024), "Channels between them, likewise");
+  t.add("width", "C", &Config::widths, whole(1, 1024),
+        "Channels between them and in square, likewise; by default 8, in square 4");
   t.add("seed", "N", &Config::seed, seed, "First seed of the initial weights");
   t.add("seeds", "N", &Config::seeds, whole(1, most_seeds), "How many seeds to train, side by side");
   t.add("shard", "I/N", &Config::shard,
         {"I/N with 1 <= I <= N", [](const Shard& s) { return s.index >= 1 && s.index <= s.count; }},
         "Train only the I-th of N parts of the seeds; see conv_mult merge --help", Role::shard);
-  t.add("success", "X", &Config::success, {"one of near-exact, auto, or a number above 0"},
-        "Relative error up to which a run is a success; near-exact: as good, outside the range trained on, as "
-        "weights that are off by a relative 1e-5; auto: 0.05 for rectangles, near-exact for noise");
+  t.add("success", "X", &Config::success, {"one of near-exact, near-exact=E, mse=M, auto, or a number above 0"},
+        "Relative error up to which a run is a success; near-exact=E: as good, on the test range, as two factors that "
+        "are off by a relative E, by default 1e-5; mse=M: a mean squared error there of at most M; auto: 0.05 for "
+        "rectangles, near-exact for noise");
   t.add("kernel-size", "K", &Config::kernel_size,
         {"an odd number from 1 to 31", [](std::int64_t k) { return k >= 1 && k <= 31 && k % 2 == 1; }},
         "Odd, 1 to 31; the padding is K/2");
+  t.add("bias", "", &Config::bias, flag, "Give the convolutions of bilinear and square biases");
   t.add("data", "FORM", &Config::data, any_of<DataForm>(),
         "auto, patches (distinct receptive fields with counts), image (the scene itself) or literal (the same by "
         "LibTorch's conv2d)");
@@ -173,6 +176,8 @@ std::vector<Option> option_table(const Vocabulary& words) {
            return rate.variant.empty() || names.holds(rate.variant);
          }},
         "Learning rate, above 0; several are a grid with --optimizer; npu=X is for npu alone");
+  t.add("lr-decay", "NAME", &Config::decay, any_of<Decay>(),
+        "How the learning rate falls to 0 at the last step: none, linear or cosine");
   t.add("loss", "NAME", &Config::loss, any_of<LossKind>(), "l2 (the norm of the error) or mse");
   t.add("nmu-sparsity", "STRENGTH[,FROM,TO]", &Config::sparsity,
         {fmt::format("STRENGTH[,FROM,TO] with STRENGTH from 0 to {}, steps 0 <= FROM <= TO", largest_value),
@@ -180,6 +185,10 @@ std::vector<Option> option_table(const Vocabulary& words) {
            return s.strength >= 0 && s.strength <= largest_value && s.from >= 0 && s.from <= s.to && s.to <= most_steps;
          }},
         "nmu's regulariser and the steps over which it comes in; by default from 40 % to 70 % of them");
+  t.add("npu-l1", "START,END,EVERY", &Config::npu_l1,
+        {fmt::format("START,END,EVERY with 0 <= START <= END <= {}, EVERY at least 1", largest_value),
+         [](const Lasso& l) { return l.start >= 0 && l.start <= l.end && l.end <= largest_value && l.every >= 1; }},
+        "npu's L1 penalty: from START ten times as much every EVERY steps, up to END; its authors' is 1e-7,1e-5,10000");
   t.add("check-every", "N", &Config::check_every, whole(1, most_steps),
         "Steps between looks at the test range for near-exact; by default a 50th of them");
 

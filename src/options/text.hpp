@@ -36,6 +36,7 @@ inline Texts split(const std::string& text, char mark = ',') {
 // The names in the order of the enumerators.
 inline Texts names_of(LossKind /*type*/) { return {"l2", "mse"}; }
 inline Texts names_of(OptimizerKind /*type*/) { return {"adam", "adamw", "rmsprop", "sgd"}; }
+inline Texts names_of(Decay /*type*/) { return {"none", "linear", "cosine"}; }
 inline Texts names_of(DataForm /*type*/) { return {"auto", "patches", "image", "literal"}; }
 inline Texts names_of(Dtype /*type*/) { return {"float32", "float64"}; }
 inline Texts names_of(FigureFormat /*type*/) { return {"png", "svg", "pdf"}; }
@@ -46,11 +47,12 @@ inline auto parts_of(Rectangle& r) { return std::tie(r.top, r.left, r.height, r.
 inline auto parts_of(Shard& value) { return std::tie(value.index, value.count); }
 inline auto parts_of(ImageSize& value) { return std::tie(value.height, value.width); }
 inline auto parts_of(Sparsity& value) { return std::tie(value.strength, value.from, value.to); }
+inline auto parts_of(Lasso& value) { return std::tie(value.start, value.end, value.every); }
 
 template <typename T, typename... Others>
 constexpr bool is_any = (std::is_same_v<T, Others> || ...);
 template <typename T>
-constexpr bool has_parts = is_any<T, Interval, Rectangle, Shard, ImageSize, Sparsity>;
+constexpr bool has_parts = is_any<T, Interval, Rectangle, Shard, ImageSize, Sparsity, Lasso>;
 template <typename T>
 constexpr char mark = is_any<T, Shard> ? '/' : ',';
 
@@ -69,7 +71,13 @@ bool parse(std::string_view text, T& value) {
     return found != names.end();
   } else if constexpr (is_any<T, Success>) {
     value = {text != "auto", std::nullopt};
-    return !value.given || text == "near-exact" || (parse(text, value.error) && *value.error > 0);
+    if (!value.given || text == "near-exact") { return true; }
+    const auto number = text.find('=') + 1;  // npos + 1 is 0
+    const auto name = text.substr(0, number);
+    auto& limit = name == "near-exact=" ? value.near_exact
+                  : name == "mse="      ? value.mse.emplace()
+                                        : value.error.emplace();
+    return (number == 0 || !value.error) && parse(text.substr(number), limit) && limit > 0;
   } else if constexpr (is_any<T, std::optional<double>>) {
     return parse(text, value.emplace());
   } else if constexpr (is_any<T, LearningRate>) {
@@ -108,7 +116,9 @@ std::string text_of(T value) {
   if constexpr (std::is_enum_v<T>) {
     return names_of(value).at(static_cast<std::size_t>(value));
   } else if constexpr (is_any<T, Success>) {
-    return !value.given ? "auto" : value.error ? text_of(value.error) : "near-exact";
+    if (value.mse) { return "mse=" + text_of(*value.mse); }
+    if (!value.given || value.error) { return value.given ? text_of(value.error) : "auto"; }
+    return value.near_exact == Success().near_exact ? "near-exact" : "near-exact=" + text_of(value.near_exact);
   } else if constexpr (is_any<T, std::optional<double>>) {
     return value ? text_of(*value) : "";
   } else if constexpr (is_any<T, LearningRate>) {

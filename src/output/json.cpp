@@ -63,6 +63,8 @@ Json json_of(const VariantResult& v, const SceneResult& scene) {
                {"final_loss", statistics.final_loss},
                {"relative_error", statistics.relative_error},
                {"success", statistics.success},
+               {"success_everywhere", statistics.everywhere},
+               {"best_look", statistics.best_look},
                {"first_success", {{"median", statistics.first_success}, {"never", statistics.never_succeeded}}},
                {"diverged", statistics.diverged},
                {"dead", statistics.dead},

@@ -118,7 +118,7 @@ void add_results(const Path& directory, ExperimentResult& result) {
     }
     rows.emplace(csv_key(result, *like), &row);
   }
-  read_csv(list, summary, 4, rows, [&](VariantResult& row, std::int64_t seed, const Fields& fields) {
+  read_csv(list, summary, 5, rows, [&](VariantResult& row, std::int64_t seed, const Fields& fields) {
     RunRecord run;
     run.seed = seed;
     if (fields[0] == name_of(RunStatus::interrupted)) { return; }
@@ -126,6 +126,7 @@ void add_results(const Path& directory, ExperimentResult& result) {
     run.last_step = number_of<std::int64_t>(fields[1], list);
     if (!fields[2].empty()) { run.final_loss = number_of<double>(fields[2], list); }
     if (!fields[3].empty()) { run.first_success_step = number_of<std::int64_t>(fields[3], list); }
+    if (!fields[4].empty()) { run.success_at_best = fields[4] == "true"; }
     row.runs.push_back(std::move(run));  // the files are in order of the seeds
   });
   const auto read = [&](const Path& path, std::size_t columns, const auto& take) {

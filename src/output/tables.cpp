@@ -70,8 +70,11 @@ Cells cells_of(const VariantResult& v, const ExperimentResult& result) {
   }
   cells.emplace_back("success", percent(success.rate, 1));
   cells.emplace_back("95 % interval", fmt::format("{:.1f} to {:.1f} %", 100 * success.low, 100 * success.high));
+  if (scene.success_error) { cells.emplace_back("everywhere", percent(statistics.everywhere.rate, 1)); }
   cells.emplace_back("at step", statistics.first_success ? grouped(std::llround(*statistics.first_success)) : "-");
   if (!scene.success_error) {  // near-exact: then the weights should be whole
+    const auto& best = statistics.best_look;
+    cells.emplace_back("best look", best.of > 0 ? percent(best.rate, 1) : "-");
     cells.emplace_back("sparsity error",
                        statistics.sparsity_error ? fmt::format("{:.2g}", *statistics.sparsity_error) : "-");
   }
@@ -161,11 +164,11 @@ const std::vector<CsvFile> csv_files{
          append_number(text, begin, static_cast<std::int64_t>(i), run.weights[i], result);
        }
      }},
-    {"runs.csv", "status,last_step,final_loss,first_success_step",
+    {"runs.csv", "status,last_step,final_loss,first_success_step,success_at_best",
      [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
         const ExperimentResult& /*result*/) {
-       text += fmt::format("{}{},{},{},{}\n", begin, name_of(run.status), run.last_step, shortest(run.final_loss),
-                           shortest(run.first_success_step));
+       text += fmt::format("{}{},{},{},{},{}\n", begin, name_of(run.status), run.last_step, shortest(run.final_loss),
+                           shortest(run.first_success_step), shortest(run.success_at_best));
      }},
 };
 

@@ -193,8 +193,10 @@ class Experiment {
     };
     callbacks.check_every = checked ? config_.check_every : 0;
     callbacks.on_check = [&](std::int64_t step) {
-      const auto errors = task.errors(in_float64(model), scene.judged);
-      recorder.check(step, errors.data_ptr<double>(), scene.success_norm);
+      const auto looked_at = in_float64(model);
+      const auto errors = task.errors(looked_at, scene.judged);
+      const auto inside = task.errors(looked_at, std::max<std::size_t>(1, scene.judged) - 1);
+      recorder.check(step, errors.data_ptr<double>(), scene.success_norm, inside.data_ptr<double>());
     };
     train(model, std::move(data), plan.training, callbacks);
 

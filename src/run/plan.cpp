@@ -15,23 +15,21 @@ namespace {
 std::vector<SavedModel> models_of(const Config& config) {
   if (!config.load_model.empty()) { return load_models(config.load_model); }
   std::vector<SavedModel> models;
-  const std::vector<std::int64_t> one{1};
+  using Sizes = std::vector<std::int64_t>;
   for (const auto& name : config.variants) {
     const auto* variant = find_variant(name);
-    for (const auto depth : variant->sized ? config.depths : one) {
-      for (const auto width : variant->sized ? config.widths : one) {
-        models.push_back({{variant, {config.kernel_size, depth, width}}, {}});
+    const auto own_widths = config.widths.empty() ? Sizes{variant->width} : config.widths;
+    for (const auto depth : !variant->sized ? Sizes{1} : variant->depth > 0 ? Sizes{variant->depth} : config.depths) {
+      for (const auto width : variant->sized ? own_widths : Sizes{1}) {
+        models.push_back({{variant, {config.kernel_size, depth, width, config.bias && variant->may_have_bias}}, {}});
       }
     }
   }
   return models;
 }
 
-/// Numbers that the layers of a network make of a pixel.
-double values_per_pixel(const Architecture& architecture) {
-  const auto& [kernel_size, depth, width] = architecture.size;
-  return architecture.variant->takes == Takes::images ? 1 + static_cast<double>((depth - 1) * width) : 1;
-}
+/// Numbers that the layers make of a pixel.
+double values_per_pixel(const Size& size) { return 1 + static_cast<double>((size.depth - 1) * size.width); }
 
 }  // namespace
 
@@ -49,8 +47,9 @@ Plan make_plan(const Config& config) {
         key.optimizer = to_string(optimizer);
         for (const double rate : rates_of(config, key.variant)) {
           key.learning_rate = rate;
-          plan.rows.push_back(
-              {key, architecture, {optimizer, rate, config.steps, config.loss, config.seeds, config.sparsity}, weights});
+          const TrainingConfig training{optimizer,       rate,         config.decay, config.steps, config.loss,
+                                        config.seeds,    config.sparsity, config.npu_l1};
+          plan.rows.push_back({key, architecture, training, weights});
         }
       }
     }
@@ -81,7 +80,7 @@ std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data) 
   const double most_bytes = cuda ? 256 << 20 : 4 << 20;
   const double values = data.form == DataForm::patches && architecture.variant->takes != Takes::images
                             ? static_cast<double>(architecture.size.fields())
-                            : values_per_pixel(architecture);
+                            : values_per_pixel(architecture.size);
   const double bytes = tensors * values * static_cast<double>(data.target.nbytes());
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(most_bytes / bytes), 1, cuda ? 65536 : most_seeds);
 }
@@ -98,21 +97,23 @@ MemoryNeed memory_needed(const Plan& plan) {
   }
   double step = 0;
   double network = 0;
+  std::int64_t width = 1;  // of the largest network
   double records = 0;
   for (const auto& row : plan.rows) {
     const auto parameters = static_cast<double>(parameter_count(row.architecture));
+    if ((16 + recorded) * parameters > network) { width = row.architecture.size.width; }
     network = std::max(network, (16 + recorded) * parameters);  // Adam has three beside each weight
     records += seeds * (sizeof(RunRecord) + (sizeof(CurvePoint) + 25) * points) + (seeds - 1) * recorded * parameters;
     const bool whole = config.data == DataForm::image || config.data == DataForm::literal;
     const bool keeps_scenes = !plan.sources[row.key.scene].tested_on.empty();
-    step = std::max({step, whole || keeps_scenes ? 8 * values_per_pixel(row.architecture) : 0,
+    step = std::max({step, whole || keeps_scenes ? 8 * values_per_pixel(row.architecture.size) : 0,
                      keeps_scenes ? 8 * static_cast<double>(row.architecture.size.fields()) : 0});  // of evaluation
   }
   const double scenes = pixels * (pictures + step);
   const double largest = std::max({scenes, network, records});
   return {scenes + network + records,
           largest == scenes    ? fmt::format("--size: {},{}", config.size.height, config.size.width)
-          : largest == network ? fmt::format("--width: {}", fmt::join(config.widths, ","))
+          : largest == network ? fmt::format("--width: {}", width)
                                : fmt::format("--seeds: {} with a row of loss.csv every {} of {} steps", seeds,
                                              config.log_every, config.steps)};
 }

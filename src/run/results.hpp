@@ -33,6 +33,7 @@ struct RunRecord {
   std::vector<CurvePoint> curve;     ///< every log_every-th step and the last
   std::optional<double> final_loss;  ///< none if the run diverged or was interrupted; resampled: on `inside`
   std::optional<std::int64_t> first_success_step;  ///< of all steps that were looked at, logged or not
+  std::optional<bool> success_at_best;             ///< at the look with the smallest error on `inside`
   std::vector<double> weights;                     ///< at the end, parameter after parameter
   std::optional<double> sparsity_error;            ///< of the weights, where the variant knows it
   std::vector<double> split_losses;  ///< L2 norm on each of SceneResult::splits; empty unless the run is ok
@@ -53,7 +54,9 @@ struct SuccessRate {
 struct Statistics {
   std::optional<Spread> final_loss;      ///< none if no run has a final loss
   std::optional<double> relative_error;  ///< median on the first split; none if its target's norm is 0
-  SuccessRate success;                   ///< of all finished runs
+  SuccessRate success;                   ///< of all finished runs, at the last step
+  SuccessRate everywhere;                ///< with that relative error on every split
+  SuccessRate best_look;                 ///< of those with looks, at their best
   std::optional<double> first_success;   ///< median step over the runs that succeeded at some step
   std::int64_t never_succeeded = 0;      ///< the finished runs that median leaves out: censored
   std::int64_t diverged = 0,

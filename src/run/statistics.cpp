@@ -21,6 +21,15 @@ bool succeeded(const RunRecord& run, const SceneResult& scene) {
          run.split_losses[scene.judged] <= scene.success_norm;
 }
 
+/// By a relative error that holds on every split.
+bool succeeded_everywhere(const RunRecord& run, const SceneResult& scene) {
+  bool everywhere = scene.success_error && succeeded(run, scene);
+  for (std::size_t i = 0; everywhere && i < scene.splits.size(); ++i) {
+    everywhere = run.split_losses[i] <= *scene.success_error * scene.splits[i].target_norm;
+  }
+  return everywhere;
+}
+
 double median_loss(const Statistics& statistics) {
   if (statistics.final_loss) { return statistics.final_loss->median; }
   return infinity;
@@ -71,7 +80,11 @@ SuccessRate wilson(std::int64_t count, std::int64_t of) {
 }
 
 Recorder::Recorder(std::int64_t first_seed, std::int64_t count, const RecordingConfig& config)
-    : config_(config), runs_(static_cast<std::size_t>(count)), newest_(runs_.size()), running_(count) {
+    : config_(config),
+      runs_(static_cast<std::size_t>(count)),
+      newest_(runs_.size()),
+      lowest_(runs_.size(), infinity),
+      running_(count) {
   for (auto& run : runs_) {
     run.seed = first_seed++;
     run.last_step = -1;
@@ -97,12 +110,14 @@ void Recorder::take(std::int64_t step, const double* losses) {
   }
 }
 
-void Recorder::check(std::int64_t step, const double* errors, double success) {
+void Recorder::check(std::int64_t step, const double* errors, double success, const double* chosen_by) {
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     auto& run = runs_[i];
-    if (run.status != RunStatus::diverged && !run.first_success_step && errors[i] <= success) {
-      run.first_success_step = step;
-    }
+    if (run.status == RunStatus::diverged) { continue; }
+    const bool succeeds = errors[i] <= success;
+    if (succeeds && !run.first_success_step) { run.first_success_step = step; }
+    if (chosen_by[i] < lowest_[i]) { run.success_at_best = succeeds; }
+    lowest_[i] = std::min(lowest_[i], chosen_by[i]);
   }
 }
 
@@ -135,6 +150,9 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
     const bool success = succeeded(run, scene);
     success_rate.count += success ? 1 : 0;
     if (success && run.sparsity_error) { sparsity_errors.push_back(*run.sparsity_error); }
+    statistics.everywhere.count += succeeded_everywhere(run, scene) ? 1 : 0;
+    statistics.best_look.of += run.success_at_best ? 1 : 0;
+    statistics.best_look.count += run.success_at_best.value_or(false) ? 1 : 0;
     if (run.first_success_step) { first_successes.push_back(static_cast<double>(*run.first_success_step)); }
     if (!run.final_loss) {
       ++statistics.diverged;
@@ -154,6 +172,8 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
   statistics.final_loss = spread_of(std::move(final_losses));
   if (const auto sparsity = spread_of(std::move(sparsity_errors))) { statistics.sparsity_error = sparsity->median; }
   success_rate = wilson(success_rate.count, success_rate.of);
+  statistics.everywhere = wilson(statistics.everywhere.count, success_rate.of);
+  statistics.best_look = wilson(statistics.best_look.count, statistics.best_look.of);
   for (auto& errors : split_errors) { statistics.split_errors.push_back(spread_of(std::move(errors))); }
   if (const auto& error = statistics.split_errors.front()) { statistics.relative_error = error->median; }
   return statistics;

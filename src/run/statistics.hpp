@@ -28,8 +28,9 @@ class Recorder {
   /// has diverged is ignored.
   void take(std::int64_t step, const double* losses);
 
-  /// What a look at other data than that trained on found out after `step` updates: an error for each run.
-  void check(std::int64_t step, const double* errors, double success);
+  /// What a look at other data than that trained on found out after `step` updates: an error for each run, on the split
+  /// that is judged, and on that by which the best look is chosen.
+  void check(std::int64_t step, const double* errors, double success, const double* chosen_by);
 
   /// No run is left that could still go anywhere.
   bool all_diverged() const { return running_ == 0; }
@@ -41,6 +42,7 @@ class Recorder {
   RecordingConfig config_;
   std::vector<RunRecord> runs_;
   std::vector<double> newest_;  ///< the last loss taken of each run
+  std::vector<double> lowest_;  ///< error at its best look
   std::int64_t running_;
 };
 

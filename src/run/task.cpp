@@ -46,14 +46,6 @@ double norm_over(const Split& split, const Norm& norm_of) {
   return norm;
 }
 
-/// Error that near-exact weights leave on these scenes: see Task. L2 norm.
-double near_exact_norm(const Scene& scenes) {
-  constexpr double off = 1e-5;
-  const auto full = whole(scenes);
-  const auto almost = [&](const at::Tensor& x) { return (1 - off) * x + off; };
-  return (almost(full.a) * almost(full.b) - full.target).norm().item<double>();
-}
-
 /// Scenes as evaluation takes them, exactly.
 Dataset evaluation_data(const Scene& scenes, const Architecture& architecture) {
   const auto& [variant, size] = architecture;
@@ -80,7 +72,10 @@ Task::Task(const Config& config, const SceneSource& source) : form_(config.data)
     record_.success_norm = *record_.success_error * record_.splits.front().target_norm;
   } else {
     record_.judged = source.judged;
-    record_.success_norm = norm_over(source.splits[source.judged], near_exact_norm);
+    const auto& split = record_.splits[source.judged];
+    const double off = config.success.near_exact;
+    record_.success_norm =
+        config.success.mse ? std::sqrt(*config.success.mse * split.pixels) : off * (2 - off) * split.target_norm;
   }
   const auto shown = whole(cast(source.train(), at::kFloat));
   record_.a = to_image(shown.a, source);
@@ -127,7 +122,8 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const bool fused = variant->patch_pass.in_double != nullptr;
   const std::int64_t per_pixel =
       fused ? size.fields()
-            : model.replicas() * (variant->takes == Takes::images ? 1 + (size.depth - 1) * size.width : size.fields());
+            : model.replicas() * (variant->takes == Takes::images ? 1 + (size.depth - 1) * size.width
+                                                                  : std::max(size.fields(), size.width));
   const auto at_once = [&](auto pixels) { return std::max<std::int64_t>(1, most_values / (pixels * per_pixel)); };
   auto squares = at::zeros({model.replicas()}, at::kDouble);
   std::unique_ptr<FusedReplicas> layer;
@@ -154,7 +150,7 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
   const auto& [variant, size] = architecture;
   const bool mse = loss_ == LossKind::mse;
   if (resampled()) {
-    const auto floor = variant->stream_floor != nullptr ? variant->stream_floor(source_) : std::nullopt;
+    const auto floor = variant->stream_floor != nullptr ? variant->stream_floor(source_, size) : std::nullopt;
     return mse || floor == 0.0 ? floor : std::nullopt;
   }
   if (variant->floor == nullptr) { return std::nullopt; }

@@ -8,9 +8,8 @@ namespace conv_mult {
 /// One source of scenes: what is trained on it, and what its runs are judged by.
 ///
 /// Success is a relative error of at most so much on the first split, or to be near-exact: on the split that the source
-/// names a mean squared error of at most mean((((1 - e) a + e) ((1 - e) b + e) - a b)^2) with e = 1e-5. That is what an
-/// NMU has whose two weights of 1 are off by a relative 1e-5 and its weights of 0 by nothing (after Madsen & Johansen
-/// 2020).
+/// names a mean squared error of at most mean(((1 - e)^2 a b - a b)^2), the criterion of Mistry et al. 2022, or of a
+/// given number.
 class Task {
  public:
   /// The source must outlive it.

@@ -6,7 +6,22 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/util/accumulate.h>
 
+#include <algorithm>
+
 namespace conv_mult {
+
+namespace {
+
+std::vector<Random> noise_of(const Architecture& architecture, SeedRange seeds) {
+  constexpr std::uint32_t stream = 16;  // beyond those of scenes
+  std::vector<Random> noise;
+  for (std::int64_t i = 0; i < seeds.count && architecture.variant->noisy_output != nullptr; ++i) {
+    noise.emplace_back(seeds.first + i, stream);
+  }
+  return noise;
+}
+
+}  // namespace
 
 Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarType dtype, at::Device device) {
   const at::NoGradGuard no_grad;
@@ -20,7 +35,7 @@ Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarTy
       drawn[k].push_back(low == high ? replica : replica.uniform_(low, high, generator));
     }
   }
-  Model model{architecture, {}};
+  Model model{architecture, {}, noise_of(architecture, seeds)};
   for (const auto& replicas : drawn) {
     model.parameters.push_back(at::stack(replicas).to(device, dtype).requires_grad_());
   }
@@ -28,7 +43,7 @@ Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarTy
 }
 
 Model make_model(const Architecture& architecture, const at::Tensor& weights) {
-  Model model{architecture, {}};
+  Model model{architecture, {}, noise_of(architecture, {0, weights.size(0)})};
   for (auto& [name, shape, low, high] : architecture.parameters()) {
     shape.insert(shape.begin(), weights.size(0));
     model.parameters.push_back(at::empty(shape, weights.options()).requires_grad_());
@@ -45,6 +60,16 @@ std::int64_t parameter_count(const Architecture& architecture) {
 
 at::Tensor forward(const Model& model, const Dataset& data) {
   return model.variant().output(model.parameters, data, model.architecture.size);
+}
+
+at::Tensor forward_in_training(Model& model, const Dataset& data) {
+  if (model.variant().noisy_output == nullptr) { return forward(model, data); }
+  auto noise = at::empty({model.replicas(), data.input.size(0), model.architecture.size.fields()}, at::kDouble);
+  auto* number = noise.data_ptr<double>();
+  for (auto& random : model.noise) {
+    number = std::generate_n(number, noise[0].numel(), [&] { return random.unit(); });
+  }
+  return model.variant().noisy_output(model.parameters, data, noise.transpose(0, 1).to(data.input.options()));
 }
 
 std::optional<at::Tensor> sparsity_error(const Model& model) {

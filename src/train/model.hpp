@@ -1,5 +1,6 @@
 #pragma once
 
+#include "util/random.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
@@ -21,6 +22,7 @@ struct SeedRange {
 struct Model {
   Architecture architecture;
   Weights parameters;
+  std::vector<Random> noise = {};  ///< of each replica, where its variant is trained with some
 
   const Variant& variant() const { return *architecture.variant; }
   std::int64_t replicas() const { return parameters.front().size(0); }
@@ -31,7 +33,8 @@ struct Model {
 /// point; that of PyTorch's Conv2d after torch.manual_seed where the model is one.
 Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarType dtype, at::Device device);
 
-/// Models with the given weights, a row [P] for each as weights_of lists them, in their dtype and device.
+/// Models with the given weights, a row [P] for each as weights_of lists them, in their dtype and device; their noise
+/// is that of the seeds from 0 on.
 Model make_model(const Architecture& architecture, const at::Tensor& weights);
 
 /// Numbers in one replica.
@@ -39,6 +42,10 @@ std::int64_t parameter_count(const Architecture& architecture);
 
 /// images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
 at::Tensor forward(const Model& model, const Dataset& data);
+
+/// The same as it is trained: with noise, where the variant has some, which goes on from call to call. A replica draws
+/// its own, so that a seed has the same in any block.
+at::Tensor forward_in_training(Model& model, const Dataset& data);
 
 /// max over the selecting weights of min(|w|, |1 - |w||) (Madsen & Johansen 2020): how far the worst is from -1, 0 or
 /// 1, [N]. None for variants that have none.

@@ -35,10 +35,12 @@ Architecture architecture_of(const c10::impl::GenericDict& file) {
   const std::string name = file.at("variant").toStringRef();
   const auto* variant = find_variant(name);
   if (variant == nullptr) { throw std::runtime_error(fmt::format("its variant '{}' is unknown", name)); }
-  const Size size{file.at("kernel_size").toInt(), file.at("depth").toInt(), file.at("width").toInt()};
-  const auto& [kernel_size, depth, width] = size;
+  const Size size{file.at("kernel_size").toInt(), file.at("depth").toInt(), file.at("width").toInt(),
+                  variant->may_have_bias && file.at("state_dict").toGenericDict().contains("0.bias")};
+  const auto& [kernel_size, depth, width, bias] = size;
   if (kernel_size < 1 || kernel_size > 31 || kernel_size % 2 == 0 || depth < 1 || width < 1 ||
-      depth > (variant->sized ? 64 : 1) || width > (variant->sized ? 1024 : 1)) {
+      depth > (variant->sized ? 64 : 1) || (variant->depth > 0 && depth != variant->depth) ||
+      width > (variant->sized ? 1024 : 1)) {
     throw std::runtime_error(
         fmt::format("no {} has kernel size {}, depth {} and width {}", name, kernel_size, depth, width));
   }

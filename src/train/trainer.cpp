@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 
 #include "train/fused.hpp"
@@ -34,6 +35,10 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
   return std::make_unique<SGD>(parameters, SGDOptions(lr));
 }
 
+void set_learning_rate(torch::optim::Optimizer& optimizer, double rate) {
+  for (auto& group : optimizer.param_groups()) { group.options().set_lr(rate); }
+}
+
 /// None where LibTorch's own operators do the work.
 std::unique_ptr<FusedLayer> make_fused(const Model& model, const Dataset& data, const TrainingConfig& config) {
   const auto loss = config.loss;
@@ -51,10 +56,14 @@ double sparsity_scale(const Sparsity& sparsity, std::int64_t step) {
   return sparsity.strength * std::max(0.0, along / static_cast<double>(sparsity.to - sparsity.from));
 }
 
+double lasso_factor(const Lasso& lasso, std::int64_t step) {
+  return std::min(lasso.end, lasso.start * std::pow(10, step / lasso.every));
+}
+
 /// Leaves the gradient in the parameters and returns the losses, [N].
-at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss) {
+at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, bool in_training) {
   for (auto& parameter : model.parameters) { parameter.mutable_grad().reset(); }
-  const auto losses = losses_of(loss, forward(model, data), data);
+  const auto losses = losses_of(loss, in_training ? forward_in_training(model, data) : forward(model, data), data);
   losses.backward(at::ones_like(losses));
   return losses.detach();
 }
@@ -66,6 +75,19 @@ Weights gradients_of(const Model& model) {
 }
 
 }  // namespace
+
+double learning_rate_at(const TrainingConfig& config, std::int64_t step) {
+  const double done = static_cast<double>(step) / static_cast<double>(config.steps);
+  switch (config.decay) {
+    case Decay::linear:
+      return config.learning_rate * (1 - done);
+    case Decay::cosine:
+      return config.learning_rate * (1 + std::cos(std::acos(-1.0) * done)) / 2;
+    case Decay::none:
+      break;
+  }
+  return config.learning_rate;
+}
 
 void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks) {
   using Clock = std::chrono::steady_clock;
@@ -88,23 +110,29 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       if (fused) { set_weights(model, fused->weights()); }
       callbacks.on_check(step);
     }
+    const bool last = step == config.steps;
     if (fused) {
       const auto& losses = fused->losses_and_gradient();
       std::memcpy(static_cast<char*>(block.data_ptr()) + static_cast<std::size_t>(in_block) * losses.nbytes(),
                   losses.data_ptr(), losses.nbytes());
     } else {
-      block[in_block].copy_(by_autograd(model, data.first, config.loss));
+      block[in_block].copy_(by_autograd(model, data.first, config.loss, !last));
     }
     ++in_block;
-    const bool last = step == config.steps;
     if (!last) {
       const at::NoGradGuard no_grad;
       const auto& weights = fused ? fused->views() : model.parameters;
-      const double strength = sparsity_scale(config.sparsity, step);
+      const double strength = variant.lasso ? lasso_factor(config.lasso, step) : sparsity_scale(config.sparsity, step);
       if (variant.regularise != nullptr && strength > 0) {
         variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
       }
-      fused ? fused->update(config.optimizer, config.learning_rate) : static_cast<void>(optimizer->step());
+      const double rate = learning_rate_at(config, step);
+      if (fused) {
+        fused->update(config.optimizer, rate);
+      } else {
+        set_learning_rate(*optimizer, rate);
+        optimizer->step();
+      }
       if (variant.project != nullptr) { variant.project(weights); }
     }
     if (last || in_block == largest_block || Clock::now() - block_start >= longest_block) {

@@ -13,11 +13,17 @@ struct TrainingData {
 struct TrainingConfig {
   OptimizerKind optimizer = OptimizerKind::adam;
   double learning_rate = 0.01;
+  Decay decay = Decay::none;
   std::int64_t steps = 3000;
   LossKind loss = LossKind::l2;
   std::int64_t seeds = lanes;  ///< of all blocks together
   Sparsity sparsity;           ///< how strong the variant's regulariser is, where it has one
+  Lasso lasso;                 ///< likewise, of variants that take it
 };
+
+/// Of the update after `step` others: from learning_rate down to 0 after the last one, along a line or half a period of
+/// a cosine (Loshchilov & Hutter 2017, without restarts), or the same at all steps.
+double learning_rate_at(const TrainingConfig& config, std::int64_t step);
 
 struct TrainingCallbacks {
   /// Called several times a second with the losses after `first_step`, `first_step` + 1, ... updates: float64 on the

@@ -9,15 +9,26 @@
 namespace conv_mult {
 
 /// A convolution of K x K, [out, in, K, K] and [out], that starts as PyTorch's Conv2d does: weights by He et al. 2015
-/// with a = sqrt(5), which is uniform within 1/sqrt(fan-in), and biases likewise.
+/// with a = sqrt(5), which is uniform within 1/sqrt(fan-in), and biases, if any, likewise.
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size,
-                              const std::string& prefix = "");
+                              const std::string& prefix = "", bool bias = true);
+
+std::vector<Parameter> joined(std::vector<Parameter> first, const std::vector<Parameter>& second);
+
+/// The bias that follows the weight `i`; undefined where there are none.
+at::Tensor bias_after(const Weights& weights, std::size_t i, const Size& size);
+
+/// The convolution of two channels, from the weight [N, out, 2, K, K] and perhaps the bias [N, out]: N x out channels.
+at::Tensor convolution(const at::Tensor& weight, const at::Tensor& bias, const Dataset& data, const Size& size);
 
 /// 2 K^2 weights of a unit: uniform within sqrt(6 / (2 K^2 + 1)) (Glorot & Bengio 2010).
 Parameter glorot(const std::string& name, const Size& size);
 
 /// log(|a| + 1e-7), log(|b| + 1e-7): padded with 0, the logarithm of 1.
 at::Tensor logarithms(const Scene& scene);
+
+/// Whether a < 0, b < 0: 1 or 0.
+at::Tensor negatives(const Scene& scene);
 
 /// The channels `first` and `first` + 1 of patches, flat: [P, F].
 at::Tensor channel_pair(const Dataset& data, std::int64_t first);

@@ -1,4 +1,5 @@
-// One convolution of both channels, alone and with exp before or after it.
+// One convolution of both channels, alone and with exp before or after it; and the product unit of Durbin & Rumelhart
+// 1989, "Product Units: A Computationally Powerful and Biologically Plausible Extension to Backpropagation Networks".
 
 #include "variants/common.hpp"
 
@@ -25,15 +26,6 @@ namespace {
 CONV_MULT_EXPORT_PASS(PatchPass, linear)
 CONV_MULT_EXPORT_PASS(PatchPass, exponential)
 
-at::Tensor convolution(const Weights& weights, const Dataset& data, const Size& size) {
-  const auto& weight = weights[0];  // [N, 1, 2, K, K]
-  const auto& bias = weights[1];    // [N, 1]
-  // A patch meets the kernel once: a matrix product, a tenth of conv2d's overhead.
-  return data.form == DataForm::patches
-             ? as_output(at::addmm(bias.flatten(), data.input.flatten(1), weight.flatten(1).t()))
-             : at::conv2d(data.input, weight.flatten(0, 1), bias.flatten(), 1, size.kernel_size / 2);
-}
-
 /// What exp can come close to without end, on a scene of two values each, one of them 0: ||min(target, 0)||. With both
 /// centre weights large and the bias towards -infinity the output goes to 0 wherever a or b is 0, and to any positive
 /// constant elsewhere; exp > 0 can do no better where the target is negative.
@@ -59,11 +51,18 @@ Variant layer(Variant v) {
 Variant exponential_layer(const Variant& named) {
   Variant v = layer(named);
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return convolution(weights, data, size).exp();
+    return convolution(weights[0], weights[1], data, size).exp();
   };
   v.patch_pass = exponential_pass;
   v.image_pass = exponential_image_pass;
   return v;
+}
+
+/// The logarithms, and which of the numbers are negative.
+at::Tensor signed_logarithms(const Scene& scene) { return at::cat({logarithms(scene), negatives(scene)}, 1); }
+
+Weights centre_weight(const Size& size) {
+  return {at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size})};
 }
 
 }  // namespace
@@ -71,11 +70,13 @@ Variant exponential_layer(const Variant& named) {
 /// The post's plain layer. Its floor is attained: see best_affine.
 const Variant variants::baseline = [] {
   Variant v = layer({"baseline", "Σ w x + c", 0x0072B2, 7});
-  v.output = convolution;
+  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
+    return convolution(weights[0], weights[1], data, size);
+  };
   v.floor = [](const Dataset& data, const Size& size) {
     return std::optional(best_affine(data, size.kernel_size).loss);
   };
-  v.stream_floor = [](const SceneSource& source) { return source.affine_error; };
+  v.stream_floor = [](const SceneSource& source, const Size& /*size*/) { return source.affine_error; };
   v.patch_pass = linear_pass;
   v.image_pass = linear_image_pass;
   return v;
@@ -89,14 +90,35 @@ const Variant variants::exp = [] {
   return v;
 }();
 
-/// Exact with centre weights 1, the others and c 0.
+/// The product unit without its sign, and with a factor e^c. Exact with centre weights 1, the others and c 0.
 const Variant variants::log_exp = [] {
   Variant v = exponential_layer(
       {"log-exp", "exp(Σ w log(|x| + 10⁻⁷) + c)", 0x009E73, 9, Takes::patches_and_images, logarithms});
   v.solution = [](const Size& size) {
-    return Weights{at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size}),
-                   at::zeros({1, 1}, at::kDouble)};
+    auto weights = centre_weight(size);
+    weights.push_back(at::zeros({1, 1}, at::kDouble));
+    return weights;
   };
+  return v;
+}();
+
+/// The real part of the product of x^w, x < 0 being |x| e^(i pi). Exact with centre weights 1, the others 0.
+const Variant variants::product_unit = [] {
+  Variant v{
+      "product-unit",   "exp(Σ w log(|x| + 10⁻⁷)) cos(π Σ w n), n = (x < 0)", 0x117733, 8, Takes::patches_and_images,
+      signed_logarithms};
+  v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size, "", false); };
+  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
+    constexpr double pi = 3.14159265358979323846;
+    const auto sum_over = [&](std::int64_t first_channel) {
+      Dataset pair = data;
+      pair.input = data.input.narrow(1, first_channel, 2);
+      return convolution(weights[0], at::Tensor(), pair, size);
+    };
+    return sum_over(0).exp() * (pi * sum_over(2)).cos();
+  };
+  v.selection = [](const Weights& weights) { return weights[0]; };
+  v.solution = centre_weight;
   return v;
 }();
 

@@ -1,4 +1,5 @@
-// The Neural Multiplication Unit of Madsen & Johansen 2020, "Neural Arithmetic Units".
+// The Neural Multiplication Unit of Madsen & Johansen 2020, "Neural Arithmetic Units", and the stochastic one of
+// Mistry, Farrahi & Hare 2022, "Improving the Robustness of Neural Multiplication Units with Reversible Stochasticity".
 
 #include "variants/common.hpp"
 
@@ -87,9 +88,26 @@ const Variant variants::nmu = [] {
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
   v.floor = [](const Dataset& /*data*/, const Size& /*size*/) { return std::optional(0.0); };
-  v.stream_floor = [](const SceneSource& /*source*/) { return std::optional(0.0); };
+  v.stream_floor = [](const SceneSource& /*source*/, const Size& /*size*/) { return std::optional(0.0); };
   v.solution = [](const Size& size) { return Weights{at_centre(1, size)}; };
   v.patch_pass = nmu_pass;
+  return v;
+}();
+
+/// Trained on x n, the output divided by what the same unit makes of n, which is drawn from 1 to 5: that changes
+/// nothing once the weights are 0 and 1, and moves them out of where they stick. Evaluated as nmu.
+const Variant variants::snmu = [] {
+  Variant v = nmu;
+  v.name = "snmu";
+  v.formula = "Π (w x + 1 − w), 0 ≤ w ≤ 1; trained on Π (w n x + 1 − w) / Π (w n + 1 − w), 1 ≤ n ≤ 5";
+  v.colour = 0xAA4499;
+  v.point = 12;
+  v.patch_pass = {};
+  v.noisy_output = [](const Weights& weights, const Dataset& data, const at::Tensor& noise) {
+    const auto mark = channel_pair(data, 2).unsqueeze(1) * weights[0];  // w, and 0 in padding
+    const auto factor = mark * (1 + 4 * noise);
+    return as_output(product(channel_pair(data, 0).unsqueeze(1) * factor + (1 - mark)) / product(factor + (1 - mark)));
+  };
   return v;
 }();
 

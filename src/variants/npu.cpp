@@ -93,7 +93,7 @@ constexpr double pi = 3.14159265358979323846;
 at::Tensor polar(const Scene& scene) {
   const auto images = plain(scene);
   return at::cat({images.abs() + static_cast<double>(std::numeric_limits<float>::epsilon()), at::ones_like(images),
-                  images.lt(0).to(images.scalar_type())},
+                  negatives(scene)},
                  1);
 }
 
@@ -114,6 +114,10 @@ const Variant variants::npu = [] {
     const auto gate = g.masked_fill(g.lt(0), 0).masked_fill(g.gt(1), 1);
     const auto power = (gated(data, gate).log() * w).sum(-1).exp();
     return as_output(power * (pi * at::matmul(channel_pair(data, 4), (w * gate).t())).cos());
+  };
+  v.lasso = true;
+  v.regularise = [](const Weights& weights, const Weights& gradients, double strength) {  // the sum of |w| and |g|
+    for (std::size_t i = 0; i < weights.size(); ++i) { gradients[i].add_(weights[i].sign(), strength); }
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
   v.solution = [](const Size& size) { return Weights{at_centre(1, size), at_centre(1, size)}; };

@@ -14,15 +14,17 @@
 
 namespace conv_mult {
 
-/// Of a layer or network. Depth and width are 1 but for variants that are `sized`.
+/// Of a layer or network. Depth and width are 1 but for variants that are `sized`, bias false but where it is theirs to
+/// choose.
 struct Size {
   std::int64_t kernel_size = 3;
   std::int64_t depth = 1;  ///< convolutions in a row
   std::int64_t width = 1;  ///< channels between them
+  bool bias = false;       ///< in the convolutions, where they may be without
 
   std::int64_t fields() const { return 2 * kernel_size * kernel_size; }  ///< of a and b together
   bool operator==(const Size& other) const {
-    return kernel_size == other.kernel_size && depth == other.depth && width == other.width;
+    return kernel_size == other.kernel_size && depth == other.depth && width == other.width && bias == other.bias;
   }
 };
 
@@ -54,10 +56,16 @@ struct Variant {
   Takes takes = Takes::patches_and_images;
   Encode encode = plain;
   std::vector<Parameter> (*parameters)(const Size& size) = nullptr;
-  bool sized = false;  ///< --depth and --width
+  bool sized = false;          ///< --depth and --width
+  std::int64_t depth = 0;      ///< of one that is sized, its own; 0: that of --depth
+  std::int64_t width = 8;      ///< likewise, where --width says nothing
+  bool may_have_bias = false;  ///< --bias
 
   /// By LibTorch's operators. images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
   at::Tensor (*output)(const Weights& weights, const Dataset& data, const Size& size) = nullptr;
+
+  /// What is trained in its place, where that takes noise: numbers drawn from [0, 1) anew at every step, [P, N, F].
+  at::Tensor (*noisy_output)(const Weights& weights, const Dataset& data, const at::Tensor& noise) = nullptr;
 
   /// Puts the weights, all or a part of each, back to where they have to be, in place, after each step.
   void (*project)(const Weights& weights) = nullptr;
@@ -66,6 +74,8 @@ struct Variant {
   /// or groups of them, and dimension 1 the numbers of a replica.
   void (*regularise)(const Weights& weights, const Weights& gradients, double strength) = nullptr;
 
+  bool lasso = false;  ///< the strength is that of --npu-l1, else that of --nmu-sparsity
+
   /// The weights that select what is multiplied, each -1, 0 or 1 where it is a product: [N, ...].
   at::Tensor (*selection)(const Weights& weights) = nullptr;
 
@@ -73,7 +83,7 @@ struct Variant {
   std::optional<double> (*floor)(const Dataset& data, const Size& size) = nullptr;
 
   /// That of the mean squared error over all scenes of a stream.
-  std::optional<double> (*stream_floor)(const SceneSource& source) = nullptr;
+  std::optional<double> (*stream_floor)(const SceneSource& source, const Size& size) = nullptr;
 
   /// Weights of one replica, [1, shape...], float64, whose output is a b where both are positive, to rounding and, of
   /// logarithms, to a relative 1e-6.
@@ -93,12 +103,13 @@ const Variant* find_variant(std::string_view name);
 
 namespace variants {
 
-extern const Variant baseline, exp, log_exp;  // conv.cpp
-extern const Variant nmu;                     // nmu.cpp
-extern const Variant nalu, nac_mul;           // nac.cpp
-extern const Variant npu;                     // npu.cpp
-extern const Variant stacked_exp, relu;       // network.cpp
-extern const Variant bilinear;                // bilinear.cpp
+extern const Variant baseline, exp, log_exp, product_unit;  // conv.cpp
+extern const Variant nmu, snmu;                             // nmu.cpp
+extern const Variant nalu, nac_mul;                         // nac.cpp
+extern const Variant npu;                                   // npu.cpp
+extern const Variant stacked_exp, relu;                     // network.cpp
+extern const Variant bilinear;                              // bilinear.cpp
+extern const Variant square;                                // square.cpp
 
 }  // namespace variants
 
