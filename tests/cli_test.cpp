@@ -225,7 +225,8 @@ TEST_F(Cli, ADivergedRunIsAResult) {
   const auto outcome = run("--variant exp,baseline --optimizer sgd --lr 1e30 --out r --figures png --size 20");
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_NE(outcome.out.find("diverged at step"), std::string::npos) << outcome.out;
-  EXPECT_NE(read(folder_ / "r/runs.csv").find("\nbaseline,0,diverged,1,,,\n"), std::string::npos) << read(folder_ / "r/runs.csv");
+  EXPECT_NE(read(folder_ / "r/runs.csv").find("\nbaseline,0,diverged,1,,,\n"), std::string::npos)
+      << read(folder_ / "r/runs.csv");
 }
 
 TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {

@@ -58,8 +58,8 @@ TEST_F(Determinism, ThreadsDoNotChangeAByte) {
   Config config;
   config.variants.clear();
   for (const auto* variant : all_variants) { config.variants.emplace_back(variant->name); }
-  std::tie(config.depths, config.widths, config.size) = std::tuple(std::vector<std::int64_t>{2, 3},
-                                                                   std::vector<std::int64_t>{2, 40}, ImageSize{24, 24});
+  std::tie(config.depths, config.widths, config.size) =
+      std::tuple(std::vector<std::int64_t>{2, 3}, std::vector<std::int64_t>{2, 40}, ImageSize{24, 24});
   config.rect_a = {2, 3, 10, 12, 1};
   config.rect_b = {8, 8, 9, 11, 2};
   config.scenes = {"rectangles", "noise"};
@@ -67,7 +67,8 @@ TEST_F(Determinism, ThreadsDoNotChangeAByte) {
   const auto plan = make_plan(config);
   const auto csv_of = [&](std::int64_t threads) {
     set_thread_count(threads);
-    const auto result = run_experiment(plan, start_of(plan), {[](const auto&) {}, [](const auto&, double) {}, [](const auto&) {}});
+    const auto result =
+        run_experiment(plan, start_of(plan), {[](const auto&) {}, [](const auto&, double) {}, [](const auto&) {}});
     set_thread_count(1);
     std::string text;
     for (const auto& file : csv_files) {

@@ -61,9 +61,7 @@ Model model_with(const Variant& variant, const at::Tensor& weights) { return mak
 class Fused : public EachVariant {
  protected:
   void SetUp() override {
-    if (variant_.patch_pass.in_double == nullptr && !has_image_pass()) {
-      GTEST_SKIP() << "has no fused pass";
-    }
+    if (variant_.patch_pass.in_double == nullptr && !has_image_pass()) { GTEST_SKIP() << "has no fused pass"; }
   }
 
   bool has_image_pass() const {

@@ -59,7 +59,9 @@ ExperimentResult sample() {
 std::string csv(const std::string& name, const ExperimentResult& result) {
   std::string text;
   for (const auto& file : csv_files) {
-    if (file.name == name) { write_csv(file, result, [&](std::string_view piece) { text += piece; }); }
+    if (file.name == name) {
+      write_csv(file, result, [&](std::string_view piece) { text += piece; });
+    }
   }
   return text;
 }
@@ -106,11 +108,11 @@ TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
   EXPECT_EQ(keys_of(summary["scenes"][0]),
             (Keys{"scene", "test_range", "height", "width", "target_norm", "seconds", "splits", "success"}));
   const auto& variant = summary["variants"][0];
-  EXPECT_EQ(keys_of(variant), (Keys{"variant",        "scene",          "depth",      "width",
-                                    "optimizer",      "learning_rate",  "steps",      "parameters",
-                                    "form",           "rows",           "floor",      "seconds",
-                                    "final_loss",     "relative_error", "success",    "success_everywhere",
-                                    "best_look",      "first_success",  "diverged",   "dead",
+  EXPECT_EQ(keys_of(variant), (Keys{"variant",        "scene",          "depth",     "width",
+                                    "optimizer",      "learning_rate",  "steps",     "parameters",
+                                    "form",           "rows",           "floor",     "seconds",
+                                    "final_loss",     "relative_error", "success",   "success_everywhere",
+                                    "best_look",      "first_success",  "diverged",  "dead",
                                     "sparsity_error", "evaluation",     "shown_seed"}));
   EXPECT_EQ(keys_of(variant["final_loss"]), (Keys{"median", "q1", "q3", "min", "max"}));
   EXPECT_EQ(keys_of(variant["success"]), (Keys{"count", "of", "rate", "low", "high"}));

@@ -108,7 +108,7 @@ struct Config {
   std::int64_t check_every = 60;  ///< steps between looks at held-out scenes, where they decide on success
 
   std::string device = "auto";  ///< auto, cpu, cuda or cuda:N
-  std::int64_t threads = 0;       ///< 0: as many as the process may use cores
+  std::int64_t threads = 0;     ///< 0: as many as the process may use cores
   Dtype dtype = Dtype::float32;
 
   std::string out = "results";

@@ -139,9 +139,8 @@ void add_results(const Path& directory, ExperimentResult& result) {
   read(loss, 2, [&](RunRecord& run, const Fields& fields) {
     run.curve.push_back({number_of<std::int64_t>(fields[0], loss), value_of(fields[1], header, loss)});
   });
-  read(weights, 2, [&](RunRecord& run, const Fields& fields) {
-    run.weights.push_back(value_of(fields[1], header, weights));
-  });
+  read(weights, 2,
+       [&](RunRecord& run, const Fields& fields) { run.weights.push_back(value_of(fields[1], header, weights)); });
   read(evaluation, 3, [&](RunRecord& run, const Fields& fields) {
     if (run.status != RunStatus::ok) { return; }
     run.split_losses.push_back(fields[1].empty() ? INFINITY : number_of<double>(fields[1], evaluation));

@@ -174,7 +174,8 @@ const std::vector<CsvFile> csv_files{
 
 void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& sink) {
   sink(fmt::format("variant,{}{}{}seed,{}\n", result.header.scenes.size() > 1 ? "scene," : "",
-                   result.sizes() ? "depth,width," : "", result.grid() ? "optimizer,learning_rate," : "", file.columns));
+                   result.sizes() ? "depth,width," : "", result.grid() ? "optimizer,learning_rate," : "",
+                   file.columns));
   std::string text;
   for (const auto& row : result.variants) {
     const auto key = csv_key(result, row);

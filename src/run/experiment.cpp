@@ -123,8 +123,8 @@ class Experiment {
     if (Clock::now() >= next_publication_) { publish(); }
   }
 
-  /// Hands on all that is known. Takes time in proportion to all that was done, so that of that time a twentieth at most
-  /// is spent on it.
+  /// Hands on all that is known. Takes time in proportion to all that was done, so that of that time a twentieth at
+  /// most is spent on it.
   void publish() {
     const auto start = Clock::now();
     for (std::size_t i = 0; i < changed_.size(); ++i) {
@@ -242,7 +242,7 @@ class Experiment {
   std::mutex mutex_;  ///< of what follows, while blocks are trained
   ExperimentResult& result_;
   std::vector<std::int64_t> block_sizes_;  ///< of each row
-  std::vector<bool> changed_;  ///< rows, since they were published
+  std::vector<bool> changed_;              ///< rows, since they were published
   Clock::time_point next_publication_;
 };
 

@@ -47,8 +47,8 @@ Plan make_plan(const Config& config) {
         key.optimizer = to_string(optimizer);
         for (const double rate : rates_of(config, key.variant)) {
           key.learning_rate = rate;
-          const TrainingConfig training{optimizer,       rate,         config.decay, config.steps, config.loss,
-                                        config.seeds,    config.sparsity, config.npu_l1};
+          const TrainingConfig training{optimizer,   rate,         config.decay,    config.steps,
+                                        config.loss, config.seeds, config.sparsity, config.npu_l1};
           plan.rows.push_back({key, architecture, training, weights});
         }
       }

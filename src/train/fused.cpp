@@ -107,9 +107,7 @@ const at::Tensor& FusedReplicas::losses_and_gradient() {
   return losses_;
 }
 
-at::Tensor FusedReplicas::weights() const {
-  return parameters().transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_);
-}
+at::Tensor FusedReplicas::weights() const { return parameters().transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_); }
 
 FusedImage::FusedImage(const Model& model, const Dataset& data, LossKind loss)
     : pass_(model.variant().image_pass), loss_(loss), kernel_size_(model.architecture.size.kernel_size) {

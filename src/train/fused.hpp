@@ -43,9 +43,9 @@ class FusedLayer {
   std::int64_t steps_ = 0;
 };
 
-/// Patches or, for networks, pixels, each with the root of its count as a factor of its error. Replicas are the lanes of
-/// the machine's vectors (Highway picks the widest at run time), so a seed has the same bits alone, in any block and in
-/// any shard. The variant has a patch_pass or a network_pass.
+/// Patches or, for networks, pixels, each with the root of its count as a factor of its error. Replicas are the lanes
+/// of the machine's vectors (Highway picks the widest at run time), so a seed has the same bits alone, in any block and
+/// in any shard. The variant has a patch_pass or a network_pass.
 class FusedReplicas final : public FusedLayer {
  public:
   FusedReplicas(const Model& model, const Dataset& data, LossKind loss);

@@ -42,7 +42,7 @@ double number_in(const char* path, const std::string& after = "") {
 double granted_cores(const fs::path& group) {
   double quota = 0;
   double period = 0;
-  std::ifstream both(group / "cpu.max");               // version 2
+  std::ifstream both(group / "cpu.max");                 // version 2
   std::ifstream quota_file(group / "cpu.cfs_quota_us");  // version 1
   std::ifstream period_file(group / "cpu.cfs_period_us");
   const bool limited = both >> quota >> period || (quota_file >> quota && period_file >> period);

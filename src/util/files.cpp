@@ -77,7 +77,10 @@ std::string read_file(const fs::path& path) {
   return content.str();
 }
 
-Checksum::Checksum() : state_(XXH3_createState(), [](void* state) { XXH3_freeState(static_cast<XXH3_state_t*>(state)); }) { XXH3_64bits_reset(xxh_state(state_)); }
+Checksum::Checksum()
+    : state_(XXH3_createState(), [](void* state) { XXH3_freeState(static_cast<XXH3_state_t*>(state)); }) {
+  XXH3_64bits_reset(xxh_state(state_));
+}
 
 void Checksum::add(std::string_view text) { XXH3_64bits_update(xxh_state(state_), text.data(), text.size()); }
 

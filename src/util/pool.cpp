@@ -71,7 +71,9 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& b
   };
   std::vector<std::thread> helpers;
   try {
-    for (std::int64_t i = 1; i < std::min(threads, count); ++i) { helpers.emplace_back([&] { keep_libtorch_on_this_thread(), take_bodies(); }); }
+    for (std::int64_t i = 1; i < std::min(threads, count); ++i) {
+      helpers.emplace_back([&] { keep_libtorch_on_this_thread(), take_bodies(); });
+    }
   } catch (const std::system_error&) {}  // as many as the machine gives
   take_bodies();
   for (auto& helper : helpers) { helper.join(); }

@@ -27,9 +27,7 @@ struct Planes {
   std::int64_t inner(std::int64_t plane, std::int64_t y, std::int64_t x) const {
     return at(plane, y + shape.kernel_size / 2, x + shape.kernel_size / 2);
   }
-  std::int64_t channels(std::int64_t layer) const {
-    return layer == 0 ? 2 : layer == shape.depth ? 1 : shape.channels;
-  }
+  std::int64_t channels(std::int64_t layer) const { return layer == 0 ? 2 : layer == shape.depth ? 1 : shape.channels; }
 };
 
 /// Calls tile(i, two) and, for what is left, tile(i, one).
@@ -40,8 +38,8 @@ HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
   for (; i < count; ++i) { tile(i, std::integral_constant<std::int64_t, 1>()); }
 }
 
-/// output[o][y][x] = finish(o, its place, sum over i, r, c of w[o by_out + i by_in + (r K + c) by_tap] input[i][y + r][x +
-/// c]), so many inputs at a time that weights and rows stay in the first cache.
+/// output[o][y][x] = finish(o, its place, sum over i, r, c of w[o by_out + i by_in + (r K + c) by_tap] input[i][y +
+/// r][x + c]), so many inputs at a time that weights and rows stay in the first cache.
 template <typename Scalar, class D, class Finish, class V = hn::Vec<D>>
 HWY_INLINE void convolve(D d, const Planes& planes, std::int64_t ins, std::int64_t outs, const Scalar* input,
                          Scalar* output, const Scalar* w, std::int64_t by_out, std::int64_t by_in, std::int64_t by_tap,
@@ -136,8 +134,8 @@ HWY_INLINE void correlate(D d, const Planes& planes, std::int64_t ins, std::int6
   }
 }
 
-/// Layer by layer forwards, then backwards. Scratch: the planes of every layer's input and of the output, which begin as
-/// 0, and twice those of the widest layer.
+/// Layer by layer forwards, then backwards. Scratch: the planes of every layer's input and of the output, which begin
+/// as 0, and twice those of the widest layer.
 template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
 V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
                 Scalar* HWY_RESTRICT scratch) {
