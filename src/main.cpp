@@ -99,8 +99,7 @@ std::string cut_to_terminal(const std::string& text) {
   return {text.begin(), std::find_if(text.begin(), text.end(), reaches_edge)};
 }
 
-/// On a terminal a line that is written over and, at the end, wiped; in a log a line every minute, and one when a row
-/// ends.
+/// On a terminal a line that is written over and, at the end, wiped; in a log a line every minute.
 void show_progress(const Config& config, const Progress& progress) {
   static auto last_line = std::chrono::steady_clock::now();
   worth_keeping = true;

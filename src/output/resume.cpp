@@ -65,9 +65,6 @@ double value_of(std::string_view text, const RunHeader& header, const Path& path
   return header.dtype == "float32" ? static_cast<double>(number_of<float>(text, path)) : number_of<double>(text, path);
 }
 
-/// The finished runs by what their lines in a CSV file begin with.
-using Runs = std::unordered_map<std::string, RunRecord*>;
-
 using Fields = std::vector<std::string_view>;
 
 /// The rows by what their lines in a CSV file begin with.

@@ -195,7 +195,7 @@ class Experiment {
     callbacks.on_check = [&](std::int64_t step) {
       const auto looked_at = in_float64(model);
       const auto errors = task.errors(looked_at, scene.judged);
-      const auto inside = task.errors(looked_at, std::max<std::size_t>(1, scene.judged) - 1);
+      const auto inside = scene.judged == 0 ? errors : task.errors(looked_at, scene.judged - 1);
       recorder.check(step, errors.data_ptr<double>(), scene.success_norm, inside.data_ptr<double>());
     };
     train(model, std::move(data), plan.training, callbacks);
