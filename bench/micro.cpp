@@ -59,7 +59,7 @@ HWY_AFTER_NAMESPACE();
 
 #include <string>
 
-#include "output/tables.hpp"
+#include "output/records.hpp"
 #include "run/statistics.hpp"
 #include "scenes/scene.hpp"
 #include "train/fused.hpp"

@@ -18,7 +18,7 @@
 #include "output/figures.hpp"
 #include "output/folder.hpp"
 #include "output/images.hpp"
-#include "output/resume.hpp"
+#include "output/tables.hpp"
 #include "run/experiment.hpp"
 #include "scenes/scene.hpp"
 #include "train/machine.hpp"
@@ -83,43 +83,39 @@ void note(const Config& config, const std::string& text) {
   if (!config.quiet) { say(text); }
 }
 
-/// Whether stderr is a terminal that takes escape sequences.
-bool is_terminal() {
+/// Whether it is a terminal that takes escape sequences.
+bool is_terminal(int descriptor) {
   const char* const kind = std::getenv("TERM");
   const char* const plain = std::getenv("NO_COLOR");
-  return isatty(STDERR_FILENO) != 0 && kind != nullptr && std::string_view(kind) != "dumb" &&
+  return isatty(descriptor) != 0 && kind != nullptr && std::string_view(kind) != "dumb" &&
          (plain == nullptr || *plain == 0);
 }
 
-/// As much of the text, in UTF-8, as does not reach the terminal's right edge.
-std::string cut_to_terminal(const std::string& text) {
+/// In columns; 0 where it is no terminal.
+std::size_t terminal_width(int descriptor) {
   winsize size{};
-  int room = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-  const auto reaches_edge = [&](char c) { return (c & 0xC0) != 0x80 && --room == 0; };
-  return {text.begin(), std::find_if(text.begin(), text.end(), reaches_edge)};
+  return isatty(descriptor) == 0 ? 0 : ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 /// On a terminal a line that is written over and, at the end, wiped; in a log a line every minute.
-void show_progress(const Config& config, const Progress& progress) {
+void show_progress(const Config& config, const Progress& progress, std::size_t rows) {
   static auto last_line = std::chrono::steady_clock::now();
   worth_keeping = true;
-  if (config.quiet) { return; }
-  const auto seeds = seeds_of_shard(config);
-  const auto last_seed = seeds.first + seeds.count - 1;
-  const auto what = seeds.count == 1 ? fmt::format("loss {:.6g}", progress.loss)
-                                     : fmt::format("seeds {} to {} of {} to {}", progress.first_seed,
-                                                   progress.last_seed, seeds.first, last_seed);
-  const auto text = fmt::format("{}: step {} of {}, {}", progress.row, progress.step, config.steps, what);
-  if (is_terminal()) {
-    wipe_progress();
-    std::fputs(cut_to_terminal(text).c_str(), stderr);
-    progress_shown = true;
-    return;
-  }
-  if (const auto now = std::chrono::steady_clock::now(); now - last_line >= std::chrono::minutes(1)) {
-    last_line = now;
-    say(text);
-  }
+  const auto now = std::chrono::steady_clock::now();
+  const bool live = is_terminal(STDERR_FILENO);
+  if (config.quiet || (!live && now - last_line < std::chrono::minutes(1))) { return; }
+  last_line = now;
+  const double speed = progress.done / std::max(progress.seconds, 1e-3);
+  const auto left = time_text((progress.of - progress.done) / speed);
+  auto text = fmt::format("{:.0f} %, {} left, {:.3g} seed-steps/s", 100 * progress.done / progress.of, left, speed);
+  if (rows > 1) { text += fmt::format(", {} of {} rows", progress.rows_done, rows); }
+  text += fmt::format(", {}: step {} of {}, loss {:.4g}", progress.row, progress.step, config.steps, progress.loss);
+  if (!live) { return say(text); }
+  auto room = terminal_width(STDERR_FILENO);
+  const auto reaches_edge = [&](char c) { return (c & 0xC0) != 0x80 && --room == 0; };
+  wipe_progress();
+  std::fputs(std::string(text.begin(), std::find_if(text.begin(), text.end(), reaches_edge)).c_str(), stderr);
+  progress_shown = true;
 }
 
 /// Whether stdout took it.
@@ -203,21 +199,23 @@ int run(int argc, char** argv) {
     }
   }
 
+  const TableStyle style{terminal_width(STDOUT_FILENO), is_terminal(STDOUT_FILENO)};
   const auto write = [&](const ExperimentResult& so_far) {
     worth_keeping = true;
     try {
       folder.write(so_far);
     } catch (const std::exception&) {
-      print(result_table(so_far));  // where else, if files cannot be written?
+      print(result_table(so_far, style));  // where else, if files cannot be written?
       throw;
     }
   };
   const auto on_row = [&](const std::string& row, double seconds) {
-    if (!is_terminal()) { note(config, fmt::format("{}: trained in {:.2f} s", row, seconds)); }
+    if (!is_terminal(STDERR_FILENO)) { note(config, fmt::format("{}: trained in {:.2f} s", row, seconds)); }
   };
   const auto result = run_experiment(
-      plan, std::move(begun), {[&](const Progress& progress) { show_progress(config, progress); }, on_row, write});
-  const bool printed = print(result_table(result));
+      plan, std::move(begun),
+      {[&](const Progress& progress) { show_progress(config, progress, plan.rows.size()); }, on_row, write});
+  const bool printed = print(result_table(result, style) + (config.quiet ? "" : '\n' + verdicts(result)));
   if (result.status != ExperimentStatus::interrupted) { write_pictures(result, config); }
   if (stop_signal != 0) {
     const bool any = std::any_of(result.variants.begin(), result.variants.end(),

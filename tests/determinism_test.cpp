@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "executable.hpp"
-#include "output/tables.hpp"
+#include "output/records.hpp"
 #include "run/experiment.hpp"
 #include "util/pool.hpp"
 #include "variants/variant.hpp"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "executable.hpp"
-#include "output/tables.hpp"
+#include "output/records.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
@@ -108,7 +108,7 @@ TEST_F(Hostile, ExtremeNumbersAreResults) {
     EXPECT_EQ(outcome.code, 0) << arguments << outcome.err;
     EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << arguments << outcome.err;
     const auto summary = read(folder_ / "r/summary.json");
-    EXPECT_TRUE(is_intact(summary) && nlohmann::json::accept(summary)) << arguments;
+    EXPECT_NO_THROW(parse_summary(summary)) << arguments;
     EXPECT_EQ(nlohmann::json::parse(summary)["variants"].size(), all_variants.size()) << arguments;
   }
 }

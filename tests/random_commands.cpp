@@ -22,7 +22,7 @@
 #include <thread>
 #include <vector>
 
-#include "output/tables.hpp"
+#include "output/records.hpp"
 
 int conv_mult_main(int argc, char** argv);
 
@@ -239,8 +239,10 @@ std::string complaint(int code) {
     }
     return "an error that is not one line";
   }
-  if (code == 0 && fs::exists("r/summary.json") && !conv_mult::is_intact(content("r/summary.json"))) {
-    return "a summary that is not whole";
+  if (code == 0 && fs::exists("r/summary.json")) {
+    try {
+      conv_mult::parse_summary(content("r/summary.json"));
+    } catch (const std::runtime_error& error) { return error.what(); }
   }
   return "";
 }

@@ -1,5 +1,3 @@
-#include "output/resume.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,6 +8,7 @@
 #include "executable.hpp"
 #include "options/options.hpp"
 #include "output/folder.hpp"
+#include "output/records.hpp"
 #include "run/statistics.hpp"
 #include "util/files.hpp"
 

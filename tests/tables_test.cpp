@@ -5,7 +5,10 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sstream>
+#include <tuple>
 
+#include "output/records.hpp"
 #include "run/statistics.hpp"
 
 namespace conv_mult {
@@ -32,7 +35,7 @@ ExperimentResult sample() {
   header.dtype = "float32";
   SceneResult scene;
   scene.name = "rectangles";
-  scene.splits = {{"train", "", 1, 10, 6}, {"moved", "", 4, 2, 24}};
+  scene.splits = {{"train", "", 1, 10, 6}, {"moved", "other places", 4, 2, 24}};
   scene.success_error = 0.05;
   scene.success_norm = 0.5;
   scene.target = {2, 3, {0, 0, 0, 0, 0, 0}};
@@ -100,25 +103,22 @@ std::vector<std::string> keys_of(const nlohmann::ordered_json& object) {
 
 TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
   auto result = sample();
-  result.comparisons = comparisons_of(result);
   const auto summary = nlohmann::ordered_json::parse(summary_json(result));
   using Keys = std::vector<std::string>;
   EXPECT_EQ(keys_of(summary), (Keys{"conv_mult", "libtorch", "device", "threads", "dtype", "status", "loss", "seeds",
-                                    "scenes", "variants", "comparisons", "files", "checksum"}));
+                                    "scenes", "variants", "files", "checksum"}));
   EXPECT_EQ(keys_of(summary["scenes"][0]),
             (Keys{"scene", "test_range", "height", "width", "target_norm", "seconds", "splits", "success"}));
   const auto& variant = summary["variants"][0];
-  EXPECT_EQ(keys_of(variant), (Keys{"variant",        "scene",          "depth",     "width",
-                                    "optimizer",      "learning_rate",  "steps",     "parameters",
-                                    "form",           "rows",           "floor",     "seconds",
-                                    "final_loss",     "relative_error", "success",   "success_everywhere",
-                                    "best_look",      "first_success",  "diverged",  "dead",
-                                    "sparsity_error", "evaluation",     "shown_seed"}));
+  EXPECT_EQ(keys_of(variant), (Keys{"variant",        "scene",          "depth",      "width",
+                                    "optimizer",      "learning_rate",  "steps",      "parameters",
+                                    "form",           "rows",           "floor",      "seconds",
+                                    "final_loss",     "relative_error", "success",    "success_everywhere",
+                                    "best_look",      "first_success",  "diverged",   "dead",
+                                    "sparsity_error", "evaluation",     "shown_seed", "verdict"}));
   EXPECT_EQ(keys_of(variant["final_loss"]), (Keys{"median", "q1", "q3", "min", "max"}));
   EXPECT_EQ(keys_of(variant["success"]), (Keys{"count", "of", "rate", "low", "high"}));
   EXPECT_EQ(keys_of(variant["evaluation"]), (Keys{"train", "moved"}));
-  EXPECT_EQ(keys_of(summary["comparisons"][0]),
-            (Keys{"scene", "variant", "reference", "optimizer", "learning_rate", "lower", "ties", "ratio", "success"}));
 }
 
 TEST(Tables, SummaryGivesNullForWhatDoesNotExist) {
@@ -149,28 +149,134 @@ TEST(Tables, RowsThatAreNotBegunAreLeftOut) {
 
 TEST(Tables, OneSeedHasAnOutcome) {
   EXPECT_EQ(result_table(sample()),
-            "variant   loss  floor      gap    train    moved    time  outcome\n"
-            "baseline   5.1      5  2.000 %  51.00 %  15.00 %  0.50 s  no success\n"
-            "exp          -      -        -        -        -  0.50 s  diverged at step 1\n");
+            "variant   loss  floor    gap  train  moved    time  outcome\n"
+            "baseline   5.1      5  2.0 %   51 %   15 %  0.50 s  -\n"
+            "exp          -      -      -      -      -  0.50 s  diverged at step 1\n");
 }
 
-TEST(Tables, ManySeedsHaveARateWithItsInterval) {
+ExperimentResult of_two_seeds() {
   auto result = sample();
   result.header.seeds = 2;
   result.variants[0].runs.push_back(run_of(5, {8, 7, 0.5, 0.25}, 3));
   result.variants[1].runs.push_back(run_of(5, {8, 7, 6, 9.999}, 3));
   for (auto& row : result.variants) { row.statistics = statistics_of(row.runs, result.header.scenes[0]); }
-  result.comparisons = comparisons_of(result);
+  return result;
+}
+
+TEST(Tables, ManySeedsHaveARateWithItsInterval) {
   // Wilson's interval of 1 in 2: 0.5 -+ z sqrt(1/8 + z^2/16) / (1 + z^2/2) = 0.0945 to 0.9055
-  EXPECT_EQ(result_table(result),
-            "variant   median loss  floor    train    moved  success  95 % interval  everywhere  at step  diverged"
-            "  dead  seeds    time\n"
-            "baseline        2.675      5  26.75 %  15.00 %   50.0 %  9.5 to 90.5 %       0.0 %        2         0"
-            "     0      2  0.50 s\n"
-            "exp             9.999      -  99.99 %  15.00 %    0.0 %  0.0 to 65.8 %       0.0 %        -         1"
-            "     1      2  0.50 s\n"
-            "exp against baseline, same seeds: lower loss on 0 of 2 (0.0 to 65.8 %), median ratio 40; success: "
-            "both 0, only exp 0, only baseline 1, neither 1\n");
+  EXPECT_EQ(result_table(of_two_seeds()),
+            "variant   median loss  floor  gap  train  moved  success  95 % interval  everywhere  at step  diverged"
+            "  dead    time\n"
+            "baseline        2.675      5  0 %   27 %   15 %     50 %         9–91 %         0 %        2         -"
+            "     -  0.50 s\n"
+            "exp             9.999      -    -  100 %   15 %      0 %         0–66 %         0 %        -         1"
+            "     1  0.50 s\n");
+}
+
+TEST(Tables, ANarrowTerminalLosesTheLeastImportantColumnsAndColourMarksTheBest) {
+  const auto result = of_two_seeds();
+  for (std::size_t width = 140; width >= 60; width -= 20) {
+    const auto table = result_table(result, {width, false});
+    for (const auto* heading : {"variant", "median loss", "success"}) {
+      EXPECT_NE(table.find(heading), std::string::npos) << width;
+    }
+    EXPECT_LE(table.find('\n'), width);
+    EXPECT_EQ(table.find("at step") == std::string::npos, width < 120) << table;
+  }
+  EXPECT_EQ(result_table(result, {1, false}),
+            "variant   median loss  success\nbaseline        2.675     50 %\n"
+            "exp             9.999      0 %\n");
+  EXPECT_EQ(result_table(result, {1, true}),
+            "variant   median loss  success\nbaseline        \x1b[1;32m2.675\x1b[0m     \x1b[1;32m50 %\x1b[0m\n"
+            "exp             9.999      0 %\n");
+}
+
+/// Of a single seed with these relative errors on train and moved.
+ExperimentResult with_errors(double train, double moved, std::optional<double> floor = std::nullopt) {
+  auto result = sample();
+  auto& row = result.variants[0];
+  row.floor = floor;
+  row.runs[0].final_loss = 10 * train;
+  row.runs[0].split_losses = {10 * train, 2 * moved};
+  row.statistics = statistics_of(row.runs, result.header.scenes[0]);
+  return result;
+}
+
+TEST(Tables, ErrorsAreReadable) {
+  const auto shown = [](double error) {
+    const auto table = result_table(with_errors(error, error));
+    std::istringstream words(table.substr(table.find('\n')));
+    std::string word;
+    words >> word >> word >> word;
+    return word;
+  };
+  const std::pair<double, const char*> texts[] = {{0, "0"},
+                                                  {0.00004, "0.004"},
+                                                  {0.036, "3.6"},
+                                                  {0.0994, "9.9"},
+                                                  {0.0996, "10"},
+                                                  {0.754, "75"},
+                                                  {1, "100"},
+                                                  {9.94, "994"},
+                                                  {9.96, "×10"},
+                                                  {123.4, "×120"},
+                                                  {20412, "×20,000"},
+                                                  {999999, "×1,000,000"},
+                                                  {2.04e9, "×2.0e+09"}};
+  for (const auto& [error, text] : texts) { EXPECT_EQ(shown(error), text) << error; }
+  for (const auto& [seconds, text] :
+       {std::pair{0.254, "0.25 s"}, {9.99, "9.99 s"}, {41.4, "41 s"}, {125, "2 min 5 s"}, {7260, "2 h 1 min"}}) {
+    EXPECT_EQ(time_text(seconds), text);
+  }
+}
+
+TEST(Tables, VerdictsAtTheirBorders) {
+  const auto said = [](double train, double moved, std::optional<double> floor = std::nullopt) {
+    const auto result = with_errors(train, moved, floor);
+    return verdict(result.variants[0], result);
+  };
+  EXPECT_EQ(
+      said(0.65, 0.75, 6.5 / 1.0099),
+      "at its limit, misses the scene it was trained on by 65 % and does not multiply: off by 75 % on other places");
+  EXPECT_EQ(said(0.65, 0.75, 6.5 / 1.0101),
+            "misses the scene it was trained on by 65 % and does not multiply: off by 75 % on other places");
+  EXPECT_EQ(said(0.05, 204, 0),
+            "fits the scene it was trained on to 5.0 %, but does not multiply: off by ×200 on other places");
+  EXPECT_EQ(said(0.0501, 0.05),
+            "misses the scene it was trained on by 5.0 % and does not multiply: off by 5.0 % on other places");
+  EXPECT_EQ(
+      said(0.014, 0.05),
+      "fits the scene it was trained on to 1.4 % and multiplies scenes it never saw: off by at most 5.0 % on other "
+      "places");
+  EXPECT_EQ(said(0.014, 0.0501),
+            "fits the scene it was trained on to 1.4 %, but does not multiply: off by 5.0 % on other places");
+  EXPECT_NE(said(1, 1).find("; its output vanished"), std::string::npos);
+  auto result = of_two_seeds();
+  EXPECT_EQ(
+      verdicts(result),
+      "baseline: at its limit, misses the scene it was trained on by 27 %, fits it in 1 of 2 seeds (9–91 %) and does "
+      "not multiply: off by 15 % on other places\n"
+      "exp: misses the scene it was trained on by 100 % and does not multiply: off by 15 % on other places; its "
+      "output vanished in 1 of 2 seeds (9–91 %); it diverged in 1 of 2 seeds (9–91 %)\n");
+  result.header.scenes[0].splits[0].target_norm = 0;
+  EXPECT_EQ(verdict(result.variants[0], result), "there was nothing to multiply: a·b is 0 everywhere");
+  result = sample();
+  EXPECT_EQ(verdict(result.variants[1], result), "diverged");
+  result.variants[1].runs[0].status = RunStatus::interrupted;
+  result.variants[1].statistics = statistics_of(result.variants[1].runs, result.header.scenes[0]);
+  EXPECT_EQ(verdict(result.variants[1], result), "interrupted");
+  // Near-exact: what is judged is another split, and by no relative error.
+  result = with_errors(0.1, 0.001);
+  auto& scene = result.header.scenes[0];
+  std::tie(scene.judged, scene.success_norm) = std::pair(1, 0.0021);
+  scene.success_error.reset();
+  auto& row = result.variants[0];
+  row.statistics = statistics_of(row.runs, scene);
+  EXPECT_EQ(verdict(row, result), "multiplies near-exactly on the test range");
+  scene.success_norm = 0.0019;
+  row.statistics = statistics_of(row.runs, scene);
+  EXPECT_EQ(verdict(row, result), "does not multiply near-exactly: off by 0.1 % on the test range");
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "output/tables.hpp"
+#include "output/records.hpp"
 
 namespace conv_mult {
 

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <regex>
 #include <set>
 #include <thread>
 
@@ -93,23 +94,6 @@ std::string last_line(const std::string& words) {
   return end == std::string::npos ? "" : words.substr(begin, end + 1 - begin);
 }
 
-/// An SVG whose tooltips name the series by its text in the key, where gnuplot says "gnuplot_plot_3".
-std::string with_tooltips(const std::string& svg) {
-  const std::string start = "<title>gnuplot_plot_";
-  std::string named;
-  std::size_t done = 0;
-  for (auto at = svg.find(start); at != std::string::npos; at = svg.find(start, done)) {
-    named += svg.substr(done, at - done);
-    done = svg.find('\n', at);
-    const auto key = svg.find("<text", done);
-    if (key < svg.find(start, done)) {
-      const auto text = svg.find('>', key) + 1;
-      named += "<title>" + svg.substr(text, svg.find('<', text) - text) + "</title>";
-    }
-  }
-  return named + svg.substr(done);
-}
-
 /// Waits for the child and puts the figure in its place. Returns why there is none, or nothing; `words` is what gnuplot
 /// said.
 std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline, std::string& words) {
@@ -132,7 +116,9 @@ std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::ti
     return "the file that gnuplot wrote is not complete; is the disk full?";
   }
   try {
-    if (format == ".svg") { write_file(drawing.part, with_tooltips(content)); }
+    if (format == ".svg") {  // without tooltips that say "gnuplot_plot_3"
+      write_file(drawing.part, std::regex_replace(content, std::regex("<title>gnuplot_plot_\\w+</title>\n?"), ""));
+    }
     fs::rename(drawing.part, drawing.whole);
   } catch (const std::exception& error) { return error.what(); }
   return "";

@@ -5,15 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "run/statistics.hpp"
+
 namespace conv_mult {
 namespace {
-
-std::string percent(double fraction, int decimals) {
-  const bool small = fraction != 0 && std::abs(fraction) < 0.005 * std::pow(10, -decimals);
-  return std::isinf(fraction)      ? "inf"
-         : fraction < 10 && !small ? fmt::format("{:.{}f} %", 100 * fraction, decimals)
-                                   : fmt::format("{:.3g} %", 100 * fraction);
-}
 
 std::string grouped(std::int64_t number) {
   std::string text = fmt::format("{}", number);
@@ -21,190 +16,223 @@ std::string grouped(std::int64_t number) {
   return text;
 }
 
+/// A relative error with two digits, in percent or, from 1,000 % on, as a factor: 0.004 %, 3.6 %, 75 %, ×20,000.
+std::string error_text(double fraction) {
+  if (fraction >= 1e6 || std::isnan(fraction)) {
+    return std::isfinite(fraction) ? fmt::format("×{:.1e}", fraction) : "inf";
+  }
+  const double scale = std::pow(10, std::max(0.0, std::floor(std::log10(std::max(fraction, 1.0))) - 1));
+  if (fraction >= 9.95) { return "×" + grouped(std::llround(std::round(fraction / scale) * scale)); }
+  const auto* format = fraction >= 0.0995 ? "{:.0f} %" : fraction >= 0.00995 ? "{:.1f} %" : "{:.2g} %";
+  return fmt::format(fmt::runtime(format), 100 * fraction);
+}
+
+/// As exact as so many seeds allow.
+std::string rate_text(double rate, std::int64_t of) { return fmt::format("{:.{}f}", 100 * rate, of < 200 ? 0 : 1); }
+
+std::string interval_text(const SuccessRate& r) {
+  return fmt::format("{}–{} %", rate_text(r.low, r.of), rate_text(r.high, r.of));
+}
+
 /// How far above the floor the loss ended; a floor of 0 leaves no ratio.
-std::string gap(const VariantResult& v) {
-  if (!v.statistics.final_loss || !v.floor || *v.floor <= 0) { return "-"; }
-  return percent(v.statistics.final_loss->median / *v.floor - 1, 3);
+std::optional<double> gap_of(const VariantResult& v) {
+  if (!v.statistics.final_loss || v.floor.value_or(0) <= 0) { return std::nullopt; }
+  return v.statistics.final_loss->median / *v.floor - 1;
 }
 
 /// Of the only run.
-std::string outcome(const VariantResult& v) {
+std::string mishap(const VariantResult& v) {
   const auto& run = v.runs.front();
   if (run.status != RunStatus::ok) { return fmt::format("{} at step {}", name_of(run.status), run.last_step); }
-  if (v.statistics.dead > 0) { return "output vanished"; }
-  return v.statistics.success.count > 0 ? "success" : "no success";
+  return v.statistics.dead > 0 ? "output vanished" : "";
 }
 
-/// A line of the table: what heads each column, and what stands there for this row.
-using Cells = std::vector<std::pair<std::string, std::string>>;
+/// What heads a column and what stands there in a row.
+struct Cell {
+  std::string heading, text;
+  int importance = 9;  ///< 9: always there
+  double value = NAN;  ///< where the least of a column is the best
+};
 
-Cells cells_of(const VariantResult& v, const ExperimentResult& result) {
+std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& result) {
   const auto& statistics = v.statistics;
   const auto& success = statistics.success;
   const auto& scene = result.scene_of(v);
   const bool many = result.header.seeds > 1;
-  const auto digits = [](const std::optional<double>& value) { return value ? fmt::format("{:.6g}", *value) : "-"; };
-  Cells cells{{"variant", v.variant}};
+  const double loss = statistics.final_loss ? statistics.final_loss->median : NAN;
+  const auto number = [](double value) { return std::isnan(value) ? "" : fmt::format("{:.4g}", value); };
+  const auto count = [](std::int64_t of) { return of > 0 ? grouped(of) : ""; };
+  const auto rate = [](const SuccessRate& r) { return r.of > 0 ? rate_text(r.rate, r.of) + " %" : ""; };
+  std::vector<Cell> cells{{"variant", v.variant}};
   if (result.sizes()) {
-    cells.emplace_back("depth", v.depth ? fmt::format("{}", *v.depth) : "-");
-    cells.emplace_back("width", v.width ? fmt::format("{}", *v.width) : "-");
-    cells.emplace_back("parameters", grouped(v.parameters));
+    cells.push_back({"depth", v.depth ? fmt::format("{}", *v.depth) : ""});
+    cells.push_back({"width", v.width ? fmt::format("{}", *v.width) : ""});
+    cells.push_back({"parameters", grouped(v.parameters), 2});
   }
   if (result.grid()) {
-    cells.emplace_back("optimizer", v.optimizer);
-    cells.emplace_back("lr", fmt::format("{}", v.learning_rate));
+    cells.push_back({"optimizer", v.optimizer});
+    cells.push_back({"lr", fmt::format("{}", v.learning_rate)});
   }
-  const auto& loss = statistics.final_loss;
-  cells.emplace_back(many ? "median loss" : "loss", digits(loss ? std::optional(loss->median) : std::nullopt));
-  cells.emplace_back("floor", digits(v.floor));
-  if (!many) { cells.emplace_back("gap", gap(v)); }
+  cells.push_back({many ? "median loss" : "loss", number(loss), 9, loss});
+  cells.push_back({"floor", number(v.floor.value_or(NAN)), 5});
+  cells.push_back({"gap", gap_of(v) ? error_text(std::max(0.0, *gap_of(v))) : "", 4});
   for (std::size_t i = 0; i < scene.splits.size(); ++i) {
-    const auto& error = statistics.split_errors[i];
-    cells.emplace_back(scene.splits[i].name, error ? percent(error->median, 2) : "-");
+    const auto error = statistics.split_errors[i] ? std::optional(statistics.split_errors[i]->median) : std::nullopt;
+    cells.push_back({scene.splits[i].name, error ? error_text(*error) : "", 8, error.value_or(NAN)});
   }
-  const auto time = fmt::format("{:.2f} s", v.seconds);
-  if (!many) {
-    cells.emplace_back("time", time);
-    cells.emplace_back("outcome", outcome(v));
-    return cells;
+  if (many) {
+    cells.push_back({"success", rate(success), 9, -success.rate});
+    cells.push_back({"95 % interval", interval_text(success), 6});
+    cells.push_back(
+        {"everywhere", scene.success_error ? rate(statistics.everywhere) : "", 7, -statistics.everywhere.rate});
+    cells.push_back({"at step", statistics.first_success ? grouped(std::llround(*statistics.first_success)) : "", 3});
+    if (!scene.success_error) {  // near-exact: then the weights should be whole
+      cells.push_back({"best look", rate(statistics.best_look), 2});
+      cells.push_back({"sparsity error", number(statistics.sparsity_error.value_or(NAN)), 2});
+    }
+    cells.push_back({"diverged", count(statistics.diverged), 7});
+    cells.push_back({"dead", count(statistics.dead), 7});
+    cells.push_back({"seeds", success.of < result.header.seeds ? grouped(success.of) : "", 7});
   }
-  cells.emplace_back("success", percent(success.rate, 1));
-  cells.emplace_back("95 % interval", fmt::format("{:.1f} to {:.1f} %", 100 * success.low, 100 * success.high));
-  if (scene.success_error) { cells.emplace_back("everywhere", percent(statistics.everywhere.rate, 1)); }
-  cells.emplace_back("at step", statistics.first_success ? grouped(std::llround(*statistics.first_success)) : "-");
-  if (!scene.success_error) {  // near-exact: then the weights should be whole
-    const auto& best = statistics.best_look;
-    cells.emplace_back("best look", best.of > 0 ? percent(best.rate, 1) : "-");
-    cells.emplace_back("sparsity error",
-                       statistics.sparsity_error ? fmt::format("{:.2g}", *statistics.sparsity_error) : "-");
-  }
-  cells.emplace_back("diverged", grouped(statistics.diverged));
-  cells.emplace_back("dead", grouped(statistics.dead));
-  cells.emplace_back("seeds", grouped(success.of));
-  cells.emplace_back("time", time);
+  cells.push_back({"time", time_text(v.seconds), 5});
+  if (!many) { cells.push_back({"outcome", mishap(v), 7}); }
   return cells;
 }
 
+std::size_t length(const std::string& utf8) {
+  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 /// The first column and a column of words are flush left, numbers flush right.
-std::string aligned(const std::vector<Cells>& rows) {
-  std::vector<std::string> lines(rows.size() + 1);
-  for (std::size_t column = 0; column < rows.front().size(); ++column) {
-    const std::string& heading = rows.front()[column].first;
-    const bool words = column == 0 || heading == "optimizer" || heading == "outcome";
-    std::size_t width = heading.size();
-    for (const auto& row : rows) { width = std::max(width, row[column].second.size()); }
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      const std::string& text = i == 0 ? heading : rows[i - 1][column].second;
-      const std::string space(width - text.size(), ' ');
-      lines[i] += (column > 0 ? "  " : "") + (words ? text + space : space + text);
+std::string aligned(const std::vector<std::vector<Cell>>& rows, const TableStyle& style) {
+  struct Column {
+    std::size_t index, width;
+    double best;
+  };
+  std::vector<Column> columns;
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < rows.front().size(); ++i) {
+    Column column{i, length(rows.front()[i].heading), INFINITY};
+    std::size_t said = 0;
+    for (const auto& row : rows) {
+      said += row[i].text.size();
+      column.width = std::max(column.width, length(row[i].text));
+      column.best = std::fmin(column.best, row[i].value);
     }
+    if (said == 0) { continue; }
+    columns.push_back(column);
+    total += column.width + 2;
+  }
+  const auto importance = [&](const Column& column) { return rows.front()[column.index].importance; };
+  while (style.width > 0 && total - 2 > style.width) {
+    const auto least = std::min_element(columns.begin(), columns.end(), [&](const auto& one, const auto& two) {
+      return importance(one) < importance(two);
+    });
+    if (importance(*least) == 9) { break; }
+    total -= least->width + 2;
+    columns.erase(least);
   }
   std::string table;
-  for (const auto& line : lines) { table += line.substr(0, line.find_last_not_of(' ') + 1) + '\n'; }
+  for (std::size_t line = 0; line <= rows.size(); ++line) {
+    std::string text;
+    for (const auto& column : columns) {
+      const auto& cell = rows[line == 0 ? 0 : line - 1][column.index];
+      const auto& shown = line == 0 ? cell.heading : cell.text.empty() ? "-" : cell.text;
+      const bool words = column.index == 0 || cell.heading == "optimizer" || cell.heading == "outcome";
+      const bool best = style.colour && line > 0 && rows.size() > 1 && cell.value == column.best;
+      const std::string space(column.width - length(shown), ' ');
+      const auto marked = best ? "\x1b[1;32m" + shown + "\x1b[0m" : shown;
+      text += (&column == columns.data() ? "" : "  ") + (words ? marked + space : space + marked);
+    }
+    table += text.substr(0, text.find_last_not_of(' ') + 1) + '\n';
+  }
   return table;
 }
 
-std::string sentence(const Comparison& c) {
-  const auto ratio = c.ratio ? fmt::format(", median ratio {:.3g}", c.ratio->median) : "";
-  return fmt::format(
-      "{} against {}, same seeds: lower loss on {} of {} ({:.1f} to {:.1f} %){}; "
-      "success: both {}, only {} {}, only {} {}, neither {}\n",
-      c.variant, c.reference, grouped(c.lower.count), grouped(c.lower.of), 100 * c.lower.low, 100 * c.lower.high, ratio,
-      grouped(c.both_succeed), c.variant, grouped(c.only_variant), c.reference, grouped(c.only_reference),
-      grouped(c.neither));
+/// "in 57 of 100 seeds (47–66 %)"; nothing of a single one.
+std::string in_seeds(const SuccessRate& rate) {
+  if (rate.of == 1) { return ""; }
+  if (rate.count == rate.of) { return fmt::format(" in all {} seeds", grouped(rate.of)); }
+  return fmt::format(" in {} of {} seeds ({})", grouped(rate.count), grouped(rate.of), interval_text(rate));
 }
 
-template <typename Number>
-std::string shortest(Number value) {
-  return std::isfinite(static_cast<double>(value)) ? fmt::format("{}", value) : "";
-}
-template <typename Number>
-std::string shortest(const std::optional<Number>& value) {
-  return value ? shortest(*value) : "";
-}
-
-/// A loss or a weight with as few digits as identify it in its type: 35.97, not 35.970001220703125.
-void append_number(std::string& text, const std::string& begin, std::int64_t index, double value,
-                   const ExperimentResult& result) {
-  const auto digits = result.header.dtype == "float32" ? shortest(static_cast<float>(value)) : shortest(value);
-  fmt::format_to(std::back_inserter(text), "{}{},{}\n", begin, index, digits);
+std::string with_scene(const ExperimentResult& result, std::size_t scene, const std::string& text) {
+  const auto& [name, test] = std::tie(result.header.scenes[scene].name, result.header.scenes[scene].test);
+  return result.header.scenes.size() == 1
+             ? text
+             : fmt::format("{}{}{}\n{}", scene > 0 ? "\n" : "", name, test.empty() ? "" : ", outside: " + test, text);
 }
 
 }  // namespace
 
-std::string csv_key(const ExperimentResult& result, const VariantResult& row) {
-  std::string key = row.variant + ',';
-  if (result.header.scenes.size() > 1) { key += result.scene_of(row).name + ','; }
-  if (result.sizes()) { key += row.depth ? fmt::format("{},{},", *row.depth, *row.width) : ",,"; }
-  if (result.grid()) { key += fmt::format("{},{},", row.optimizer, row.learning_rate); }
-  return key;
+std::string time_text(double seconds) {
+  const auto whole = std::llround(seconds);
+  return whole >= 3600   ? fmt::format("{} h {} min", whole / 3600, whole / 60 % 60)
+         : whole >= 60   ? fmt::format("{} min {} s", whole / 60, whole % 60)
+         : seconds >= 10 ? fmt::format("{} s", whole)
+                         : fmt::format("{:.2f} s", seconds);
 }
 
-const std::vector<CsvFile> csv_files{
-    {"loss.csv", "step,loss",
-     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
-        const ExperimentResult& result) {
-       for (const auto& [step, loss] : run.curve) { append_number(text, begin, step, loss, result); }
-     }},
-    {"evaluation.csv", "split,loss,relative_error",
-     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& row,
-        const ExperimentResult& result) {
-       const auto& splits = result.scene_of(row).splits;
-       for (std::size_t i = 0; i < splits.size() && run.status != RunStatus::interrupted; ++i) {
-         const auto loss = run.split_losses.empty() ? std::nullopt : std::optional(run.split_losses[i]);
-         const double norm = splits[i].target_norm;
-         text += fmt::format("{}{},{},{}\n", begin, splits[i].name, shortest(loss),
-                             loss && norm > 0 ? shortest(*loss / norm) : "");
-       }
-     }},
-    {"weights.csv", "index,value",
-     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
-        const ExperimentResult& result) {
-       for (std::size_t i = 0; i < run.weights.size(); ++i) {
-         append_number(text, begin, static_cast<std::int64_t>(i), run.weights[i], result);
-       }
-     }},
-    {"runs.csv", "status,last_step,final_loss,first_success_step,success_at_best",
-     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
-        const ExperimentResult& /*result*/) {
-       text += fmt::format("{}{},{},{},{},{}\n", begin, name_of(run.status), run.last_step, shortest(run.final_loss),
-                           shortest(run.first_success_step), shortest(run.success_at_best));
-     }},
-};
-
-void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& sink) {
-  sink(fmt::format("variant,{}{}{}seed,{}\n", result.header.scenes.size() > 1 ? "scene," : "",
-                   result.sizes() ? "depth,width," : "", result.grid() ? "optimizer,learning_rate," : "",
-                   file.columns));
+std::string result_table(const ExperimentResult& result, const TableStyle& style) {
   std::string text;
-  for (const auto& row : result.variants) {
-    const auto key = csv_key(result, row);
-    for (const auto& run : row.runs) {
-      text.clear();
-      file.append(text, fmt::format("{}{},", key, run.seed), run, row, result);
-      sink(text);
-    }
-  }
-}
-
-std::string result_table(const ExperimentResult& result) {
-  const auto& scenes = result.header.scenes;
-  std::string text;
-  for (std::size_t scene = 0; scene < scenes.size(); ++scene) {
-    std::vector<Cells> rows;
+  for (std::size_t scene = 0; scene < result.header.scenes.size(); ++scene) {
+    std::vector<std::vector<Cell>> rows;
     for (const auto& row : result.variants) {
       if (row.scene == scene && !row.runs.empty()) { rows.push_back(cells_of(row, result)); }
     }
     if (rows.empty()) { break; }  // interrupted before
-    if (scenes.size() > 1) {
-      text += fmt::format("{}{}{}\n", scene > 0 ? "\n" : "", scenes[scene].name,
-                          scenes[scene].test.empty() ? "" : ", outside: " + scenes[scene].test);
-    }
-    text += aligned(rows);
+    text += with_scene(result, scene, aligned(rows, style));
   }
-  constexpr std::size_t most_sentences = 3;  // more are in summary.json, and those of a grid
-  if (result.header.seeds > 1 && !result.grid() && result.comparisons.size() <= most_sentences) {
-    for (const auto& comparison : result.comparisons) { text += sentence(comparison); }
+  return text;
+}
+
+std::string verdict(const VariantResult& row, const ExperimentResult& result) {
+  const auto& statistics = row.statistics;
+  const auto& scene = result.scene_of(row);
+  const auto& success = statistics.success;
+  if (success.of == 0) { return "interrupted"; }
+  if (!statistics.final_loss) { return "diverged" + in_seeds(wilson(statistics.diverged, success.of)); }
+  if (scene.splits[scene.judged].target_norm == 0) { return "there was nothing to multiply: a·b is 0 everywhere"; }
+  const auto error_on = [&](std::size_t split) {
+    const auto& error = statistics.split_errors[split];
+    return error ? error->median : INFINITY;
+  };
+  std::string text = gap_of(row).value_or(1) <= 0.01 ? "at its limit, " : "";
+  const bool fits = 2 * success.count > success.of;
+  const auto off = error_text(error_on(scene.judged));
+  if (!scene.success_error) {
+    text += fits ? "multiplies near-exactly on the test range" + in_seeds(success)
+                 : fmt::format("does not multiply near-exactly: off by {} on the test range", off);
+    if (!fits && success.count > 0) { text += ", near-exact" + in_seeds(success); }
+  } else {
+    text += fits ? fmt::format("fits the scene it was trained on to {}{}", off, in_seeds(success))
+                 : fmt::format("misses the scene it was trained on by {}", off);
+    if (!fits && success.count > 0) { text += ", fits it" + in_seeds(success); }
+    std::size_t worst = 1;
+    for (std::size_t i = 1; i < scene.splits.size(); ++i) { worst = error_on(i) > error_on(worst) ? i : worst; }
+    if (scene.splits.size() > 1) {
+      const auto& everywhere = statistics.everywhere;
+      const auto worst_off = fmt::format("{} on {}", error_text(error_on(worst)), scene.splits[worst].text);
+      text +=
+          2 * everywhere.count > everywhere.of
+              ? fmt::format(" and multiplies scenes it never saw{}: off by at most {}", in_seeds(everywhere), worst_off)
+              : fmt::format("{} does not multiply: off by {}", fits ? ", but" : " and", worst_off);
+    }
+  }
+  if (statistics.dead > 0) { text += "; its output vanished" + in_seeds(wilson(statistics.dead, success.of)); }
+  if (statistics.diverged > 0) { text += "; it diverged" + in_seeds(wilson(statistics.diverged, success.of)); }
+  return text;
+}
+
+std::string verdicts(const ExperimentResult& result) {
+  std::string text;
+  for (std::size_t scene = 0; scene < result.header.scenes.size(); ++scene) {
+    std::string lines;
+    for (const auto& row : result.variants) {
+      if (row.scene != scene || row.runs.empty()) { continue; }
+      lines += fmt::format("{}: {}\n", row_name(row, result), verdict(row, result));
+    }
+    text += lines.empty() ? "" : with_scene(result, scene, lines);
   }
   return text;
 }

@@ -87,9 +87,10 @@ class Experiment {
   }
 
   /// The seeds that the rows lack, so that every thread has work.
-  std::vector<Block> blocks() const {
+  std::vector<Block> blocks() {
     const auto seeds = seeds_of_shard(config_);
     std::vector<Block> blocks;
+    started_ = Clock::now();
     for (std::size_t i = 0; i < plan_.rows.size(); ++i) {
       auto done = result_.variants[i].runs.begin();
       for (std::int64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
@@ -102,6 +103,7 @@ class Experiment {
                              blocks.back().seeds.first + blocks.back().seeds.count == seed;
         if (!goes_on) { blocks.push_back({i, {seed, 0}}); }
         ++blocks.back().seeds.count;
+        progress_.of += static_cast<double>(config_.steps + 1);
       }
     }
     return blocks;
@@ -119,6 +121,7 @@ class Experiment {
                                         [](std::int64_t seed, const RunRecord& run) { return seed < run.seed; });
     row.runs.insert(place, std::make_move_iterator(runs.begin()), std::make_move_iterator(runs.end()));
     changed_[block.row] = true;
+    progress_.rows_done += is_complete(row) ? 1 : 0;
     if (is_complete(row)) { callbacks_.on_row(name_of(row), row.seconds); }
     if (Clock::now() >= next_publication_) { publish(); }
   }
@@ -135,7 +138,6 @@ class Experiment {
       }
       changed_[i] = false;
     }
-    result_.comparisons = comparisons_of(result_);
     mark_best(result_.variants);
     callbacks_.on_results(result_);
     next_publication_ = Clock::now() + 20 * (Clock::now() - start);
@@ -176,7 +178,6 @@ class Experiment {
     const bool checked = task.success_needs_checks();
     const double success_loss = checked ? 0 : loss_of_norm(plan.training.loss, scene.success_norm, pixels);
     Recorder recorder(seeds.first, seeds.count, {plan.training.steps, config_.log_every, success_loss});
-    Progress progress{name_of(row), seeds.first, seeds.first + seeds.count - 1};
 
     auto model = plan.start.empty()
                      ? make_model(plan.architecture, seeds, dtype_, device_)
@@ -185,10 +186,13 @@ class Experiment {
     callbacks.on_losses = [&](std::int64_t step, const at::Tensor& losses) {
       const auto* values = losses.data_ptr<double>();
       for (std::int64_t i = 0; i < losses.size(0); ++i) { recorder.take(step + i, values + i * seeds.count); }
-      progress.step = step + losses.size(0) - 1;
-      progress.loss = losses[-1][0].item<double>();
       const std::lock_guard lock(mutex_);
-      callbacks_.on_progress(progress);
+      progress_.row = name_of(row);
+      progress_.step = step + losses.size(0) - 1;
+      progress_.loss = losses[-1][0].item<double>();
+      progress_.done += static_cast<double>(losses.numel());
+      progress_.seconds = seconds_since(started_);
+      callbacks_.on_progress(progress_);
       return stop_signal == 0 && !recorder.all_diverged();
     };
     callbacks.check_every = checked ? config_.check_every : 0;
@@ -243,7 +247,8 @@ class Experiment {
   ExperimentResult& result_;
   std::vector<std::int64_t> block_sizes_;  ///< of each row
   std::vector<bool> changed_;              ///< rows, since they were published
-  Clock::time_point next_publication_;
+  Progress progress_;
+  Clock::time_point started_, next_publication_;
 };
 
 }  // namespace

@@ -5,10 +5,12 @@
 namespace conv_mult {
 
 struct Progress {
-  std::string row;                             ///< row_name, after the scene's name where there are several
-  std::int64_t first_seed = 0, last_seed = 0;  ///< of those in training
-  std::int64_t step = 0;
-  double loss = 0;  ///< of the first seed
+  std::string row;            ///< in training: row_name, after the scene's name where there are several
+  std::size_t rows_done = 0;  ///< of the plan's
+  double done = 0, of = 0;    ///< steps of seeds, of those that were missing at the start
+  double seconds = 0;         ///< since then
+  std::int64_t step = 0;      ///< of the block that tells
+  double loss = 0;            ///< of its first seed
 };
 
 /// Called by whichever thread, one call at a time.

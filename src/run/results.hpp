@@ -94,21 +94,10 @@ struct VariantResult : RowKey {
   std::string saved_model;  ///< its file, if asked for
 };
 
-/// Two rows of one scene over the same seeds. A diverged run loses against any that is not.
-struct Comparison {
-  std::string scene, variant, reference, optimizer;
-  double learning_rate = 0;
-  SuccessRate lower = {};  ///< seeds whose final loss is below the reference's, of all pairs of finished runs
-  std::int64_t ties = 0;
-  std::optional<Spread> ratio = {};  ///< of final losses, variant / reference, where both exist
-  std::int64_t both_succeed = 0, only_variant = 0, only_reference = 0, neither = 0;
-};
-
 /// A set of scenes that every run is evaluated on: `train` first, unless the scene is drawn anew at every step, then
 /// those it never saw.
 struct SplitResult {
-  std::string name;
-  std::string text;  ///< what is in it, for readers: short lines
+  std::string name, text;  ///< text: what is in it, for readers
   std::int64_t scenes = 1;
   double target_norm = 0, pixels = 0;  ///< target_norm: L2; both over all scenes together
 };
@@ -141,7 +130,6 @@ enum class ExperimentStatus { complete, incomplete, interrupted };
 struct ExperimentResult {
   RunHeader header;
   std::vector<VariantResult> variants;  ///< all rows, also those that are not begun
-  std::vector<Comparison> comparisons;
   ExperimentStatus status = ExperimentStatus::incomplete;
 
   /// Whether a variant has rows of several optimizers or learning rates, and of several depths or widths.

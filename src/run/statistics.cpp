@@ -192,45 +192,6 @@ std::size_t median_run(const std::vector<RunRecord>& runs) {
   return *middle;
 }
 
-Comparison compare(const VariantResult& variant, const VariantResult& reference, const ExperimentResult& whole) {
-  const auto& scene = whole.scene_of(variant);
-  Comparison result{scene.name, sized_name(variant, whole), sized_name(reference, whole), variant.optimizer,
-                    variant.learning_rate};
-  std::vector<double> ratios;
-  auto other = reference.runs.begin();  // both are in order of their seeds
-  for (const auto& run : variant.runs) {
-    other = std::find_if(other, reference.runs.end(), [&](const auto& r) { return r.seed >= run.seed; });
-    if (other == reference.runs.end() || other->seed != run.seed || !finished(run) || !finished(*other)) { continue; }
-    ++result.lower.of;
-    const double loss = run.final_loss.value_or(infinity);
-    const double reference_loss = other->final_loss.value_or(infinity);
-    result.lower.count += loss < reference_loss ? 1 : 0;
-    result.ties += loss == reference_loss ? 1 : 0;
-    if (run.final_loss && other->final_loss && reference_loss > 0) { ratios.push_back(loss / reference_loss); }
-    const bool ours = succeeded(run, scene);
-    const bool theirs = succeeded(*other, scene);
-    ++(ours ? (theirs ? result.both_succeed : result.only_variant) : (theirs ? result.only_reference : result.neither));
-  }
-  result.lower = wilson(result.lower.count, result.lower.of);
-  result.ratio = spread_of(std::move(ratios));
-  return result;
-}
-
-std::vector<Comparison> comparisons_of(const ExperimentResult& result) {
-  std::vector<Comparison> comparisons;
-  const auto& rows = result.variants;
-  for (const auto& row : rows) {
-    const auto first = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.scene == row.scene; });
-    const auto like = std::find_if(first, rows.end(), [&](const VariantResult& r) {
-      return r.scene == row.scene && r.variant == first->variant && r.optimizer == row.optimizer &&
-             r.learning_rate == row.learning_rate;
-    });
-    const auto& reference = like == rows.end() ? *first : *like;
-    if (&reference != &row && !row.runs.empty()) { comparisons.push_back(compare(row, reference, result)); }
-  }
-  return comparisons;
-}
-
 std::string sized_name(const VariantResult& row, const ExperimentResult& result) {
   return row.depth && result.sizes() ? fmt::format("{} {}×{}", row.variant, *row.depth, *row.width) : row.variant;
 }

@@ -52,13 +52,6 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
 /// Of the runs with a final loss the one of (lower) median loss; the first where there is none.
 std::size_t median_run(const std::vector<RunRecord>& runs);
 
-/// `variant` against `reference`, of the same scene, over the seeds that both have finished.
-Comparison compare(const VariantResult& variant, const VariantResult& reference, const ExperimentResult& whole);
-
-/// Every row against the first variant's row of the same scene, optimizer and learning rate, where there is one, or
-/// else the scene's first row.
-std::vector<Comparison> comparisons_of(const ExperimentResult& result);
-
 /// "relu 3×16": the variant with depth × width where these vary.
 std::string sized_name(const VariantResult& row, const ExperimentResult& result);
 

@@ -67,10 +67,9 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
     };
     source.affine_error = std::pow(range.high - range.low, 4) / 144;  // of a b on a square of this width
   } else {
-    source.splits.push_back(
-        {"train", "the scene\ntrained on", 1, [=](std::int64_t /*first*/, std::int64_t /*count*/) { return train(); }});
+    source.splits.push_back({"train", "", 1, [=](std::int64_t /*first*/, std::int64_t /*count*/) { return train(); }});
   }
-  add_held_out("inside", "same range,\ndrawn anew", {range}, inside);
+  add_held_out("inside", "other scenes", {range}, inside);
   add_held_out("outside", "the test range", test_range, outside);
   source.judged = source.splits.size() - 1;
   source.success = std::nullopt;

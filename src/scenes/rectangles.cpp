@@ -69,15 +69,9 @@ std::vector<SceneSource> rectangles(const Config& config) {
     return make_rectangles(height, width, pair.a, pair.b);
   };
   SceneSource source{"rectangles", "", config.size.height, config.size.width, [=] { return scene_of(train); }};
-  const auto add = [&](const char* name, const char* text, const std::vector<Pair>& pairs) {
-    const auto draw = [=](std::int64_t first, std::int64_t /*count*/) {
-      return scene_of(pairs[static_cast<std::size_t>(first)]);  // each has runs of its own
-    };
-    source.splits.push_back({name, text, static_cast<std::int64_t>(pairs.size()), draw});
-  };
-  const auto add_held_out = [&](const char* name, const char* text, bool moved, bool values) {
+  const auto add = [&](const char* name, const char* text, std::int64_t scenes, bool moved, bool values) {
     Random random(config.heldout_seed, static_cast<std::uint32_t>(source.splits.size()));
-    std::vector<Pair> pairs(static_cast<std::size_t>(config.heldout_scenes), train);
+    std::vector<Pair> pairs(static_cast<std::size_t>(scenes), train);
     for (auto& pair : pairs) {
       if (moved) { move(pair, config.size.height, config.size.width, random); }
       if (values) {
@@ -85,13 +79,15 @@ std::vector<SceneSource> rectangles(const Config& config) {
         pair.b.value = random.between(config.heldout_values.low, config.heldout_values.high);
       }
     }
-    add(name, text, pairs);
+    source.splits.push_back({name, text, scenes, [=](std::int64_t first, std::int64_t /*count*/) {
+                               return scene_of(pairs[static_cast<std::size_t>(first)]);  // each has runs of its own
+                             }});
   };
-  add("train", "the scene\ntrained on", {train});
+  add("train", "", 1, false, false);
   if (config.heldout_scenes > 0) {
-    add_held_out("moved", "same values,\nother places", true, false);
-    add_held_out("values", "same places,\nother values", false, true);
-    add_held_out("both", "other places\nand values", true, true);
+    add("moved", "other places", config.heldout_scenes, true, false);
+    add("values", "other values", config.heldout_scenes, false, true);
+    add("both", "other places and values", config.heldout_scenes, true, true);
   }
   return {source};
 }

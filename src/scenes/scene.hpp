@@ -51,8 +51,7 @@ at::Tensor plain(const Scene& scene);
 
 /// Scenes that a model's error is taken on, all together: the L2 norm of all errors, relative to that of all targets.
 struct Split {
-  std::string name;
-  std::string text;  ///< what is in it, for readers: short lines
+  std::string name, text;  ///< text: what is in it, for readers
   std::int64_t scenes = 1;
   /// At most `count` and at least one of them from the `first` on, in float64.
   std::function<Scene(std::int64_t first, std::int64_t count)> draw;

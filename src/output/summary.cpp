@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "output/records.hpp"
 #include "output/tables.hpp"
-#include "util/files.hpp"
 
 // What does not exist is null; so is, by the library itself, what is not finite.
 template <typename T>
@@ -38,7 +38,6 @@ using Json = nlohmann::ordered_json;  // keys in the order of writing
 CONV_MULT_JSON(SuccessRate, count, of, rate, low, high)
 CONV_MULT_JSON(Spread, median, q1, q3, min, max)
 CONV_MULT_JSON(RowKey, variant, scene, depth, width, optimizer, learning_rate)
-CONV_MULT_JSON(Comparison, scene, variant, reference, optimizer, learning_rate, lower, ties, ratio)
 CONV_MULT_JSON(RunHeader, conv_mult, libtorch, device, threads, dtype)
 CONV_MULT_JSON(KnownFile, checksum, before)
 
@@ -49,7 +48,8 @@ constexpr auto seal_begin = ",\n \"checksum\": \"";
 
 std::string seal_of(std::string_view text) { return fmt::format("{}{}\"\n}}\n", seal_begin, checksum(text)); }
 
-Json json_of(const VariantResult& v, const SceneResult& scene) {
+Json json_of(const VariantResult& v, const ExperimentResult& result) {
+  const auto& scene = result.scene_of(v);
   const auto& statistics = v.statistics;
   Json errors = Json::object();
   for (std::size_t i = 0; i < scene.splits.size(); ++i) { errors[scene.splits[i].name] = statistics.split_errors[i]; }
@@ -70,7 +70,8 @@ Json json_of(const VariantResult& v, const SceneResult& scene) {
                {"dead", statistics.dead},
                {"sparsity_error", statistics.sparsity_error},
                {"evaluation", std::move(errors)},
-               {"shown_seed", v.runs[v.shown].seed}});
+               {"shown_seed", v.runs[v.shown].seed},
+               {"verdict", verdict(v, result)}});
   return json;
 }
 
@@ -99,18 +100,10 @@ std::string summary_json(const ExperimentResult& result, const KnownFiles& files
   const auto& header = result.header;
   Json scenes = Json::array();
   Json variants = Json::array();
-  Json comparisons = Json::array();
   Json checksums = Json::object();
   for (const auto& scene : header.scenes) { scenes.push_back(json_of(scene)); }
   for (const auto& row : result.variants) {
-    if (!row.runs.empty()) { variants.push_back(json_of(row, result.scene_of(row))); }
-  }
-  for (const auto& c : result.comparisons) {
-    comparisons.push_back(c);
-    comparisons.back()["success"] = {{"both", c.both_succeed},
-                                     {"only_variant", c.only_variant},
-                                     {"only_reference", c.only_reference},
-                                     {"neither", c.neither}};
+    if (!row.runs.empty()) { variants.push_back(json_of(row, result)); }
   }
   for (const auto& [name, file] : files) { checksums[name] = file; }
   Json summary = header;
@@ -119,20 +112,17 @@ std::string summary_json(const ExperimentResult& result, const KnownFiles& files
                   {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
                   {"scenes", std::move(scenes)},
                   {"variants", std::move(variants)},
-                  {"comparisons", std::move(comparisons)},
                   {"files", std::move(checksums)}});
   std::string text = summary.dump(1);
   text.resize(text.size() - 2);  // without "\n}"
   return text + seal_of(text);
 }
 
-bool is_intact(const std::string& summary) {
-  const auto end = summary.rfind(seal_begin);
-  return end != std::string::npos && summary.substr(end) == seal_of(summary.substr(0, end));
-}
-
 Summary parse_summary(const std::string& text) {
-  if (!is_intact(text)) { throw std::runtime_error("its checksum is not that of its text"); }
+  const auto end = text.rfind(seal_begin);
+  if (end == std::string::npos || text.substr(end) != seal_of(text.substr(0, end))) {
+    throw std::runtime_error("its checksum is not that of its text");
+  }
   try {
     const auto json = Json::parse(text);
     Summary summary;
