@@ -201,7 +201,7 @@ TEST_F(Figures, TablesHoldTheNumbersOfSeveralSeeds) {
   EXPECT_EQ(column("heldout.tsv", "q3"), "0.5 2 1.125 1e+300");
   const std::multimap<std::string, std::string> words{
       {"loss.svg", "median of 4 seeds"}, {"loss.svg", ">baseline: best possible 3.125<"},
-      {"panel.svg", ">exp: loss 3<"},    {"loss.svg", "<title>exp: 3, 1 diverged</title>"},
+      {"panel.svg", ">exp: loss 3<"},    {"loss.svg", ">exp: 3, 1 diverged<"},
       {"panel.svg", ">seed 2<"},         {"panel.svg", "shown: the seed of median final loss"},
       {"panel.svg", ">75.0 %<"},         {"distribution.svg", "output ≡ 0"},
       {"distribution.svg", ">1 of 4<"},  {"distribution.svg", ">1 diverged<"},

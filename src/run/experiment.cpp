@@ -38,9 +38,8 @@ Model model_of(const Architecture& architecture, const std::vector<RunRecord>& r
 }
 
 void add_sparsity(const Architecture& architecture, std::vector<RunRecord>& runs) {
-  if (const auto errors = runs.empty() ? std::nullopt : sparsity_error(model_of(architecture, runs))) {
-    for (std::size_t i = 0; i < runs.size(); ++i) { runs[i].sparsity_error = errors->data_ptr<double>()[i]; }
-  }
+  const auto errors = runs.empty() ? std::nullopt : sparsity_error(model_of(architecture, runs));
+  for (std::size_t i = 0; errors && i < runs.size(); ++i) { runs[i].sparsity_error = errors->data_ptr<double>()[i]; }
 }
 
 /// What one thread trains at a time.
