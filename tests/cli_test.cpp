@@ -534,7 +534,15 @@ TEST_F(Cli, ALogHasALineForEachRowAndNoEscapeSequences) {
   }
 }
 
-TEST_F(Cli, QuietLeavesStderrEmpty) { EXPECT_EQ(run("--quiet --out r " + std::string(small)).err, ""); }
+TEST_F(Cli, QuietLeavesStderrEmptyAndTheTableAlone) {
+  const auto spoken = run("--out r " + std::string(small)).out;
+  EXPECT_NE(spoken.find("\n\nbaseline: misses the scene it was trained on by "), std::string::npos) << spoken;
+  const auto quiet = run("--quiet --out r " + std::string(small));
+  EXPECT_EQ(quiet.err, "");
+  EXPECT_EQ(std::count(quiet.out.begin(), quiet.out.end(), '\n'), 3) << quiet.out;
+  const auto row = nlohmann::json::parse(read(folder_ / "r/summary.json"))["variants"][0];
+  EXPECT_NE(spoken.find("\nbaseline: " + row["verdict"].get<std::string>() + "\n"), std::string::npos);
+}
 
 }  // namespace
 }  // namespace conv_mult
