@@ -33,7 +33,14 @@ inline Texts split(const std::string& text, char mark = ',') {
   return parts;
 }
 
-// The names in the order of the enumerators.
+/// Throws UsageError, the text, where something is wrong.
+template <typename... Args>
+void refuse_if(bool wrong, fmt::format_string<Args...> text, Args&&... args) {
+  if (wrong) { throw UsageError(fmt::format(text, std::forward<Args>(args)...)); }
+}
+
+// The names in the order of the values.
+inline Texts names_of(bool /*type*/) { return {"false", "true"}; }
 inline Texts names_of(LossKind /*type*/) { return {"l2", "mse"}; }
 inline Texts names_of(OptimizerKind /*type*/) { return {"adam", "adamw", "rmsprop", "sgd"}; }
 inline Texts names_of(Decay /*type*/) { return {"none", "linear", "cosine"}; }
@@ -61,10 +68,7 @@ bool parse(std::string_view text, T& value) {
   if constexpr (is_any<T, std::string>) {
     value = text;
     return true;
-  } else if constexpr (is_any<T, bool>) {
-    value = text == "true";
-    return value || text == "false";
-  } else if constexpr (std::is_enum_v<T>) {
+  } else if constexpr (std::is_enum_v<T> || is_any<T, bool>) {
     const auto names = names_of(value);
     const auto found = std::find(names.begin(), names.end(), text);
     value = static_cast<T>(found - names.begin());

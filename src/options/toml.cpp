@@ -1,4 +1,4 @@
-#include "options/table.hpp"
+#include "options/options.hpp"
 
 // toml++ asserts that no "[#" comes, where its own check two lines on says what is wrong; with NDEBUG it tells the
 // compiler to assume so, which would drop that check.
@@ -20,19 +20,17 @@ std::string text_of(const toml::node& value, std::string_view key) {
   if (const auto flag = value.value_exact<bool>()) { return fmt::format("{}", *flag); }
   if (const auto whole = value.value_exact<std::int64_t>()) { return fmt::format("{}", *whole); }
   if (const auto real = value.value_exact<double>()) { return fmt::format("{}", *real); }
-  throw UsageError(fmt::format(
-      value.is_table() ? "--config: unknown key '{}'; allowed: the long names of --help, without sections"
-                       : "--config: '{}' is a date or an empty list; allowed: numbers, strings, lists of them",
-      key));
+  refuse_if(value.is_table(), unknown_key, key);
+  constexpr auto message = "--config: '{}' is a date or an empty list; allowed: numbers, strings, lists of them";
+  throw UsageError(fmt::format(message, key));
 }
 
 /// toml++ asks of a letter whether it is a space, unless it is in a string or comment, and calls it unreachable that it
 /// is one such as ä. So it first reads the text with a character instead that it knows not to be a space: that fails
 /// unless all letters are where they may be. In strings of several lines it asks everywhere; no setting needs one.
 toml::table parse_toml(std::string text) {
-  if (text.find(R"(""")") != std::string::npos) {
-    throw UsageError(R"(--config: """ begins a string of several lines; allowed: strings of one line)");
-  }
+  refuse_if(text.find(R"(""")") != std::string::npos,
+            R"(--config: """ begins a string of several lines; allowed: strings of one line)");
   text.erase(0, text.rfind("\xEF\xBB\xBF", 0) == 0 ? 3 : 0);  // a byte order mark
   std::string without_letters;
   for (const char c : text) {
@@ -71,12 +69,8 @@ std::vector<std::pair<std::string, Texts>> read_toml(const std::string& path) {
   std::string content(most_bytes + 1, '\0');
   std::ifstream file(path, std::ios::binary);
   file.read(content.data(), most_bytes + 1);
-  if (!file.is_open() || file.bad()) {
-    throw UsageError(fmt::format("--config: '{}' cannot be read (missing?)", path));
-  }
-  if (file.gcount() > most_bytes) {
-    throw UsageError("--config: the file is larger than a configuration can be; allowed: 1 MiB");
-  }
+  refuse_if(!file.is_open() || file.bad(), "--config: '{}' cannot be read (missing?)", path);
+  refuse_if(file.gcount() > most_bytes, "--config: the file is larger than a configuration can be; allowed: 1 MiB");
   content.resize(static_cast<std::size_t>(file.gcount()));
   std::vector<std::pair<std::string, Texts>> found;
   try {

@@ -5,11 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <future>
-#include <mutex>
 #include <system_error>
-#include <thread>
+#include <utility>
 #include <vector>
 
 namespace conv_mult {
@@ -49,35 +47,26 @@ void set_thread_count(std::int64_t count) {
 std::int64_t thread_count() { return threads; }
 
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) {
-  if (threads == 1 || count == 1 || in_body) {
-    for (std::int64_t i = 0; i < count; ++i) { body(i); }
-    return;
-  }
   std::atomic<std::int64_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr error;
-  const auto take_bodies = [&] {
-    in_body = true;
-    for (std::int64_t i = next++; i < count; i = next++) {
-      try {
-        body(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        error = error ? error : std::current_exception();
-        next = count;
-      }
+  const auto take_bodies = [&](bool beside_others) {
+    const bool before = std::exchange(in_body, in_body || beside_others);
+    try {
+      for (std::int64_t i = next++; i < count; i = next++) { body(i); }
+    } catch (...) {
+      next = count;
+      in_body = before;
+      throw;
     }
-    in_body = false;
+    in_body = before;
   };
-  std::vector<std::thread> helpers;
+  std::vector<std::future<void>> helpers;
   try {
-    for (std::int64_t i = 1; i < std::min(threads, count); ++i) {
-      helpers.emplace_back([&] { keep_libtorch_on_this_thread(), take_bodies(); });
+    for (std::int64_t i = 1; i < std::min(threads, count) && !in_body; ++i) {
+      helpers.push_back(std::async(std::launch::async, [&] { keep_libtorch_on_this_thread(), take_bodies(true); }));
     }
   } catch (const std::system_error&) {}  // as many as the machine gives
-  take_bodies();
-  for (auto& helper : helpers) { helper.join(); }
-  if (error) { std::rethrow_exception(error); }
+  take_bodies(!helpers.empty());
+  for (auto& helper : helpers) { helper.get(); }  // where one throws, what is left of them is waited for
 }
 
 }  // namespace conv_mult
