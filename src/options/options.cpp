@@ -4,7 +4,17 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <fstream>
 #include <map>
+#include <sstream>
+
+// toml++ asserts that no "[#" comes, where its own check two lines on says what is wrong; with NDEBUG it tells the
+// compiler to assume so, which would drop that check.
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(expression) static_cast<void>(0)
+#include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 namespace conv_mult {
 namespace {
@@ -28,6 +38,78 @@ void apply(const Option& option, const Words& given, Config& config) {
   const auto& words = option.kind == Kind::list ? parts : is_tuple ? Texts{all} : given.texts;
   refuse_if(!fits || !option.set(config, words), "--{}{}: '{}' is not {}", option.name, given.where, all,
             option.allowed);
+}
+
+constexpr auto unknown_key = "--config: unknown key '{}'; allowed: the long names of --help, without sections";
+
+/// As typed on the command line.
+std::string typed_text(const toml::node& value, const std::string& key) {
+  if (const auto text = value.value_exact<std::string>()) { return *text; }
+  if (const auto flag = value.value_exact<bool>()) { return fmt::format("{}", *flag); }
+  if (const auto whole = value.value_exact<std::int64_t>()) { return fmt::format("{}", *whole); }
+  if (const auto real = value.value_exact<double>()) { return fmt::format("{}", *real); }
+  refuse_if(value.is_table(), unknown_key, key);
+  constexpr auto message = "--config: '{}' is a date or an empty list; allowed: numbers, strings, lists of them";
+  throw UsageError(fmt::format(message, key));
+}
+
+/// toml++ asks of a letter whether it is a space, unless it is in a string or comment, and calls it unreachable that it
+/// is one such as ä. So it first reads the text with a character instead that it knows not to be a space: that fails
+/// unless all letters are where they may be. In strings of several lines it asks everywhere; no setting needs one.
+toml::table parse_toml(std::string text) {
+  refuse_if(text.find(R"(""")") != std::string::npos,
+            R"(--config: """ begins a string of several lines; allowed: strings of one line)");
+  text.erase(0, text.rfind("\xEF\xBB\xBF", 0) == 0 ? 3 : 0);  // a byte order mark
+  std::string without_letters;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    without_letters += byte < 0x80 ? std::string{c} : byte >= 0xC0 ? "\xEF\xBF\xBD" : "";
+  }
+  static_cast<void>(toml::parse(without_letters));
+  return toml::parse(text);
+}
+
+std::string quoted(const std::string& text) {
+  std::ostringstream quoted;
+  quoted << toml::toml_formatter{toml::value<std::string>{text}, toml::format_flags::none};
+  return quoted.str();
+}
+
+/// The text as a value: bare if it is a number that comes back as the same text, else quoted.
+std::string toml_literal(const std::string& text) {
+  const auto comes_back = [&](auto number) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && std::isfinite(static_cast<double>(number)) && fmt::format("{}", number) == text;
+  };
+  const bool is_real = text.find_first_of(".e") != std::string::npos && comes_back(double{});
+  return is_real || comes_back(std::int64_t{}) ? text : quoted(text);
+}
+
+/// The keys of a file of at most 1 MiB, with their values as users would type them: numbers in their shortest form, an
+/// array's one after the other.
+void read_toml(const std::string& path, const std::vector<Option>& table, Settings& settings) {
+  constexpr std::streamsize most_bytes = 1 << 20;
+  std::string content(most_bytes + 1, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(content.data(), most_bytes + 1);
+  refuse_if(!file.is_open() || file.bad(), "--config: '{}' cannot be read (missing?)", path);
+  refuse_if(file.gcount() > most_bytes, "--config: the file is larger than a configuration can be; allowed: 1 MiB");
+  content.resize(static_cast<std::size_t>(file.gcount()));
+  try {
+    for (const auto& [key, value] : parse_toml(content)) {
+      const std::string name(key.str());
+      const auto is_named = [&](const Option& option) { return option.name == name && option.role != Role::call; };
+      refuse_if(std::none_of(table.begin(), table.end(), is_named), unknown_key, name);
+      auto& given = settings[name] = {{}, fmt::format(" in '{}'", path)};
+      if (const auto* list = value.as_array(); list != nullptr && !list->empty()) {
+        for (const auto& each : *list) { given.texts.push_back(typed_text(each, name)); }
+      } else {
+        given.texts.push_back(typed_text(value, name));
+      }
+    }
+  } catch (const toml::parse_error& error) {
+    throw UsageError(fmt::format("--config: line {}: {}", error.source().begin.line, error.description()));
+  }
 }
 
 /// The default rectangle, drawn for the default image, in one of another size.
@@ -110,14 +192,9 @@ std::string wrapped(const std::string& text) {
   const std::size_t width = known ? terminal.ws_col : 80;
   Texts lines(1);
   for (const auto& word : split(text, ' ')) {
-    auto& line = lines.back();
-    if (line.empty()) {
-      line = word;
-    } else if (names_width + line.size() + 1 + word.size() <= width) {
-      line += ' ' + word;
-    } else {
-      lines.push_back(word);
-    }
+    const bool fits = names_width + lines.back().size() + 1 + word.size() <= width;
+    if (!fits && !lines.back().empty()) { lines.emplace_back(); }
+    lines.back() += (lines.back().empty() ? "" : " ") + word;
   }
   return join(lines, "\n");
 }
@@ -129,8 +206,8 @@ void add_options(CLI::App& app, const std::vector<Option>& table) {
   for (const auto& option : table) {
     const auto name = (option.name == "help" ? "-h,--" : "--") + option.name;
     auto* added = option.kind == Kind::flag ? app.add_flag(name) : app.add_option(name)->type_name(option.placeholder);
-    const auto policy = option.kind >= Kind::list ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::TakeLast;
-    added->description(wrapped(option.help))->group(option.group)->multi_option_policy(policy);
+    added->description(wrapped(option.help))->group(option.group);
+    added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     if (option.kind >= Kind::tuple) { added->expected(1, 1 << 20); }
     if (option.kind != Kind::flag) { added->default_str(join(option.get({}))); }
   }
@@ -183,13 +260,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
     given["shard"].texts = {"1/1"};
   }
   Settings from_files;
-  for (const auto& path : given["config"].texts) {
-    for (const auto& [key, values] : read_toml(path)) {
-      const auto is_named = [&key = key](const Option& o) { return o.name == key && o.role != Role::call; };
-      refuse_if(std::none_of(table.begin(), table.end(), is_named), unknown_key, key);
-      from_files[key] = {values, fmt::format(" in '{}'", path)};
-    }
-  }
+  for (const auto& path : given["config"].texts) { read_toml(path, table, from_files); }
   given.merge(from_files);  // what stands there already stays
   CommandLine result{{}, {}, others};
   for (const auto& option : table) {
@@ -202,14 +273,21 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
   return result;
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    return toml::parse("text=" + quoted(text))["text"].value<std::string>() == text;
+  } catch (const toml::parse_error&) { return false; }
+}
+
 std::vector<double> rates_of(const Config& config, const std::string& variant) {
-  std::vector<double> own;
-  std::vector<double> general;
-  for (const auto& [owner, rate] : config.rates) {
-    if (owner == variant) { own.push_back(rate); }
-    if (owner.empty()) { general.push_back(rate); }
+  std::vector<double> rates;
+  for (const auto& owner : {variant, std::string()}) {
+    for (const auto& [name, rate] : config.rates) {
+      if (name == owner) { rates.push_back(rate); }
+    }
+    if (!rates.empty()) { break; }
   }
-  return own.empty() ? general : own;
+  return rates;
 }
 
 std::string toml_of(const Config& config) {
@@ -227,12 +305,11 @@ std::string toml_of(const Config& config) {
 
 std::optional<std::string> difference(const Config& config, const Config& other, bool with_shard) {
   for (const auto& option : option_table({})) {
+    if (option.role != Role::numbers && !(with_shard && option.role == Role::shard)) { continue; }
     const auto ours = join(option.get(config));
     const auto theirs = join(option.get(other));
-    if (ours != theirs && (option.role == Role::numbers || (with_shard && option.role == Role::shard))) {
-      return fmt::format("--{}: {}, not {}", option.name, ours.empty() ? "none" : ours,
-                         theirs.empty() ? "none" : theirs);
-    }
+    const auto shown = [](const std::string& text) { return text.empty() ? "none" : text; };
+    if (ours != theirs) { return fmt::format("--{}: {}, not {}", option.name, shown(ours), shown(theirs)); }
   }
   return std::nullopt;
 }

@@ -64,16 +64,7 @@ std::vector<Option> option_table(const Vocabulary& words);
 /// Those of `conv_mult merge`, of which `set` and `get` do nothing.
 std::vector<Option> merge_table();
 
-constexpr auto unknown_key = "--config: unknown key '{}'; allowed: the long names of --help, without sections";
-
 /// Whether a configuration file can hold the text.
 bool is_utf8(const std::string& text);
-
-/// The keys of a file of at most 1 MiB with their values as users would type them: numbers in their shortest form, an
-/// array's one after the other. Throws UsageError: no TOML, a table, a date, an empty array.
-std::vector<std::pair<std::string, Texts>> read_toml(const std::string& path);
-
-/// The text as a value: bare if it is a number that comes back as the same text, else quoted.
-std::string toml_literal(const std::string& text);
 
 }  // namespace conv_mult

@@ -24,15 +24,11 @@ Rule<std::string> one_of(Texts names, const Texts& others = {}) {
   return {"one of " + join(names, ", "), [=](const std::string& name) { return contains(names, name); }};
 }
 
-bool is_range(const Interval& range, double largest) {
-  return range.low >= -largest && range.low < range.high && range.high <= largest;
-}
-
 bool is_device(const std::string& text) {
-  const auto digits = text.rfind("cuda:", 0) == 0 ? text.substr(5) : "";
-  const bool is_index = (digits.size() == 1 || (digits.size() == 2 && digits[0] != '0')) &&
-                        digits.find_first_not_of("0123456789") == std::string::npos;
-  return text == "auto" || text == "cpu" || text == "cuda" || is_index;
+  std::int64_t index = -1;
+  return contains({"auto", "cpu", "cuda"}, text) ||
+         (parse(text.substr(std::min<std::size_t>(5, text.size())), index) && index >= 0 && index < 100 &&
+          text == fmt::format("cuda:{}", index));
 }
 
 // What a field holds one or several of.
@@ -97,8 +93,10 @@ std::vector<Option> option_table(const Vocabulary& words) {
   const Rule<std::string> path{"a path in UTF-8", [](const std::string& text) {
                                  return !text.empty() && text.find('\0') == std::string::npos && is_utf8(text);
                                }};
-  const Rule<Interval> interval{fmt::format("LO,HI within ±{}, LO below HI", largest_value),
-                                [](const Interval& range) { return is_range(range, largest_value); }};
+  const auto within = [](double limit) {
+    return [=](const Interval& range) { return -limit <= range.low && range.low < range.high && range.high <= limit; };
+  };
+  const Rule<Interval> interval{fmt::format("LO,HI within ±{}, LO below HI", largest_value), within(largest_value)};
   const Rule<Rectangle> rectangle{
       fmt::format("T,L,H,W,V: whole numbers of pixels, H and W at least 1, V within ±{}", largest_value),
       [](const Rectangle& r) {
@@ -154,10 +152,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("range", "LO,HI", &Config::ranges, interval, "Noise: what pixels are drawn from, uniformly; repeatable");
   t.add("test-range", "LO,HI[,LO,HI]", &Config::test_ranges,
         {fmt::format("LO,HI[,LO,HI...] within ±{}, LO below HI", 2 * largest_value),
-         [](const std::vector<Interval>& ranges) {
-           return std::all_of(ranges.begin(), ranges.end(),
-                              [](const Interval& range) { return is_range(range, 2 * largest_value); });
-         }},
+         [=](const auto& ranges) { return std::all_of(ranges.begin(), ranges.end(), within(2 * largest_value)); }},
         "What they are drawn from for the test outside the range, one for each --range; by default twice the "
         "range, or what of that is outside");
   t.add("scene-seed", "N", &Config::scene_seed, seed, "Seed of the noise trained on");

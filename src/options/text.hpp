@@ -78,10 +78,9 @@ bool parse(std::string_view text, T& value) {
     if (!value.given || text == "near-exact") { return true; }
     const auto number = text.find('=') + 1;  // npos + 1 is 0
     const auto name = text.substr(0, number);
-    auto& limit = name == "near-exact=" ? value.near_exact
-                  : name == "mse="      ? value.mse.emplace()
-                                        : value.error.emplace();
-    return (number == 0 || !value.error) && parse(text.substr(number), limit) && limit > 0;
+    if (name != "near-exact=" && name != "mse=" && number > 0) { return false; }
+    auto& limit = number == 0 ? value.error.emplace() : name == "mse=" ? value.mse.emplace() : value.near_exact;
+    return parse(text.substr(number), limit) && limit > 0;
   } else if constexpr (is_any<T, std::optional<double>>) {
     return parse(text, value.emplace());
   } else if constexpr (is_any<T, LearningRate>) {
@@ -97,11 +96,10 @@ bool parse(std::string_view text, T& value) {
                       parts_of(value));
   } else if constexpr (is_any<T, std::vector<Interval>>) {  // LO,HI,LO,HI,...
     const auto ends = split(std::string(text));
-    bool ok = ends.size() % 2 == 0;
-    for (std::size_t i = 0; ok && i < ends.size(); i += 2) {
-      ok = parse(ends[i] + ',' + ends[i + 1], value.emplace_back());
+    for (std::size_t i = 0; i + 1 < ends.size(); i += 2) {
+      if (!parse(ends[i] + ',' + ends[i + 1], value.emplace_back())) { return false; }
     }
-    return ok;
+    return ends.size() % 2 == 0;
   } else {
     static_assert(is_any<T, double, std::int64_t>);
     text.remove_prefix(std::min(text.find_first_not_of(" +"), text.size()));

@@ -68,10 +68,10 @@ double value_of(std::string_view text, const RunHeader& header, const Path& path
 using Fields = std::vector<std::string_view>;
 
 /// The rows by what their lines in a CSV file begin with.
-using Rows = std::unordered_map<std::string, VariantResult*>;
+using RowsByLine = std::unordered_map<std::string, VariantResult*>;
 
 /// Hands the row and the seed of each line to `take`, with the columns after these, `columns` in number.
-void read_csv(const Path& path, const Summary& summary, std::size_t columns, const Rows& rows,
+void read_csv(const Path& path, const Summary& summary, std::size_t columns, const RowsByLine& rows,
               const std::function<void(VariantResult& row, std::int64_t seed, const Fields&)>& take) {
   bool heading = true;
   for_lines(path, summary, [&](std::string_view line) {
@@ -107,7 +107,7 @@ void add_results(const Path& directory, ExperimentResult& result) {
   header.device = summary.result.header.device;
   header.threads = summary.result.header.threads;
 
-  Rows rows;
+  RowsByLine rows;
   for (auto& row : summary.result.variants) {
     const auto like = std::find(result.variants.begin(), result.variants.end(), row);
     if (like == result.variants.end()) {

@@ -85,34 +85,32 @@ std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data) 
 }
 
 void check_memory(const Plan& plan, double available) {
-  const auto& config = plan.config;
   const auto need = [&](double bytes, const std::string& reason) {
     constexpr double gib = 1 << 30;
     refuse_if(bytes > available,
               "{} would need at least {:.3g} GiB of memory; allowed: what fits into the {:.3g} GiB that are free",
               reason, bytes / gib, available / gib);
   };
-  constexpr double recorded = sizeof(double) + 25;  // a number, and its line of a CSV file
-  const auto seeds = static_cast<double>(seeds_of_shard(config).count);
-  const double points = static_cast<double>(config.steps) / static_cast<double>(config.log_every);
+  const auto real = [](auto count) { return static_cast<double>(count); };
+  const auto& config = plan.config;
+  const auto& [height, width] = config.size;
+  const auto seeds = seeds_of_shard(config).count;
   const bool whole = config.data == DataForm::image || config.data == DataForm::literal;
-  double pixel = 12 + 4 * static_cast<double>(config.variants.size());  // of one scene as tensors, and outputs
+  double pixel = 12 + 4 * real(config.variants.size());  // of one scene as tensors, and outputs
   for (const auto& source : plan.sources) {  // noise holds two splits of scenes, three images each in float64
-    pixel += 12 + (source.tested_on.empty() ? 0 : 48 * static_cast<double>(config.heldout_scenes));
+    pixel += 12 + (source.tested_on.empty() ? 0 : 48 * real(config.heldout_scenes));
   }
   double layers = 0;  // of a pixel, in the largest network
   double records = 0;
-  for (const auto& row : plan.rows) {
-    const auto& size = row.architecture.size;
-    const auto parameters = static_cast<double>(parameter_count(row.architecture));
-    need((16 + recorded) * parameters, fmt::format("--width: {}", size.width));  // Adam has three beside each weight
-    records += seeds * (sizeof(RunRecord) + (sizeof(CurvePoint) + 25) * points + recorded * parameters);
-    layers = std::max(layers, whole ? 8 * values_per_pixel(size) : 0);
+  for (const auto& [key, architecture, training, start] : plan.rows) {
+    const double recorded = 33 * real(parameter_count(architecture));  // a number, and its line of a CSV file
+    need(recorded + 16 * real(parameter_count(architecture)), fmt::format("--width: {}", architecture.size.width));
+    records += real(seeds) * (33 * real(config.steps) / real(config.log_every) + recorded);
+    layers = std::max(layers, whole ? 8 * values_per_pixel(architecture.size) : 0);
   }
-  need(static_cast<double>(config.size.height) * static_cast<double>(config.size.width) * (pixel + layers),
-       fmt::format("--size: {},{}", config.size.height, config.size.width));
-  need(records,
-       fmt::format("--seeds: {} with a row of loss.csv every {} of {} steps", seeds, config.log_every, config.steps));
+  need(real(height) * real(width) * (pixel + layers), fmt::format("--size: {},{}", height, width));
+  constexpr auto text = "--seeds: {} with a row of loss.csv every {} of {} steps";
+  need(records, fmt::format(text, seeds, config.log_every, config.steps));
 }
 
 }  // namespace conv_mult

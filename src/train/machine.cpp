@@ -26,9 +26,9 @@
 extern "C" int openblas_num_threads_env() { return 1; }
 
 namespace conv_mult {
-namespace fs = std::filesystem;
 
 std::int64_t usable_cores() {
+  namespace fs = std::filesystem;
   cpu_set_t affinity;
   const bool known = sched_getaffinity(0, sizeof affinity, &affinity) == 0;
   double cores = known ? CPU_COUNT(&affinity) : std::thread::hardware_concurrency();
@@ -95,20 +95,18 @@ double available_memory() {
   for (std::string word; memory >> word;) {
     if ((word == "MemAvailable:" || word == "SwapFree:") && memory >> number) { available += 1024 * number; }
   }
-  if (available == 0) { available = std::numeric_limits<double>::infinity(); }  // nobody says
-  double taken = 0;
-  if (std::ifstream("/sys/fs/cgroup/memory.max") >> number && std::ifstream("/sys/fs/cgroup/memory.current") >> taken) {
+  if (double taken = 0;
+      std::ifstream("/sys/fs/cgroup/memory.max") >> number && std::ifstream("/sys/fs/cgroup/memory.current") >> taken) {
     available = std::min(available, number - taken);
   }
   rlimit limit{};
-  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-      std::ifstream("/proc/self/statm") >> taken) {
+  getrlimit(RLIMIT_AS, &limit);
+  if (limit.rlim_cur != RLIM_INFINITY && std::ifstream("/proc/self/statm") >> number) {
     // Threads and buffers of the libraries, 150 MiB on two cores; without them OpenBLAS waits for ever.
-    constexpr double libraries = 160 << 20;
-    taken = taken * static_cast<double>(sysconf(_SC_PAGESIZE)) + libraries;
+    const double taken = number * static_cast<double>(sysconf(_SC_PAGESIZE)) + (160 << 20);
     available = std::min(available, std::max(0.0, static_cast<double>(limit.rlim_cur) - taken));
   }
-  return available;
+  return available > 0 || memory.is_open() ? available : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace conv_mult

@@ -16,20 +16,6 @@ namespace {
 std::int64_t threads = 1;
 thread_local bool in_body = false;
 
-/// As many threads, up to so many, as a limit of processes lets there be at once.
-std::int64_t possible_threads(std::int64_t wanted) {
-  std::promise<void> counted;
-  const auto wait = [end = counted.get_future().share()] { end.wait(); };
-  std::vector<std::future<void>> others;
-  try {
-    while (static_cast<std::int64_t>(others.size()) + 1 < wanted) {
-      others.push_back(std::async(std::launch::async, wait));
-    }
-  } catch (const std::system_error&) {}
-  counted.set_value();
-  return static_cast<std::int64_t>(others.size()) + 1;
-}
-
 /// Not by at::set_num_threads, which starts a second pool of threads and waits for ever where it may not.
 void keep_libtorch_on_this_thread() {
   at::get_num_threads();  // sets its own number, once a thread
@@ -40,7 +26,14 @@ void keep_libtorch_on_this_thread() {
 
 // LibTorch's own threads spin while they wait: on busy or rationed cores two are up to 90 times slower than one.
 void set_thread_count(std::int64_t count) {
-  threads = possible_threads(count);
+  std::promise<void> counted;
+  const auto wait = [end = counted.get_future().share()] { end.wait(); };
+  std::vector<std::future<void>> others;  // as many as a limit of processes lets there be at once
+  threads = 1;
+  try {
+    for (; threads < count; ++threads) { others.push_back(std::async(std::launch::async, wait)); }
+  } catch (const std::system_error&) {}
+  counted.set_value();
   keep_libtorch_on_this_thread();
 }
 
