@@ -1,5 +1,5 @@
 # conv_mult --listing | awk -f manual.awk -v form=man|bash - TEMPLATE: the template with the options in place of its
-# line %OPTIONS%. A line of the listing: command, group, name, placeholder, choices, help, default.
+# line %OPTIONS%. A line of the listing: command, group, name, placeholder, what is allowed, help, default.
 BEGIN { FS = "\t" }
 
 { is_option = NR == FNR && NF > 1 }
@@ -7,6 +7,14 @@ BEGIN { FS = "\t" }
 function troff(text) {  # a dash, not a hyphen
   gsub(/-/, "\\\\&", text)
   return text
+}
+
+function words_of(allowed,   parts, count, i, words) {  # "one of a, b, or what is no word"
+  count = sub(/^one of /, "", allowed) ? split(allowed, parts, ", ") : 0
+  for (i = 1; i <= count; ++i)
+    if (parts[i] !~ / /)
+      words = words (words == "" ? "" : " ") parts[i]
+  return words
 }
 
 is_option && form == "man" {
@@ -22,7 +30,7 @@ is_option && form == "man" {
 is_option && form == "bash" {
   before = $1 == "" ? "" : $1 " "
   names[before] = names[before] ($3 == "help" ? " -h" : "") " --" $3
-  how = $4 == "DIR" ? "paths=-d" : $4 == "FILE" ? "paths=-f" : $5 == "" ? "return" : "words='" $5 "'"
+  how = $4 == "DIR" ? "paths=-d" : $4 == "FILE" ? "paths=-f" : words_of($5) == "" ? "return" : "words='" words_of($5) "'"
   if ($4 != "")
     options = options "    '" before "--" $3 "') " how " ;;\n"
 }

@@ -168,7 +168,7 @@ int run(int argc, char** argv) {
   // Wrong usage that only this machine knows of, before anything is written.
   const auto plan = make_plan(config);
   resolve_device(config.device);
-  check_memory(plan);
+  check_memory(plan, available_memory());
   auto begun = start_of(plan);
   const auto read_settings = [&](const std::filesystem::path& file) {
     const char* const arguments[] = {"conv_mult", "--config", file.c_str()};

@@ -11,6 +11,14 @@
 #include "options/options.hpp"
 
 namespace conv_mult {
+
+static bool operator==(const Interval& one, const Interval& other) {
+  return one.low == other.low && one.high == other.high;
+}
+static bool operator==(const LearningRate& one, const LearningRate& other) {
+  return one.variant == other.variant && one.rate == other.rate;
+}
+
 namespace {
 
 using Arguments = std::vector<std::string>;

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "cases.hpp"
+#include "options/text.hpp"
 #include "util/pool.hpp"
 
 namespace conv_mult {
@@ -199,7 +200,7 @@ void expect_updates_of(OptimizerKind kind, torch::optim::Optimizer& optimizer, F
     layer.update(kind, 0.01);
     optimizer.step();
   }
-  EXPECT_LE(relative_difference(layer.parameters(), same), sizeof(Scalar) == 4 ? 1e-6 : 1e-14) << to_string(kind);
+  EXPECT_LE(relative_difference(layer.parameters(), same), sizeof(Scalar) == 4 ? 1e-6 : 1e-14) << text_of(kind);
 }
 
 TEST(Fused, UpdatesAreThoseOfTorchsOptimizers) {

@@ -41,7 +41,7 @@ TEST(Trainer, FollowsPyTorchsLossCurves) {
     const bool single = expected.at("dtype") == "float32";
     const auto* variant = find_variant(expected.at("variant").get<std::string>());
     const auto* optimizer = std::find_if(std::begin(all_optimizers), std::end(all_optimizers),
-                                         [&](auto kind) { return to_string(kind) == expected.at("optimizer"); });
+                                         [&](auto kind) { return text_of(kind) == expected.at("optimizer"); });
     const auto scene = cast(default_rectangles(), single ? at::kFloat : at::kDouble);
     const auto config =
         config_of(*optimizer, expected.at("learning_rate"), expected.at("losses").contains("1000") ? 1000 : 100);
@@ -90,7 +90,7 @@ TEST_P(Trainer, EveryFormFollowsAutograd) {
       const auto expected = curve(by_autograd, first.size() - 1);
       EXPECT_GT((expected[1] - expected[60]).abs().max().item<double>(), 1e-5);
       for (std::size_t i = 0; i < first.size(); ++i) {
-        EXPECT_LE(worst_difference(curve(variant_, i), expected), 1e-9) << to_string(kind) << " form " << i;
+        EXPECT_LE(worst_difference(curve(variant_, i), expected), 1e-9) << text_of(kind) << " form " << i;
       }
     }
   }
@@ -112,7 +112,7 @@ TEST_P(Trainer, ReplicasAreSingleRuns) {
           const auto part = train_seeds(architecture(), {seed, count}, {data, {}}, config);
           const auto same = all.narrow(1, seed, count);
           EXPECT_TRUE(in_lanes ? identical(part, same) : worst_difference(part, same) <= 1e-9)
-              << to_string(data.form) << ' ' << to_string(kind) << " seed " << seed;
+              << text_of(data.form) << ' ' << text_of(kind) << " seed " << seed;
         }
       }
     }
@@ -131,7 +131,7 @@ TEST_P(Trainer, AReplicaThatOverflowsChangesNoOther) {
       EXPECT_TRUE(actual.select(1, 7).isnan().all().item<bool>() || poison > 0);
       actual.select(1, 7).copy_(expected.select(1, 7));
       const double close = &variant_ == &variants::product_unit ? 1e-4 : 0;  // LibTorch's cosine of 16 numbers
-      EXPECT_TRUE(actual.allclose(expected, close, 0, true)) << to_string(data.form);
+      EXPECT_TRUE(actual.allclose(expected, close, 0, true)) << text_of(data.form);
     }
   }
 }
@@ -142,7 +142,7 @@ TEST_P(Trainer, NoOptimizerGetsBelowTheFloor) {
     if (!floor) { GTEST_SKIP() << "is not known"; }
     for (const auto kind : all_optimizers) {
       const auto losses = train_seeds(architecture(), {4, 1}, {data, {}}, config_of(kind, 1e-3, 2000));
-      EXPECT_GE(losses.min().item<double>(), *floor * (1 - 1e-12)) << to_string(kind);
+      EXPECT_GE(losses.min().item<double>(), *floor * (1 - 1e-12)) << text_of(kind);
     }
   }
 }
@@ -150,7 +150,7 @@ TEST_P(Trainer, NoOptimizerGetsBelowTheFloor) {
 TEST_P(Trainer, ChecksAndCallersSeeTheModelAfterSoManyUpdates) {
   const auto config = [](std::int64_t steps) { return config_of(OptimizerKind::adam, 0.01, steps); };
   for (const auto& data : forms(small_rectangles())) {
-    SCOPED_TRACE(to_string(data.form));
+    SCOPED_TRACE(text_of(data.form));
     auto model = make_model(architecture(), {0, 2}, at::kDouble, at::kCPU);
     const auto untrained = train_seeds(architecture(), {0, 2}, {data, {}}, config(0));
     EXPECT_EQ(untrained.size(0), 1);

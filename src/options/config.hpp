@@ -31,8 +31,6 @@ struct Rectangle {
 /// [low, high].
 struct Interval {
   double low = 0, high = 1;
-
-  bool operator==(const Interval& other) const { return low == other.low && high == other.high; }
 };
 
 /// In pixels.
@@ -66,8 +64,6 @@ struct Lasso {
 struct LearningRate {
   std::string variant;  ///< empty: all
   double rate = 0.01;
-
-  bool operator==(const LearningRate& other) const { return variant == other.variant && rate == other.rate; }
 };
 
 /// The part `index` of `count`, from 1 on.

@@ -4,16 +4,25 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <fstream>
 #include <map>
+#include <sstream>
 
-#include "options/table.hpp"
+// toml++ asserts that no "[#" comes, where its own check two lines on says what is wrong; with NDEBUG it tells the
+// compiler to assume so, which would drop that check.
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(expression) static_cast<void>(0)
+#include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 namespace conv_mult {
 namespace {
 
-/// The words that options are given, by their names.
-struct Words : Texts {
-  std::string where;  ///< else than on the command line
+/// What an option is given, and where, if not on the command line.
+struct Words {
+  Texts texts;
+  std::string where;
 };
 using Settings = std::map<std::string, Words>;
 
@@ -21,16 +30,85 @@ using Settings = std::map<std::string, Words>;
 const Texts of_models{"variant", "depth", "width", "kernel-size", "bias"};
 
 void apply(const Option& option, const Words& given, Config& config) {
-  Texts words(given.begin(), given.end());
-  const auto parts = split(join(given));
-  if (option.kind == Kind::list) { words = parts; }
-  if (option.kind == Kind::tuples && parts.size() == given.size()) { words = {join(given)}; }  // as TOML's [1, 2], too
-  bool ok = given.where.empty() || option.kind > Kind::one || words.size() == 1;
-  for (const auto& word : words) {  // the last counts, but all have to be right
-    ok = ok && (option.kind > Kind::one || option.set(config, {word}));
+  const auto all = join(given.texts);
+  const auto parts = split(all);
+  const bool is_tuple = option.kind == Kind::tuple ||  // as TOML's [1, 2], too
+                        (option.kind == Kind::tuples && parts.size() == given.texts.size());
+  const bool fits = given.where.empty() || option.kind > Kind::one || given.texts.size() == 1;
+  const auto& words = option.kind == Kind::list ? parts : is_tuple ? Texts{all} : given.texts;
+  refuse_if(!fits || !option.set(config, words), "--{}{}: '{}' is not {}", option.name, given.where, all,
+            option.allowed);
+}
+
+constexpr auto unknown_key = "--config: unknown key '{}'; allowed: the long names of --help, without sections";
+
+/// As typed on the command line.
+std::string typed_text(const toml::node& value, const std::string& key) {
+  if (const auto text = value.value_exact<std::string>()) { return *text; }
+  if (const auto flag = value.value_exact<bool>()) { return fmt::format("{}", *flag); }
+  if (const auto whole = value.value_exact<std::int64_t>()) { return fmt::format("{}", *whole); }
+  if (const auto real = value.value_exact<double>()) { return fmt::format("{}", *real); }
+  refuse_if(value.is_table(), unknown_key, key);
+  constexpr auto message = "--config: '{}' is a date or an empty list; allowed: numbers, strings, lists of them";
+  throw UsageError(fmt::format(message, key));
+}
+
+/// toml++ asks of a letter whether it is a space, unless it is in a string or comment, and calls it unreachable that it
+/// is one such as ä. So it first reads the text with a character instead that it knows not to be a space: that fails
+/// unless all letters are where they may be. In strings of several lines it asks everywhere; no setting needs one.
+toml::table parse_toml(std::string text) {
+  refuse_if(text.find(R"(""")") != std::string::npos,
+            R"(--config: """ begins a string of several lines; allowed: strings of one line)");
+  text.erase(0, text.rfind("\xEF\xBB\xBF", 0) == 0 ? 3 : 0);  // a byte order mark
+  std::string without_letters;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    without_letters += byte < 0x80 ? std::string{c} : byte >= 0xC0 ? "\xEF\xBF\xBD" : "";
   }
-  if (!ok || (option.kind > Kind::one && !option.set(config, words))) {
-    throw UsageError(fmt::format("--{}{}: '{}' is not {}", option.name, given.where, join(words), option.allowed));
+  static_cast<void>(toml::parse(without_letters));
+  return toml::parse(text);
+}
+
+std::string quoted(const std::string& text) {
+  std::ostringstream quoted;
+  quoted << toml::toml_formatter{toml::value<std::string>{text}, toml::format_flags::none};
+  return quoted.str();
+}
+
+/// The text as a value: bare if it is a number that comes back as the same text, else quoted.
+std::string toml_literal(const std::string& text) {
+  const auto comes_back = [&](auto number) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && std::isfinite(static_cast<double>(number)) && fmt::format("{}", number) == text;
+  };
+  const bool is_real = text.find_first_of(".e") != std::string::npos && comes_back(double{});
+  return is_real || comes_back(std::int64_t{}) ? text : quoted(text);
+}
+
+/// The keys of a file of at most 1 MiB, with their values as users would type them: numbers in their shortest form, an
+/// array's one after the other.
+void read_toml(const std::string& path, const std::vector<Option>& table, Settings& settings) {
+  constexpr std::streamsize most_bytes = 1 << 20;
+  std::string content(most_bytes + 1, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(content.data(), most_bytes + 1);
+  refuse_if(!file.is_open() || file.bad(), "--config: '{}' cannot be read (missing?)", path);
+  refuse_if(file.gcount() > most_bytes, "--config: the file is larger than a configuration can be; allowed: 1 MiB");
+  content.resize(static_cast<std::size_t>(file.gcount()));
+  try {
+    for (const auto& [key, value] : parse_toml(content)) {
+      const std::string name(key.str());
+      const auto is_named = [&](const Option& option) { return option.name == name && option.role != Role::call; };
+      refuse_if(std::none_of(table.begin(), table.end(), is_named), unknown_key, name);
+      auto& given = settings[name] = {{}, fmt::format(" in '{}'", path)};
+      if (const auto* list = value.as_array(); list != nullptr && !list->empty()) {
+        for (const auto& each : *list) { given.texts.push_back(typed_text(each, name)); }
+      } else {
+        given.texts.push_back(typed_text(value, name));
+      }
+    }
+  } catch (const toml::parse_error& error) {
+    throw UsageError(fmt::format("--config: line {}: {}", error.source().begin.line, error.description()));
   }
 }
 
@@ -60,13 +138,11 @@ void derive(Config& config, const Settings& given, const Vocabulary& words) {
     const auto points = std::clamp<std::int64_t>(1'000'000 / (config.seeds * static_cast<std::int64_t>(rows)), 1, 100);
     config.log_every = std::max<std::int64_t>(1, config.steps / points);
   }
-  if (!is_given("nmu-sparsity") || split(join(given.at("nmu-sparsity"))).size() == 1) {
+  if (!is_given("nmu-sparsity") || split(join(given.at("nmu-sparsity").texts)).size() == 1) {
     config.sparsity.from = config.steps * 2 / 5;  // steps 20,000 to 35,000 of 50,000, as in the literature
     config.sparsity.to = config.steps * 7 / 10;
   }
-  if (std::all_of(config.rates.begin(), config.rates.end(), [](const auto& r) { return !r.variant.empty(); })) {
-    config.rates.emplace_back();
-  }
+  if (rates_of(config, "").empty()) { config.rates.emplace_back(); }
   config.rect_a = is_given("rect-a") ? config.rect_a : scaled(config.rect_a, config.size);
   config.rect_b = is_given("rect-b") ? config.rect_b : scaled(config.rect_b, config.size);
   if (!is_given("test-range")) {
@@ -77,207 +153,141 @@ void derive(Config& config, const Settings& given, const Vocabulary& words) {
 
 /// What options may not ask for together.
 void check(const Config& config, const Settings& given) {
-  const auto refuse = [](bool wrong, const std::string& text) {
-    if (wrong) { throw UsageError(text); }
-  };
   const bool loads = !config.load_model.empty();
   for (const auto& name : of_models) {
-    refuse(loads && given.count(name) > 0,
-           fmt::format("--{}: the files of --load-model say it already; allowed: one of the two", name));
+    refuse_if(loads && given.count(name) > 0, "--{}: the files of --load-model say it already; allowed: one of the two",
+              name);
   }
-  refuse(loads && (config.seeds > 1 || config.require_ratio),
-         "--load-model starts one run of each file; allowed: neither --seeds nor --require-ratio");
-  refuse(config.seed + config.seeds - 1 > largest_seed,
-         fmt::format("--seed: {} and the {} that follow go beyond {}; PyTorch takes 32 bits of a seed", config.seed,
-                     config.seeds - 1, largest_seed));
-  refuse(config.shard.count > config.seeds,
-         fmt::format("--shard: '{}' is not I/N; allowed: 1 <= I <= N <= {}, the number of seeds", text_of(config.shard),
-                     config.seeds));
+  refuse_if(loads && (config.seeds > 1 || config.require_ratio),
+            "--load-model starts one run of each file; allowed: neither --seeds nor --require-ratio");
+  refuse_if(config.seed + config.seeds - 1 > largest_seed,
+            "--seed: {} and the {} that follow go beyond {}; PyTorch takes 32 bits of a seed", config.seed,
+            config.seeds - 1, largest_seed);
+  refuse_if(config.shard.count > config.seeds,
+            "--shard: '{}' is not I/N; allowed: 1 <= I <= N <= {}, the number of seeds", text_of(config.shard),
+            config.seeds);
   for (const auto& [name, r] : {std::pair{"--rect-a", config.rect_a}, {"--rect-b", config.rect_b}}) {
-    refuse(r.top + r.height > config.size.height || r.left + r.width > config.size.width,
-           fmt::format("{}: rows {}..{}, columns {}..{} do not fit into the image of {}x{}", name, r.top,
-                       r.top + r.height - 1, r.left, r.left + r.width - 1, config.size.height, config.size.width));
+    refuse_if(r.top + r.height > config.size.height || r.left + r.width > config.size.width,
+              "{}: rows {}..{}, columns {}..{} do not fit into the image of {}x{}", name, r.top, r.top + r.height - 1,
+              r.left, r.left + r.width - 1, config.size.height, config.size.width);
   }
-  refuse(config.test_ranges.size() != config.ranges.size(),
-         fmt::format("--test-range: {} given for {} of --range; allowed: one for each, or none",
-                     config.test_ranges.size(), config.ranges.size()));
-  refuse(config.require_ratio && !(contains(config.variants, "baseline") && contains(config.variants, "exp")),
-         fmt::format("--require-ratio compares exp with baseline, but --variant is {}; allowed: both",
-                     join(config.variants)));
-  refuse(config.require_ratio && (config.optimizers.size() * config.scenes.size() * config.ranges.size() > 1 ||
-                                  rates_of(config, "exp").size() * rates_of(config, "baseline").size() > 1),
-         "--require-ratio compares one row each; allowed: one --optimizer, one --lr, one scene");
+  refuse_if(config.test_ranges.size() != config.ranges.size(),
+            "--test-range: {} given for {} of --range; allowed: one for each, or none", config.test_ranges.size(),
+            config.ranges.size());
+  if (!config.require_ratio) { return; }
+  refuse_if(!contains(config.variants, "baseline") || !contains(config.variants, "exp"),
+            "--require-ratio compares exp with baseline, but --variant is {}; allowed: both", join(config.variants));
+  refuse_if(config.optimizers.size() * config.scenes.size() * config.ranges.size() * rates_of(config, "exp").size() *
+                    rates_of(config, "baseline").size() >
+                1,
+            "--require-ratio compares one row each; allowed: one --optimizer, one --lr, one scene");
 }
 
-/// Wraps the help of an option to the terminal, or 80 columns.
-class Formatter : public CLI::Formatter {
- public:
-  std::string make_option(const CLI::Option* option, bool is_positional) const override {
-    winsize terminal{};
-    const bool is_terminal = ioctl(STDOUT_FILENO, TIOCGWINSZ, &terminal) == 0 && terminal.ws_col > 0;
-    const std::size_t width = is_terminal ? terminal.ws_col : 80;
-    const auto indent = get_column_width();
-    auto text = make_option_name(option, is_positional) + make_option_opts(option);
-    text = fmt::format("  {:<{}}", text, indent - 2);
-    text += text.size() > indent ? "\n" + std::string(indent, ' ') : "";
-    auto column = indent;
-    for (const auto& word : split(make_option_desc(option), ' ')) {
-      const bool fits = column == indent || column + 1 + word.size() <= width;
-      text += column == indent ? word : fits ? ' ' + word : "\n" + std::string(indent, ' ') + word;
-      column = !fits ? indent + word.size() : column + (column == indent ? 0 : 1) + word.size();
-    }
-    return text + '\n';
+constexpr std::size_t names_width = 28;  // of --help
+
+/// In lines that fit beside the names, on the terminal or 80 columns.
+std::string wrapped(const std::string& text) {
+  winsize terminal{};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &terminal) == 0 && terminal.ws_col > 0;
+  const std::size_t width = known ? terminal.ws_col : 80;
+  Texts lines(1);
+  for (const auto& word : split(text, ' ')) {
+    const bool fits = names_width + lines.back().size() + 1 + word.size() <= width;
+    if (!fits && !lines.back().empty()) { lines.emplace_back(); }
+    lines.back() += (lines.back().empty() ? "" : " ") + word;
   }
-};
+  return join(lines, "\n");
+}
 
-/// What the words of the command line give the options of `table`, and the words of none of them.
-struct Typed {
-  Settings settings;
-  Texts others;
-  std::optional<std::string> help;
-};
-
-Typed typed_words(int argc, const char* const* argv, const std::vector<Option>& table, const char* name,
-                  const char* purpose, const char* footer) {
-  CLI::App app(purpose, name);
-  app.formatter(std::make_shared<Formatter>());
-  app.get_formatter()->column_width(28);
+void add_options(CLI::App& app, const std::vector<Option>& table) {
+  app.set_help_flag();  // it is in the table
   app.allow_extras();
-  app.footer(footer);
+  app.get_formatter()->column_width(names_width);
   for (const auto& option : table) {
-    auto* added = option.kind == Kind::flag ? app.add_flag("--" + option.name) : app.add_option("--" + option.name);
-    const auto policy = option.kind >= Kind::list ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::TakeLast;
-    added->description(option.help)->group(option.group)->multi_option_policy(policy);
-    if (option.kind != Kind::flag) {
-      added->type_name(option.placeholder);
-      if (option.kind >= Kind::tuple) { added->expected(1, 1 << 20); }
-      if (option.get && !option.get({}).empty()) { added->default_str(join(option.get({}))); }
-    }
+    const auto name = (option.name == "help" ? "-h,--" : "--") + option.name;
+    auto* added = option.kind == Kind::flag ? app.add_flag(name) : app.add_option(name)->type_name(option.placeholder);
+    added->description(wrapped(option.help))->group(option.group);
+    added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    if (option.kind >= Kind::tuple) { added->expected(1, 1 << 20); }
+    if (option.kind != Kind::flag) { added->default_str(join(option.get({}))); }
   }
-  Typed typed;
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    typed.help = app.help();
-    return typed;
-  } catch (const CLI::ParseError& error) { throw UsageError(join(split(error.what(), '\n'), " ")); }
-  typed.others = app.remaining();
-  for (const auto& option : table) {
-    const auto* given = app.get_option("--" + option.name);
-    if (given->count() > 0) { typed.settings[option.name] = {given->results(), ""}; }
-  }
-  return typed;
 }
 
 /// A line for each option, of which packaging/manual.awk makes man page and completion: command, group, name,
-/// placeholder, what the shell may offer, help, default, with tabs between them.
+/// placeholder, what is allowed, help, default, with tabs between them.
 std::string listing(const std::string& command, const std::vector<Option>& table) {
   std::string lines;
-  for (const auto& option : table) {
-    Texts offers;  // "one of a, b, or what is no word"
-    for (const auto& part : option.allowed.rfind("one of ", 0) == 0 ? split(option.allowed.substr(7)) : Texts()) {
-      const auto word = part.substr(part.find_first_not_of(' '));
-      if (word.find(' ') == std::string::npos) { offers.push_back(word); }
-    }
-    lines += join({command, option.group, option.name, option.placeholder, join(offers, " "), option.help,
-                   option.get ? join(option.get(Config())) + '\n' : "\n"},
-                  "\t");
+  for (const auto& [group, name, placeholder, help, role, kind, allowed, set, get] : table) {
+    lines += join({command, group, name, placeholder, allowed, help, join(get({}))}, "\t") + '\n';
   }
   return lines;
-}
-
-void expect_none(const Texts& others) {
-  if (!others.empty()) {
-    throw UsageError(fmt::format("The following argument{} not expected: {}", others.size() == 1 ? " was" : "s were",
-                                 join(others, " ")));
-  }
-}
-
-Option call_option(const char* name, const char* placeholder, const char* help, Kind kind, const char* allowed = "") {
-  return {"Options", name, placeholder, help, Role::call, kind, allowed, nullptr, nullptr};
-}
-
-std::vector<Option> merge_table() {
-  return {call_option("out", "DIR", "Folder of the joined results", Kind::one),
-          call_option("figures", "FORMAT", "As for conv_mult; the shards' own unless given", Kind::one,
-                      "one of none, png, svg, pdf"),
-          call_option("quiet", "", "No notes on stderr", Kind::flag)};
-}
-
-/// The settings of the first folder, as one run of all shards.
-CommandLine parse_merge(int argc, const char* const* argv, const Vocabulary& words) {
-  const auto typed = typed_words(argc, argv, merge_table(), "conv_mult merge DIR...",
-                                 "Joins the results of shards: the tables of the unsharded run.", "");
-  if (typed.help) { return {{}, typed.help, {}}; }
-  for (const auto& word : typed.others) {
-    if (word.rfind('-', 0) == 0) { expect_none({word}); }
-  }
-  if (typed.others.empty() || typed.settings.count("out") == 0) {
-    throw UsageError("merge: the folders of the shards and --out DIR are required");
-  }
-  Texts arguments{"conv_mult", "--config=" + typed.others.front() + "/config.toml", "--shard=1/1"};
-  for (const auto& [name, given] : typed.settings) { arguments.push_back("--" + name + '=' + given.back()); }
-  std::vector<const char*> pointers;
-  for (const auto& argument : arguments) { pointers.push_back(argument.c_str()); }
-  auto result = parse_command_line(static_cast<int>(pointers.size()), pointers.data(), words, "");
-  result.merge = typed.others;
-  return result;
 }
 
 }  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv, const Vocabulary& words, const std::string& version) {
-  if (argc > 1 && argv[1] == std::string_view("merge")) { return parse_merge(argc - 1, argv + 1, words); }
+  const bool merging = argc > 1 && argv[1] == std::string_view("merge");
   const auto table = option_table(words);
-  auto with_calls = table;
-  with_calls.insert(
-      with_calls.begin(),
-      {call_option("version", "", "Display program version information and exit", Kind::flag),
-       call_option("config", "FILE",
-                   "TOML file with the same names; of several the later wins, and the command line over all",
-                   Kind::list)});
-  auto typed = typed_words(argc, argv, with_calls, "conv_mult",
-                           "Can a convolutional layer multiply two of its input channels, and at what price?",
-                           "conv_mult merge DIR... --out DIR joins the results of shards.");
-  if (typed.others == Texts{"--listing"}) {  // for packaging
-    const std::vector help{call_option("help", "", "Print this help message and exit", Kind::flag)};
-    typed.help = listing("", help) + listing("", with_calls) + listing("merge", help) + listing("merge", merge_table());
-  } else if (typed.settings.count("version") > 0) {
-    typed.help = version;
+  const auto named = merging ? merge_table() : table;
+  CLI::App app(merging ? "Joins the results of shards: the tables of the unsharded run."
+                       : "Can a convolutional layer multiply two of its input channels, and at what price?",
+               merging ? "conv_mult merge DIR..." : "conv_mult");
+  if (!merging) { app.footer("conv_mult merge DIR... --out DIR joins the results of shards."); }
+  add_options(app, named);
+  try {
+    app.parse(argc - (merging ? 1 : 0), argv + (merging ? 1 : 0));
+  } catch (const CLI::ParseError& error) { throw UsageError(join(split(error.what(), '\n'), " ")); }
+  Settings given;
+  for (const auto& option : named) {
+    const auto texts = app.get_option("--" + option.name)->results();
+    if (!texts.empty()) { given[option.name] = {texts, ""}; }
   }
-  if (typed.help) { return {{}, typed.help, {}}; }
-  expect_none(typed.others);
-  Settings settings;
-  for (const auto& path : typed.settings["config"]) {
-    for (const auto& [key, values] : read_toml(path)) {
-      const auto is_named = [&key = key](const Option& o) { return o.name == key && o.role != Role::call; };
-      if (std::none_of(table.begin(), table.end(), is_named)) {
-        throw UsageError(
-            fmt::format("--config: unknown key '{}'; allowed: the long names of --help, without sections", key));
-      }
-      settings[key] = {values, fmt::format(" in '{}'", path)};
-    }
+  const auto is_given = [&](const char* name) { return given.count(name) > 0; };
+  const auto others = app.remaining();
+  if (is_given("help")) { return {{}, app.help(), {}}; }
+  if (!merging && others == Texts{"--listing"}) {  // for packaging
+    return {{}, listing("", table) + listing("merge", merge_table()), {}};
   }
-  for (const auto& [name, values] : typed.settings) { settings[name] = values; }
-  CommandLine result;
+  if (is_given("version")) { return {{}, version, {}}; }
+  Texts unknown;
+  std::copy_if(others.begin(), others.end(), std::back_inserter(unknown),
+               [&](const auto& word) { return !merging || word.rfind('-', 0) == 0; });
+  refuse_if(!unknown.empty(), "The following argument{} not expected: {}", unknown.size() == 1 ? " was" : "s were",
+            join(unknown, " "));
+  if (merging) {  // the settings of the first folder, as one run of all shards
+    refuse_if(others.empty() || !is_given("out"), "merge: the folders of the shards and --out DIR are required");
+    given["config"].texts = {others.front() + "/config.toml"};
+    given["shard"].texts = {"1/1"};
+  }
+  Settings from_files;
+  for (const auto& path : given["config"].texts) { read_toml(path, table, from_files); }
+  given.merge(from_files);  // what stands there already stays
+  CommandLine result{{}, {}, others};
   for (const auto& option : table) {
-    if (const auto given = settings.find(option.name); given != settings.end()) {
-      apply(option, given->second, result.config);
+    if (const auto found = given.find(option.name); found != given.end()) {
+      apply(option, found->second, result.config);
     }
   }
-  derive(result.config, settings, words);
-  check(result.config, settings);
+  derive(result.config, given, words);
+  check(result.config, given);
   return result;
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    return toml::parse("text=" + quoted(text))["text"].value<std::string>() == text;
+  } catch (const toml::parse_error&) { return false; }
+}
+
 std::vector<double> rates_of(const Config& config, const std::string& variant) {
-  std::vector<double> own;
-  std::vector<double> general;
-  for (const auto& [owner, rate] : config.rates) {
-    if (owner == variant) { own.push_back(rate); }
-    if (owner.empty()) { general.push_back(rate); }
+  std::vector<double> rates;
+  for (const auto& owner : {variant, std::string()}) {
+    for (const auto& [name, rate] : config.rates) {
+      if (name == owner) { rates.push_back(rate); }
+    }
+    if (!rates.empty()) { break; }
   }
-  return own.empty() ? general : own;
+  return rates;
 }
 
 std::string toml_of(const Config& config) {
@@ -295,20 +305,13 @@ std::string toml_of(const Config& config) {
 
 std::optional<std::string> difference(const Config& config, const Config& other, bool with_shard) {
   for (const auto& option : option_table({})) {
+    if (option.role != Role::numbers && !(with_shard && option.role == Role::shard)) { continue; }
     const auto ours = join(option.get(config));
     const auto theirs = join(option.get(other));
-    if (ours != theirs && (option.role == Role::numbers || (with_shard && option.role == Role::shard))) {
-      return fmt::format("--{}: {}, not {}", option.name, ours.empty() ? "none" : ours,
-                         theirs.empty() ? "none" : theirs);
-    }
+    const auto shown = [](const std::string& text) { return text.empty() ? "none" : text; };
+    if (ours != theirs) { return fmt::format("--{}: {}, not {}", option.name, shown(ours), shown(theirs)); }
   }
   return std::nullopt;
 }
-
-std::string to_string(LossKind value) { return text_of(value); }
-std::string to_string(OptimizerKind value) { return text_of(value); }
-std::string to_string(DataForm value) { return text_of(value); }
-std::string to_string(Dtype value) { return text_of(value); }
-std::string to_string(FigureFormat value) { return text_of(value); }
 
 }  // namespace conv_mult

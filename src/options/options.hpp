@@ -1,20 +1,24 @@
 #pragma once
+// What users ask for, on the command line and in files. All of it is read from THE table of options: both of these,
+// config.toml, what decides a run, and --help.
 
-#include "options/config.hpp"
+#include <functional>
+
+#include "options/text.hpp"
 
 namespace conv_mult {
 
 /// The names that users may give, from the lists of variants and scenes.
 struct Vocabulary {
-  std::vector<std::string> variants, sized;  ///< sized: those of the variants that have --depth
-  std::vector<std::string> scenes;
+  Texts variants, sized;  ///< sized: those of the variants that have --depth
+  Texts scenes;
 };
 
 /// What the command line (and the TOML files it may name) asks for.
 struct CommandLine {
   Config config;
   std::optional<std::string> message;  ///< --help, --version or the like: print this and stop
-  std::vector<std::string> merge;      ///< `merge`: the folders to join; config is theirs, of all shards together
+  Texts merge;                         ///< `merge`: the folders to join; config is theirs, of all shards together
 };
 
 /// Parses and validates. `version` is the text of --version. Throws UsageError.
@@ -30,11 +34,37 @@ std::string toml_of(const Config& config);
 /// they ask for the same numbers. Without the shard they are those of the whole: all shards of one sweep share them.
 std::optional<std::string> difference(const Config& config, const Config& other, bool with_shard);
 
-/// The names users type, and back. The texts are those of --help.
-std::string to_string(LossKind value);
-std::string to_string(OptimizerKind value);
-std::string to_string(DataForm value);
-std::string to_string(Dtype value);
-std::string to_string(FigureFormat value);
+constexpr std::int64_t largest_seed = 0xffffffff;  // PyTorch's CPU generator takes 32 bits
+
+/// What an option decides: the numbers of a run, which part of them, what becomes of them, or this call alone, so that
+/// config.toml has no need of it.
+enum class Role { numbers, shard, output, call };
+
+/// How many values it takes, and what becomes of it where it is repeated.
+enum class Kind {
+  flag,
+  one,    ///< a word; the last counts
+  tuple,  ///< several numbers, as 1,2 or 1 2
+  list,   ///< words, or commas between them; they add up
+  tuples  ///< each word is a tuple; they add up
+};
+
+struct Option {
+  std::string group, name, placeholder, help;
+  Role role = Role::numbers;
+  Kind kind = Kind::one;
+  std::string allowed;
+  std::function<bool(Config&, const Texts&)> set;  ///< from the text of each value; whether all are right
+  std::function<Texts(const Config&)> get;
+};
+
+/// In the order of --help and of config.toml.
+std::vector<Option> option_table(const Vocabulary& words);
+
+/// Those of `conv_mult merge`, of which `set` and `get` do nothing.
+std::vector<Option> merge_table();
+
+/// Whether a configuration file can hold the text.
+bool is_utf8(const std::string& text);
 
 }  // namespace conv_mult

@@ -1,4 +1,4 @@
-#include "options/table.hpp"
+#include "options/options.hpp"
 
 namespace conv_mult {
 namespace {
@@ -19,75 +19,70 @@ Rule<std::int64_t> whole(std::int64_t low, std::int64_t high) {
           [=](std::int64_t value) { return value >= low && value <= high; }};
 }
 
-Rule<std::string> one_of(const Texts& names) {
+Rule<std::string> one_of(Texts names, const Texts& others = {}) {
+  names.insert(names.end(), others.begin(), others.end());
   return {"one of " + join(names, ", "), [=](const std::string& name) { return contains(names, name); }};
 }
 
-/// Each of its names.
-template <typename Enum>
-Rule<Enum> any_of() {
-  return {"one of " + join(names_of(Enum{}), ", ")};
-}
-
-bool is_range(const Interval& range, double largest) {
-  return range.low >= -largest && range.low < range.high && range.high <= largest;
-}
-
 bool is_device(const std::string& text) {
-  const auto digits = text.rfind("cuda:", 0) == 0 ? text.substr(5) : "";
-  const bool is_index = (digits.size() == 1 || (digits.size() == 2 && digits[0] != '0')) &&
-                        digits.find_first_not_of("0123456789") == std::string::npos;
-  return text == "auto" || text == "cpu" || text == "cuda" || is_index;
+  std::int64_t index = -1;
+  return contains({"auto", "cpu", "cuda"}, text) ||
+         (parse(text.substr(std::min<std::size_t>(5, text.size())), index) && index >= 0 && index < 100 &&
+          text == fmt::format("cuda:{}", index));
 }
 
-class Table {
- public:
+// What a field holds one or several of.
+template <typename T>
+T element_of(T field);
+template <typename T>
+T element_of(std::vector<T> field);
+
+struct Table {
   std::vector<Option> options;
-  std::string group;
+  std::string group = "Options";
 
-  /// A field of one value.
-  template <typename T>
-  void add(const char* name, const char* placeholder, T Config::*field, const Rule<T>& rule, const char* help,
-           Role role = Role::numbers) {
-    constexpr bool is_tuple = has_parts<T> && !is_any<T, Shard>;
-    const auto set = [=](Config& config, const Texts& words) {
-      T value{};
-      const bool ok = parse(join(words), value) && rule.holds(value);
-      config.*field = ok ? value : config.*field;
-      return ok;
-    };
-    const auto get = [=](const Config& config) {
-      const auto text = text_of(config.*field);
-      return is_tuple ? split(text) : text.empty() ? Texts() : Texts{text};
-    };
-    const auto kind = is_any<T, bool> ? Kind::flag : is_tuple ? Kind::tuple : Kind::one;
-    options.push_back({group, name, placeholder, help, role, kind, rule.allowed, set, get});
-  }
-
-  /// A list, of figures perhaps none. What is named twice counts once, but the n-th interval belongs to that of others.
-  template <typename T>
-  void add(const char* name, const char* placeholder, std::vector<T> Config::*field, const Rule<T>& rule,
+  /// A field of one value or a list, of figures perhaps none. In a list what is named twice counts once, but the n-th
+  /// interval belongs to that of others. An enumeration needs no rule.
+  template <typename Field, typename T = decltype(element_of(Field()))>
+  void add(const char* name, const char* placeholder, Field Config::*field, const Rule<T>& rule,
            const std::string& help, Role role = Role::numbers) {
-    constexpr bool of_tuples = is_any<T, Interval, std::vector<Interval>>;
-    const Texts empty = is_any<T, FigureFormat> ? Texts{"none"} : Texts();
-    const auto set = [=](Config& config, const Texts& words) {
-      std::vector<T> values;
-      for (const auto& word : words == empty ? Texts() : words) {
-        T value{};
-        if (!parse(word, value) || !rule.holds(value)) { return false; }
-        const bool known = std::find(values.begin(), values.end(), value) != values.end();
-        if (of_tuples || !known) { values.push_back(value); }
-      }
-      config.*field = values;
-      return true;
-    };
+    constexpr bool is_list = !is_any<Field, T>;
+    constexpr bool is_tuple = is_any<T, std::vector<Interval>> || (has_parts<T> && !is_any<T, Shard>);
+    constexpr auto of_one = is_tuple ? Kind::tuple : is_any<T, bool> ? Kind::flag : Kind::one;
+    constexpr auto kind = !is_list ? of_one : is_tuple ? Kind::tuples : Kind::list;
+    const Texts none = is_any<T, FigureFormat> ? Texts{"none"} : Texts();
+    auto allowed = rule.allowed;
+    if constexpr (std::is_enum_v<T>) { allowed = one_of(none, names_of(T{})).allowed; }
     const auto get = [=](const Config& config) {
       Texts texts;
-      for (const auto& value : config.*field) { texts.push_back(text_of(value)); }
-      return texts.empty() ? empty : texts;
+      if constexpr (is_list) {
+        for (const auto& value : config.*field) { texts.push_back(text_of(value)); }
+      } else if (const auto text = text_of(config.*field); !text.empty()) {
+        texts = is_tuple ? split(text) : Texts{text};
+      }
+      return texts.empty() ? none : texts;
     };
-    const auto kind = of_tuples ? Kind::tuples : Kind::list;
-    options.push_back({group, name, placeholder, help, role, kind, rule.allowed, set, get});
+    const auto set = [=](Config& config, const Texts& words) {
+      if constexpr (is_list) { (config.*field).clear(); }
+      return words == none || std::all_of(words.begin(), words.end(), [&](const auto& word) {
+               T value{};
+               if (!parse(word, value) || !rule.holds(value)) { return false; }
+               if constexpr (!is_list) {
+                 config.*field = value;
+               } else if (is_tuple || !contains(get(config), text_of(value))) {
+                 (config.*field).push_back(value);
+               }
+               return true;
+             });
+    };
+    options.push_back({group, name, placeholder, help, role, kind, allowed, set, get});
+  }
+
+  /// What stands in no Config.
+  void add(const char* name, const char* placeholder, const char* help, Kind kind, const char* allowed = "") {
+    options.push_back({group, name, placeholder, help, Role::call, kind, allowed,
+                       [](Config& /*config*/, const Texts& /*words*/) { return true; },
+                       [](const Config& /*config*/) { return Texts(); }});
   }
 };
 
@@ -98,8 +93,10 @@ std::vector<Option> option_table(const Vocabulary& words) {
   const Rule<std::string> path{"a path in UTF-8", [](const std::string& text) {
                                  return !text.empty() && text.find('\0') == std::string::npos && is_utf8(text);
                                }};
-  const Rule<Interval> interval{fmt::format("LO,HI within ±{}, LO below HI", largest_value),
-                                [](const Interval& range) { return is_range(range, largest_value); }};
+  const auto within = [](double limit) {
+    return [=](const Interval& range) { return -limit <= range.low && range.low < range.high && range.high <= limit; };
+  };
+  const Rule<Interval> interval{fmt::format("LO,HI within ±{}, LO below HI", largest_value), within(largest_value)};
   const Rule<Rectangle> rectangle{
       fmt::format("T,L,H,W,V: whole numbers of pixels, H and W at least 1, V within ±{}", largest_value),
       [](const Rectangle& r) {
@@ -108,12 +105,15 @@ std::vector<Option> option_table(const Vocabulary& words) {
       }};
   auto seed = whole(0, largest_seed);
   seed.allowed += ": PyTorch takes 32 bits of a seed, so that larger ones repeat the runs of others";
-  auto variants = words.variants;
-  variants.insert(variants.begin(), "all");
 
   Table t;
+  t.add("help", "", "Print this help message and exit", Kind::flag);
+  t.add("version", "", "Display program version information and exit", Kind::flag);
+  t.add("config", "FILE", "TOML file with the same names; of several the later wins, and the command line over all",
+        Kind::list);
+
   t.group = "Experiment";
-  t.add("variant", "NAME", &Config::variants, one_of(variants),
+  t.add("variant", "NAME", &Config::variants, one_of({"all"}, words.variants),
         "What to train: all, or a list of " + join(words.variants, ", "));
   t.add("depth", "D", &Config::depths, whole(1, 64),
         "Convolutions in a row in " + join(words.sized, " and ") + "; several are rows of their own");
@@ -132,7 +132,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
         {"an odd number from 1 to 31", [](std::int64_t k) { return k >= 1 && k <= 31 && k % 2 == 1; }},
         "Odd, 1 to 31; the padding is K/2");
   t.add("bias", "", &Config::bias, flag, "Give the convolutions of bilinear and square biases");
-  t.add("data", "FORM", &Config::data, any_of<DataForm>(),
+  t.add("data", "FORM", &Config::data, {},
         "auto, patches (distinct receptive fields with counts), image (the scene itself) or literal (the same by "
         "LibTorch's conv2d)");
   t.add("load-model", "FILE", &Config::load_model, path,
@@ -152,10 +152,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("range", "LO,HI", &Config::ranges, interval, "Noise: what pixels are drawn from, uniformly; repeatable");
   t.add("test-range", "LO,HI[,LO,HI]", &Config::test_ranges,
         {fmt::format("LO,HI[,LO,HI...] within ±{}, LO below HI", 2 * largest_value),
-         [](const std::vector<Interval>& ranges) {
-           return std::all_of(ranges.begin(), ranges.end(),
-                              [](const Interval& range) { return is_range(range, 2 * largest_value); });
-         }},
+         [=](const auto& ranges) { return std::all_of(ranges.begin(), ranges.end(), within(2 * largest_value)); }},
         "What they are drawn from for the test outside the range, one for each --range; by default twice the "
         "range, or what of that is outside");
   t.add("scene-seed", "N", &Config::scene_seed, seed, "Seed of the noise trained on");
@@ -168,17 +165,16 @@ std::vector<Option> option_table(const Vocabulary& words) {
 
   t.group = "Training";
   t.add("steps", "N", &Config::steps, whole(0, most_steps), "Number of updates");
-  t.add("optimizer", "NAME", &Config::optimizers, any_of<OptimizerKind>(),
-        "adam, adamw, rmsprop, sgd; several are a grid");
+  t.add("optimizer", "NAME", &Config::optimizers, {}, "adam, adamw, rmsprop, sgd; several are a grid");
   t.add("lr", "X", &Config::rates,
         {"a number above 0, or NAME=X with the name of a variant",
          [names = one_of(words.variants)](const LearningRate& rate) {
            return rate.variant.empty() || names.holds(rate.variant);
          }},
         "Learning rate, above 0; several are a grid with --optimizer; npu=X is for npu alone");
-  t.add("lr-decay", "NAME", &Config::decay, any_of<Decay>(),
+  t.add("lr-decay", "NAME", &Config::decay, {},
         "How the learning rate falls to 0 at the last step: none, linear or cosine");
-  t.add("loss", "NAME", &Config::loss, any_of<LossKind>(), "l2 (the norm of the error) or mse");
+  t.add("loss", "NAME", &Config::loss, {}, "l2 (the norm of the error) or mse");
   t.add("nmu-sparsity", "STRENGTH[,FROM,TO]", &Config::sparsity,
         {fmt::format("STRENGTH[,FROM,TO] with STRENGTH from 0 to {}, steps 0 <= FROM <= TO", largest_value),
          [](const Sparsity& s) {
@@ -197,12 +193,11 @@ std::vector<Option> option_table(const Vocabulary& words) {
         "auto, cpu, cuda or cuda:N");
   t.add("threads", "N", &Config::threads, whole(0, 1024),
         "CPU threads, no result depends on how many; 0 for one on each core that the process may use", Role::output);
-  t.add("dtype", "NAME", &Config::dtype, any_of<Dtype>(), "float32 or float64");
+  t.add("dtype", "NAME", &Config::dtype, {}, "float32 or float64");
 
   t.group = "Output";
   t.add("out", "DIR", &Config::out, path, "Folder of all output", Role::output);
-  t.add("figures", "FORMAT", &Config::figures, Rule<FigureFormat>{"one of none, png, svg, pdf"},
-        "png, svg, pdf (a list), or none", Role::output);
+  t.add("figures", "FORMAT", &Config::figures, {}, "png, svg, pdf (a list), or none", Role::output);
   t.add("log-every", "N", &Config::log_every, whole(1, most_steps),
         "Rows of loss.csv: every N-th step and the last; for many seeds about a hundred, of all runs a million");
   t.add("save-model", "", &Config::save_model, flag, "Write model-VARIANT.pt, for --load-model and Python's torch.load",
@@ -213,6 +208,15 @@ std::vector<Option> option_table(const Vocabulary& words) {
         {"a number above 0", [](const auto& ratio) { return *ratio > 0; }},
         "Exit with 3 unless exp's final loss is at most X times baseline's", Role::output);
   t.add("quiet", "", &Config::quiet, flag, "No progress and no notes on stderr", Role::output);
+  return t.options;
+}
+
+std::vector<Option> merge_table() {
+  Table t;
+  t.add("help", "", "Print this help message and exit", Kind::flag);
+  t.add("out", "DIR", "Folder of the joined results", Kind::one);
+  t.add("figures", "FORMAT", "As for conv_mult; the shards' own unless given", Kind::one, "one of none, png, svg, pdf");
+  t.add("quiet", "", "No notes on stderr", Kind::flag);
   return t.options;
 }
 

@@ -33,7 +33,14 @@ inline Texts split(const std::string& text, char mark = ',') {
   return parts;
 }
 
-// The names in the order of the enumerators.
+/// Throws UsageError, the text, where something is wrong.
+template <typename... Args>
+void refuse_if(bool wrong, fmt::format_string<Args...> text, Args&&... args) {
+  if (wrong) { throw UsageError(fmt::format(text, std::forward<Args>(args)...)); }
+}
+
+// The names in the order of the values.
+inline Texts names_of(bool /*type*/) { return {"false", "true"}; }
 inline Texts names_of(LossKind /*type*/) { return {"l2", "mse"}; }
 inline Texts names_of(OptimizerKind /*type*/) { return {"adam", "adamw", "rmsprop", "sgd"}; }
 inline Texts names_of(Decay /*type*/) { return {"none", "linear", "cosine"}; }
@@ -61,10 +68,7 @@ bool parse(std::string_view text, T& value) {
   if constexpr (is_any<T, std::string>) {
     value = text;
     return true;
-  } else if constexpr (is_any<T, bool>) {
-    value = text == "true";
-    return value || text == "false";
-  } else if constexpr (std::is_enum_v<T>) {
+  } else if constexpr (std::is_enum_v<T> || is_any<T, bool>) {
     const auto names = names_of(value);
     const auto found = std::find(names.begin(), names.end(), text);
     value = static_cast<T>(found - names.begin());
@@ -74,10 +78,9 @@ bool parse(std::string_view text, T& value) {
     if (!value.given || text == "near-exact") { return true; }
     const auto number = text.find('=') + 1;  // npos + 1 is 0
     const auto name = text.substr(0, number);
-    auto& limit = name == "near-exact=" ? value.near_exact
-                  : name == "mse="      ? value.mse.emplace()
-                                        : value.error.emplace();
-    return (number == 0 || !value.error) && parse(text.substr(number), limit) && limit > 0;
+    if (name != "near-exact=" && name != "mse=" && number > 0) { return false; }
+    auto& limit = number == 0 ? value.error.emplace() : name == "mse=" ? value.mse.emplace() : value.near_exact;
+    return parse(text.substr(number), limit) && limit > 0;
   } else if constexpr (is_any<T, std::optional<double>>) {
     return parse(text, value.emplace());
   } else if constexpr (is_any<T, LearningRate>) {
@@ -93,11 +96,10 @@ bool parse(std::string_view text, T& value) {
                       parts_of(value));
   } else if constexpr (is_any<T, std::vector<Interval>>) {  // LO,HI,LO,HI,...
     const auto ends = split(std::string(text));
-    bool ok = ends.size() % 2 == 0;
-    for (std::size_t i = 0; ok && i < ends.size(); i += 2) {
-      ok = parse(ends[i] + ',' + ends[i + 1], value.emplace_back());
+    for (std::size_t i = 0; i + 1 < ends.size(); i += 2) {
+      if (!parse(ends[i] + ',' + ends[i + 1], value.emplace_back())) { return false; }
     }
-    return ok;
+    return ends.size() % 2 == 0;
   } else {
     static_assert(is_any<T, double, std::int64_t>);
     text.remove_prefix(std::min(text.find_first_not_of(" +"), text.size()));

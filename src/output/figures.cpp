@@ -337,7 +337,7 @@ void remove_figures(const std::filesystem::path& directory) {
   for (const std::string& name : figure_names) {
     std::filesystem::remove(tables / (name + ".tsv"));
     for (const auto format : {FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}) {
-      std::filesystem::remove(directory / fmt::format("{}.{}", name, to_string(format)));
+      std::filesystem::remove(directory / fmt::format("{}.{}", name, text_of(format)));
     }
   }
 }

@@ -130,7 +130,7 @@ std::vector<std::string> draw(const std::vector<std::string>& names, const std::
                               const fs::path& directory) {
   std::vector<Drawing> drawings;  // all of them at once: each takes a second or so
   for (const auto& name : names) {
-    for (const FigureFormat format : formats) { drawings.push_back(start_drawing(name, to_string(format), directory)); }
+    for (const FigureFormat format : formats) { drawings.push_back(start_drawing(name, text_of(format), directory)); }
   }
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   std::vector<std::string> notes;

@@ -1,6 +1,7 @@
 #include "run/experiment.hpp"
 
 #include <ATen/Functions.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <chrono>
@@ -65,7 +66,7 @@ class Experiment {
     }
     result_.header.device = device_.str();  // earlier runs may be from another machine
     result_.header.threads = static_cast<int>(thread_count());
-    result_.header.libtorch = libtorch_version();
+    result_.header.libtorch = TORCH_VERSION;
   }
 
   /// What is known of a row before it is trained, and of the runs that it has.
@@ -75,7 +76,7 @@ class Experiment {
     const auto start = Clock::now();
     const auto data = tasks_[row.scene].training_data(architecture, dtype_, device_).first;
     const double seconds = seconds_since(start);
-    row.data_form = to_string(data.form);
+    row.data_form = text_of(data.form);
     row.rows = data.rows();
     row.floor = tasks_[row.scene].floor(architecture);
     block_sizes_[index] = block_size(plan_, index, data);
@@ -256,11 +257,11 @@ ExperimentResult start_of(const Plan& plan) {
   ExperimentResult result;
   auto& header = result.header;
   const auto seeds = seeds_of_shard(plan.config);
-  header.conv_mult = conv_mult_version();
-  header.dtype = to_string(plan.config.dtype);
+  header.conv_mult = CONV_MULT_VERSION;
+  header.dtype = text_of(plan.config.dtype);
   header.first_seed = seeds.first;
   header.seeds = seeds.count;
-  header.loss = to_string(plan.config.loss);
+  header.loss = text_of(plan.config.loss);
   for (const auto& source : plan.sources) {
     header.scenes.emplace_back().name = source.name;
     header.scenes.back().splits.resize(source.splits.size());

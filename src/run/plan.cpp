@@ -6,7 +6,6 @@
 
 #include "options/options.hpp"
 #include "train/fused.hpp"
-#include "train/machine.hpp"
 #include "util/pool.hpp"
 
 namespace conv_mult {
@@ -44,7 +43,7 @@ Plan make_plan(const Config& config) {
       key.depth = variant->sized ? std::optional(size.depth) : std::nullopt;
       key.width = variant->sized ? std::optional(size.width) : std::nullopt;
       for (const auto optimizer : config.optimizers) {
-        key.optimizer = to_string(optimizer);
+        key.optimizer = text_of(optimizer);
         for (const double rate : rates_of(config, key.variant)) {
           key.learning_rate = rate;
           const TrainingConfig training{optimizer,   rate,         config.decay,    config.steps,
@@ -85,48 +84,33 @@ std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data) 
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(most_bytes / bytes), 1, cuda ? 65536 : most_seeds);
 }
 
-MemoryNeed memory_needed(const Plan& plan) {
+void check_memory(const Plan& plan, double available) {
+  const auto need = [&](double bytes, const std::string& reason) {
+    constexpr double gib = 1 << 30;
+    refuse_if(bytes > available,
+              "{} would need at least {:.3g} GiB of memory; allowed: what fits into the {:.3g} GiB that are free",
+              reason, bytes / gib, available / gib);
+  };
+  const auto real = [](auto count) { return static_cast<double>(count); };
   const auto& config = plan.config;
-  const auto seeds = static_cast<double>(seeds_of_shard(config).count);
-  const double pixels = static_cast<double>(config.size.height) * static_cast<double>(config.size.width);
-  const double points = static_cast<double>(config.steps) / static_cast<double>(config.log_every);
-  constexpr double recorded = sizeof(double) + 25;                         // a number, and its line of a CSV file
-  double pictures = 12 + 4 * static_cast<double>(config.variants.size());  // of one scene as tensors, and outputs
+  const auto& [height, width] = config.size;
+  const auto seeds = seeds_of_shard(config).count;
+  const bool whole = config.data == DataForm::image || config.data == DataForm::literal;
+  double pixel = 12 + 4 * real(config.variants.size());  // of one scene as tensors, and outputs
   for (const auto& source : plan.sources) {  // noise holds two splits of scenes, three images each in float64
-    pictures += 12 + (source.tested_on.empty() ? 0 : 48 * static_cast<double>(config.heldout_scenes));
+    pixel += 12 + (source.tested_on.empty() ? 0 : 48 * real(config.heldout_scenes));
   }
-  double step = 0;
-  double network = 0;
-  std::int64_t width = 1;  // of the largest network
+  double layers = 0;  // of a pixel, in the largest network
   double records = 0;
-  for (const auto& row : plan.rows) {
-    const auto parameters = static_cast<double>(parameter_count(row.architecture));
-    if ((16 + recorded) * parameters > network) { width = row.architecture.size.width; }
-    network = std::max(network, (16 + recorded) * parameters);  // Adam has three beside each weight
-    records += seeds * (sizeof(RunRecord) + (sizeof(CurvePoint) + 25) * points) + (seeds - 1) * recorded * parameters;
-    const bool whole = config.data == DataForm::image || config.data == DataForm::literal;
-    const bool keeps_scenes = !plan.sources[row.key.scene].tested_on.empty();
-    step = std::max({step, whole || keeps_scenes ? 8 * values_per_pixel(row.architecture.size) : 0,
-                     keeps_scenes ? 8 * static_cast<double>(row.architecture.size.fields()) : 0});  // of evaluation
+  for (const auto& [key, architecture, training, start] : plan.rows) {
+    const double recorded = 33 * real(parameter_count(architecture));  // a number, and its line of a CSV file
+    need(recorded + 16 * real(parameter_count(architecture)), fmt::format("--width: {}", architecture.size.width));
+    records += real(seeds) * (33 * real(config.steps) / real(config.log_every) + recorded);
+    layers = std::max(layers, whole ? 8 * values_per_pixel(architecture.size) : 0);
   }
-  const double scenes = pixels * (pictures + step);
-  const double largest = std::max({scenes, network, records});
-  return {scenes + network + records,
-          largest == scenes    ? fmt::format("--size: {},{}", config.size.height, config.size.width)
-          : largest == network ? fmt::format("--width: {}", width)
-                               : fmt::format("--seeds: {} with a row of loss.csv every {} of {} steps", seeds,
-                                             config.log_every, config.steps)};
-}
-
-void check_memory(const Plan& plan) {
-  const auto [bytes, reason] = memory_needed(plan);
-  const double available = available_memory();
-  constexpr double gib = 1 << 30;
-  if (bytes > available) {
-    throw UsageError(
-        fmt::format("{} would need at least {:.3g} GiB of memory; allowed: what fits into the {:.3g} GiB that are free",
-                    reason, bytes / gib, available / gib));
-  }
+  need(real(height) * real(width) * (pixel + layers), fmt::format("--size: {},{}", height, width));
+  constexpr auto text = "--seeds: {} with a row of loss.csv every {} of {} steps";
+  need(records, fmt::format(text, seeds, config.log_every, config.steps));
 }
 
 }  // namespace conv_mult

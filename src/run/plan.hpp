@@ -32,15 +32,7 @@ SeedRange seeds_of_shard(const Config& config);
 /// which a seed does not see the others, fewer where threads would be idle.
 std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data);
 
-/// Bytes that the experiment is sure to hold at once, an estimate from below, and what decides it.
-struct MemoryNeed {
-  double bytes = 0;
-  std::string reason;
-};
-
-MemoryNeed memory_needed(const Plan& plan);
-
-/// Throws UsageError where that is more than is available.
-void check_memory(const Plan& plan);
+/// Throws UsageError where its images or its records alone, estimated from below, take more bytes than are available.
+void check_memory(const Plan& plan, double available);
 
 }  // namespace conv_mult

@@ -18,6 +18,7 @@
 #include <limits>
 #include <thread>
 
+#include "options/text.hpp"
 #include "util/pool.hpp"
 
 /// What OpenBLAS asks when it is loaded, before main, for the number of its threads. They would compete with OpenMP's,
@@ -25,33 +26,9 @@
 extern "C" int openblas_num_threads_env() { return 1; }
 
 namespace conv_mult {
-namespace {
-
-namespace fs = std::filesystem;
-
-/// The number that follows the word in the file, or its first one; none: no limit.
-double number_in(const char* path, const std::string& after = "") {
-  std::ifstream file(path);
-  std::string word;
-  while (!after.empty() && word != after && file >> word) {}
-  double number = 0;
-  return file >> number ? number : std::numeric_limits<double>::infinity();
-}
-
-/// Of a control group's quota; infinity: no limit.
-double granted_cores(const fs::path& group) {
-  double quota = 0;
-  double period = 0;
-  std::ifstream both(group / "cpu.max");                 // version 2
-  std::ifstream quota_file(group / "cpu.cfs_quota_us");  // version 1
-  std::ifstream period_file(group / "cpu.cfs_period_us");
-  const bool limited = both >> quota >> period || (quota_file >> quota && period_file >> period);
-  return limited && quota > 0 ? quota / period : std::numeric_limits<double>::infinity();
-}
-
-}  // namespace
 
 std::int64_t usable_cores() {
+  namespace fs = std::filesystem;
   cpu_set_t affinity;
   const bool known = sched_getaffinity(0, sizeof affinity, &affinity) == 0;
   double cores = known ? CPU_COUNT(&affinity) : std::thread::hardware_concurrency();
@@ -59,7 +36,13 @@ std::int64_t usable_cores() {
   for (std::string line; std::getline(groups, line);) {
     for (auto group = fs::path(line.substr(line.rfind(':') + 1)).relative_path();; group = group.parent_path()) {
       for (const fs::path root : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
-        cores = std::min(cores, std::ceil(granted_cores(root / group)));
+        std::ifstream both(root / group / "cpu.max");  // version 2
+        std::ifstream of_version_1(root / group / "cpu.cfs_quota_us");
+        double quota = 0;
+        double period = 0;
+        const bool limited = both >> quota >> period ||
+                             (of_version_1 >> quota && std::ifstream(root / group / "cpu.cfs_period_us") >> period);
+        if (limited && quota > 0) { cores = std::min(cores, std::ceil(quota / period)); }
       }
       if (group.empty()) { break; }
     }
@@ -91,39 +74,39 @@ void prepare_process(std::int64_t threads) {
 c10::Device resolve_device(const std::string& name) {
   const bool available = torch::cuda::is_available();
   if (name == "cpu" || (name == "auto" && !available)) { return c10::kCPU; }
-  if (!available) {
-    throw UsageError(fmt::format(
-        "--device: {} is not available: {}; allowed: auto, cpu", name,
-        at::detail::getCUDAHooks().hasCUDART() ? "no GPU was found" : "this LibTorch was built without CUDA"));
-  }
+  refuse_if(!available, "--device: {} is not available: {}; allowed: auto, cpu", name,
+            at::detail::getCUDAHooks().hasCUDART() ? "no GPU was found" : "this LibTorch was built without CUDA");
   const c10::Device device(name == "auto" ? "cuda" : name);
   const auto count = static_cast<int>(torch::cuda::device_count());
-  if (device.has_index() && device.index() >= count) {
-    throw UsageError(fmt::format("--device: {} does not exist; allowed: cuda:0 to cuda:{}", name, count - 1));
-  }
+  refuse_if(device.has_index() && device.index() >= count, "--device: {} does not exist; allowed: cuda:0 to cuda:{}",
+            name, count - 1);
   return device;
 }
 
-std::string libtorch_version() { return TORCH_VERSION; }
-std::string conv_mult_version() { return CONV_MULT_VERSION; }
-
 std::string version_text() {
-  return fmt::format("conv_mult {} (LibTorch {}, {} CUDA)", conv_mult_version(), libtorch_version(),
+  return fmt::format("conv_mult {} (LibTorch {}, {} CUDA)", CONV_MULT_VERSION, TORCH_VERSION,
                      at::detail::getCUDAHooks().hasCUDART() ? "with" : "without");
 }
 
 double available_memory() {
-  double available = 1024 * (number_in("/proc/meminfo", "MemAvailable:") + number_in("/proc/meminfo", "SwapFree:"));
-  available = std::min(
-      available, number_in("/sys/fs/cgroup/memory.max") - std::min(number_in("/sys/fs/cgroup/memory.current"), 1e18));
-  rlimit limit{};
-  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-    // Threads and buffers of the libraries, 150 MiB on two cores; without them OpenBLAS waits for ever.
-    constexpr double libraries = 160 << 20;
-    const double taken = number_in("/proc/self/statm") * static_cast<double>(sysconf(_SC_PAGESIZE));
-    available = std::min(available, std::max(0.0, static_cast<double>(limit.rlim_cur) - taken - libraries));
+  double available = 0;
+  double number = 0;
+  std::ifstream memory("/proc/meminfo");
+  for (std::string word; memory >> word;) {
+    if ((word == "MemAvailable:" || word == "SwapFree:") && memory >> number) { available += 1024 * number; }
   }
-  return available;
+  if (double taken = 0;
+      std::ifstream("/sys/fs/cgroup/memory.max") >> number && std::ifstream("/sys/fs/cgroup/memory.current") >> taken) {
+    available = std::min(available, number - taken);
+  }
+  rlimit limit{};
+  getrlimit(RLIMIT_AS, &limit);
+  if (limit.rlim_cur != RLIM_INFINITY && std::ifstream("/proc/self/statm") >> number) {
+    // Threads and buffers of the libraries, 150 MiB on two cores; without them OpenBLAS waits for ever.
+    const double taken = number * static_cast<double>(sysconf(_SC_PAGESIZE)) + (160 << 20);
+    available = std::min(available, std::max(0.0, static_cast<double>(limit.rlim_cur) - taken));
+  }
+  return available > 0 || memory.is_open() ? available : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace conv_mult

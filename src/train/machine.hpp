@@ -15,11 +15,7 @@ void prepare_process(std::int64_t threads);
 /// `auto` takes CUDA where LibTorch has it and a GPU is there. Throws UsageError where the device is missing.
 c10::Device resolve_device(const std::string& name);
 
-/// As the library itself says; Debian's 1.13.1 calls itself 1.13.0.
-std::string libtorch_version();
-std::string conv_mult_version();
-
-/// The text of --version: conv_mult, LibTorch, and whether it has CUDA.
+/// The text of --version: conv_mult, LibTorch (Debian's 1.13.1 calls itself 1.13.0), and whether it has CUDA.
 std::string version_text();
 
 /// Bytes that this process may still take: the least of free memory and swap, the cgroup's limit and ulimit -v.

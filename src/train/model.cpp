@@ -9,7 +9,6 @@
 #include <algorithm>
 
 namespace conv_mult {
-
 namespace {
 
 std::vector<Random> noise_of(const Architecture& architecture, SeedRange seeds) {

@@ -6,6 +6,7 @@
 #include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/csrc/jit/serialization/pickler.h>
 
+#include "options/text.hpp"
 #include "util/files.hpp"
 
 namespace conv_mult {
@@ -90,22 +91,15 @@ SavedModel parse_model_file(const std::string& content) {
     const auto file = torch::jit::pickle_load({content.begin(), content.end()}).toGenericDict();
     SavedModel saved{architecture_of(file), {}};
     const auto state = file.at("state_dict").toGenericDict();
-    const auto expected = saved.architecture.parameters();
-    std::int64_t count = 0;
-    for (const auto& parameter : expected) { count += state.at(parameter.name).toTensor().numel(); }
-    if (const auto numbers = parameter_count(saved.architecture); count != numbers) {  // before as many are allocated
-      throw std::runtime_error(fmt::format("it has {} numbers in place of {}", count, numbers));
-    }
-    Model model{saved.architecture, {}};
-    for (const auto& [name, shape, low, high] : expected) {
+    for (const auto& [name, shape, low, high] : saved.architecture.parameters()) {
       const auto parameter = state.at(name).toTensor();
       if (parameter.sizes() != at::IntArrayRef(shape) || !parameter.is_floating_point()) {
         throw std::runtime_error(fmt::format("'{}' has another shape than its variant's", name));
       }
-      model.parameters.push_back(parameter.to(at::kDouble).unsqueeze(0));
+      const auto numbers = parameter.to(at::kCPU, at::kDouble).contiguous();
+      const auto* first = numbers.data_ptr<double>();
+      saved.weights.insert(saved.weights.end(), first, first + numbers.numel());
     }
-    const auto weights = weights_of(model);
-    saved.weights.assign(weights.data_ptr<double>(), weights.data_ptr<double>() + count);
     return saved;
   } catch (const c10::Error&) {
     throw std::runtime_error("LibTorch cannot read it");
@@ -123,10 +117,9 @@ std::vector<SavedModel> load_models(const std::vector<std::string>& paths) {
     }
     const auto* variant = models.back().architecture.variant;
     for (std::size_t i = 0; i + 1 < models.size(); ++i) {
-      if (models[i].architecture.variant == variant) {
-        throw UsageError(fmt::format("--load-model: '{}' and '{}' are both of {}; allowed: one of each variant",
-                                     paths[i], path, variant->name));
-      }
+      refuse_if(models[i].architecture.variant == variant,
+                "--load-model: '{}' and '{}' are both of {}; allowed: one of each variant", paths[i], path,
+                variant->name);
     }
   }
   return models;

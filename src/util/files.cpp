@@ -17,8 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr auto unfinished_prefix = ".conv_mult-";
 
-XXH3_state_t* xxh_state(const std::shared_ptr<void>& state) { return static_cast<XXH3_state_t*>(state.get()); }
-
 /// What failed is removed.
 void check_unfinished(const fs::path& path, const std::error_code& error) {
   if (!error) { return; }
@@ -77,14 +75,13 @@ std::string read_file(const fs::path& path) {
   return content.str();
 }
 
-Checksum::Checksum()
-    : state_(XXH3_createState(), [](void* state) { XXH3_freeState(static_cast<XXH3_state_t*>(state)); }) {
-  XXH3_64bits_reset(xxh_state(state_));
-}
+struct Checksum::State : XXH3_state_t {};
 
-void Checksum::add(std::string_view text) { XXH3_64bits_update(xxh_state(state_), text.data(), text.size()); }
+Checksum::Checksum() : state_(std::make_shared<State>()) { XXH3_64bits_reset(state_.get()); }
 
-std::string Checksum::digits() const { return fmt::format("{:016x}", XXH3_64bits_digest(xxh_state(state_))); }
+void Checksum::add(std::string_view text) { XXH3_64bits_update(state_.get(), text.data(), text.size()); }
+
+std::string Checksum::digits() const { return fmt::format("{:016x}", XXH3_64bits_digest(state_.get())); }
 
 std::string checksum(std::string_view text) {
   Checksum sum;

@@ -45,7 +45,8 @@ class Checksum {
   std::string digits() const;
 
  private:
-  std::shared_ptr<void> state_;
+  struct State;
+  std::shared_ptr<State> state_;
 };
 
 std::string checksum(std::string_view text);

@@ -5,11 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <future>
-#include <mutex>
 #include <system_error>
-#include <thread>
+#include <utility>
 #include <vector>
 
 namespace conv_mult {
@@ -17,20 +15,6 @@ namespace {
 
 std::int64_t threads = 1;
 thread_local bool in_body = false;
-
-/// As many threads, up to so many, as a limit of processes lets there be at once.
-std::int64_t possible_threads(std::int64_t wanted) {
-  std::promise<void> counted;
-  const auto wait = [end = counted.get_future().share()] { end.wait(); };
-  std::vector<std::future<void>> others;
-  try {
-    while (static_cast<std::int64_t>(others.size()) + 1 < wanted) {
-      others.push_back(std::async(std::launch::async, wait));
-    }
-  } catch (const std::system_error&) {}
-  counted.set_value();
-  return static_cast<std::int64_t>(others.size()) + 1;
-}
 
 /// Not by at::set_num_threads, which starts a second pool of threads and waits for ever where it may not.
 void keep_libtorch_on_this_thread() {
@@ -42,42 +26,40 @@ void keep_libtorch_on_this_thread() {
 
 // LibTorch's own threads spin while they wait: on busy or rationed cores two are up to 90 times slower than one.
 void set_thread_count(std::int64_t count) {
-  threads = possible_threads(count);
+  std::promise<void> counted;
+  const auto wait = [end = counted.get_future().share()] { end.wait(); };
+  std::vector<std::future<void>> others;  // as many as a limit of processes lets there be at once
+  threads = 1;
+  try {
+    for (; threads < count; ++threads) { others.push_back(std::async(std::launch::async, wait)); }
+  } catch (const std::system_error&) {}
+  counted.set_value();
   keep_libtorch_on_this_thread();
 }
 
 std::int64_t thread_count() { return threads; }
 
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) {
-  if (threads == 1 || count == 1 || in_body) {
-    for (std::int64_t i = 0; i < count; ++i) { body(i); }
-    return;
-  }
   std::atomic<std::int64_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr error;
-  const auto take_bodies = [&] {
-    in_body = true;
-    for (std::int64_t i = next++; i < count; i = next++) {
-      try {
-        body(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        error = error ? error : std::current_exception();
-        next = count;
-      }
+  const auto take_bodies = [&](bool beside_others) {
+    const bool before = std::exchange(in_body, in_body || beside_others);
+    try {
+      for (std::int64_t i = next++; i < count; i = next++) { body(i); }
+    } catch (...) {
+      next = count;
+      in_body = before;
+      throw;
     }
-    in_body = false;
+    in_body = before;
   };
-  std::vector<std::thread> helpers;
+  std::vector<std::future<void>> helpers;
   try {
-    for (std::int64_t i = 1; i < std::min(threads, count); ++i) {
-      helpers.emplace_back([&] { keep_libtorch_on_this_thread(), take_bodies(); });
+    for (std::int64_t i = 1; i < std::min(threads, count) && !in_body; ++i) {
+      helpers.push_back(std::async(std::launch::async, [&] { keep_libtorch_on_this_thread(), take_bodies(true); }));
     }
   } catch (const std::system_error&) {}  // as many as the machine gives
-  take_bodies();
-  for (auto& helper : helpers) { helper.join(); }
-  if (error) { std::rethrow_exception(error); }
+  take_bodies(!helpers.empty());
+  for (auto& helper : helpers) { helper.get(); }  // where one throws, what is left of them is waited for
 }
 
 }  // namespace conv_mult
