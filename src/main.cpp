@@ -107,10 +107,10 @@ void show_progress(const Config& config, const Progress& progress, std::size_t r
   last_line = now;
   const double speed = progress.done / std::max(progress.seconds, 1e-3);
   const auto left = time_text((progress.of - progress.done) / speed);
-  auto text = fmt::format("{:.0f} % done, {} left, {:.2f} million steps of seeds a second",
-                          100 * progress.done / progress.of, left, 1e-6 * speed);
+  auto text = fmt::format("{:.0f} %, {} left; {}: step {} of {}, loss {:.4g}; {:.2f} million seed-steps/s",
+                          100 * progress.done / progress.of, left, progress.row, progress.step, config.steps,
+                          progress.loss, 1e-6 * speed);
   if (rows > 1) { text += fmt::format(", {} of {} rows", progress.rows_done, rows); }
-  text += fmt::format("; {}: step {} of {}, loss {:.4g}", progress.row, progress.step, config.steps, progress.loss);
   if (!live) { return say(text); }
   auto room = terminal_width(STDERR_FILENO);
   const auto reaches_edge = [&](char c) { return (c & 0xC0) != 0x80 && --room == 0; };

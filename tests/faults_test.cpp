@@ -403,7 +403,7 @@ TEST_F(FaultsPatience, ALogHasALineAfterAMinute) {
   }
   EXPECT_GE(Clock::now() - start, std::chrono::minutes(1));
   const auto line = read(folder_ / "log");
-  EXPECT_TRUE(line.find(" % done, ") < 20 && line.find(": step ") != std::string::npos) << line;
+  EXPECT_TRUE(line.find(" left; ") < 40 && line.find(": step ") != std::string::npos) << line;
 }
 
 TEST_F(Faults, ASecondRunIntoTheSameFolderIsRefused) {
