@@ -5,11 +5,7 @@
 
 #include "kernels/passes.hpp"
 
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/image.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();

@@ -2,7 +2,9 @@
 // What a fused pass over the data is: loss and gradient of one layer or unit on bare memory, compiled once for every
 // vector instruction set.
 
+#include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 namespace conv_mult {
 
@@ -12,12 +14,30 @@ template <template <typename Scalar> class Function>
 struct Pass {
   Function<float> in_float = nullptr;
   Function<double> in_double = nullptr;
+
+  explicit operator bool() const { return in_float != nullptr; }
+
+  template <typename Scalar>
+  Function<Scalar> in() const {
+    if constexpr (std::is_same_v<Scalar, float>) {
+      return in_float;
+    } else {
+      return in_double;
+    }
+  }
 };
 
-/// Of a network, and of the image that it sees.
+/// Of a network, and of the image that it sees. What a layer reads and writes lies in planes, one for each channel, of
+/// (height + K - 1) x (width + K - 1) vectors, whose borders are 0.
 struct NetworkShape {
   std::int64_t height = 0, width = 0;
   std::int64_t kernel_size = 1, depth = 1, channels = 1;
+
+  std::int64_t stride() const { return width + kernel_size - 1; }
+  std::int64_t area() const { return (height + kernel_size - 1) * stride(); }
+  std::int64_t widest() const { return std::max<std::int64_t>(channels, 2); }
+  /// Of every layer's input and of the output, and twice those of the widest layer.
+  std::int64_t planes() const { return 2 + (depth - 1) * channels + 1 + 2 * widest(); }
 };
 
 /// Patches, or the pixels of an image that a network sees.

@@ -3,11 +3,7 @@
 
 #include "variants/common.hpp"
 
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "variants/bilinear.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -15,34 +11,16 @@ namespace conv_mult::HWY_NAMESPACE {
 
 /// (sum v x + c) (sum w x + d): v, c, w, d one after the other, the biases not if they are none.
 template <typename Scalar, class D, class V = hn::Vec<D>>
-V bilinear_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT weights,
-                 Scalar* HWY_RESTRICT gradient, Scalar* /*scratch*/) {
-  const std::int64_t fields = patches.fields;
+V bilinear_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
   const std::int64_t other = patches.rows / 2 * lanes;
-  const std::int64_t bias = patches.rows > 2 * fields ? fields * lanes : -1;
-  V sum = hn::Zero(d);
-  clear_rows(d, gradient, patches.rows);
-  for (std::int64_t p = 0; p < patches.count; ++p) {
-    const Scalar* x = patches.input + p * fields;
-    V left = bias < 0 ? hn::Zero(d) : hn::Load(d, weights + bias);
-    V right = bias < 0 ? hn::Zero(d) : hn::Load(d, weights + other + bias);
-    for (std::int64_t k = 0; k < fields; ++k) {
-      left = hn::MulAdd(hn::Set(d, x[k]), hn::Load(d, weights + k * lanes), left);
-      right = hn::MulAdd(hn::Set(d, x[k]), hn::Load(d, weights + other + k * lanes), right);
-    }
-    const V by_out = half_slope(d, patches, p, hn::Mul(left, right), sum);
-    const V by_left = hn::Mul(by_out, right);
-    const V by_right = hn::Mul(by_out, left);
-    for (std::int64_t k = 0; k < fields; ++k) {
-      add_product(d, hn::Set(d, x[k]), by_left, gradient + k * lanes);
-      add_product(d, hn::Set(d, x[k]), by_right, gradient + other + k * lanes);
-    }
-    if (bias >= 0) {
-      add_product(d, hn::Set(d, 1), by_left, gradient + bias);
-      add_product(d, hn::Set(d, 1), by_right, gradient + other + bias);
-    }
-  }
-  return sum;
+  return sums_of_products<0, 1>(d, patches, patches.rows > 2 * patches.fields,
+                                {{weights, gradient}, {weights + other, gradient + other}},
+                                [](V(&z)[2], const auto& slope) HWY_ATTR {
+                                  const auto [left, right] = z;
+                                  const V by_out = slope(hn::Mul(left, right));
+                                  z[0] = hn::Mul(by_out, right);
+                                  z[1] = hn::Mul(by_out, left);
+                                });
 }
 
 PatchPass bilinear() { return patch_pass<bilinear_lanes, bilinear_lanes>(); }

@@ -3,15 +3,19 @@
 
 #include "variants/common.hpp"
 
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "variants/conv.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
+
+template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
+V layer_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
+  return sums_of_products<0>(d, patches, true, {{weights, gradient}}, [=](V(&z)[1], const auto& slope) HWY_ATTR {
+    const V out = exponential ? exp_of(d, z[0]) : z[0];
+    z[0] = exponential ? hn::Mul(slope(out), out) : slope(out);
+  });
+}
 
 PatchPass linear() { return patch_pass<layer_lanes<false>, layer_lanes<false>>(); }
 PatchPass exponential() { return patch_pass<layer_lanes<true>, layer_lanes<true>>(); }

@@ -3,11 +3,7 @@
 
 #include "variants/common.hpp"
 
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "variants/nac.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -38,58 +34,38 @@ HWY_INLINE void nac_gradient(D d, std::int64_t fields, const Scalar* by_nac, Sca
   }
 }
 
-/// The layer exp(sum W x) without bias. Scratch: 2 F + 2 rows.
+/// exp(sum W x). Scratch: 2 F rows.
 template <typename Scalar, class D, class V = hn::Vec<D>>
 V nac_mul_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* nac) {
-  const std::int64_t fields = patches.fields;
-  Scalar* by_nac = nac + (fields + 1) * lanes;
-  nac_weights(d, fields, weights, gradient, nac);
-  clear_rows(d, nac + fields * lanes, 1);
-  const V sum = layer_lanes<true>(d, patches, nac, by_nac);
-  nac_gradient(d, fields, by_nac, gradient);
+  Scalar* by_nac = nac + patches.fields * lanes;
+  nac_weights(d, patches.fields, weights, gradient, nac);
+  const V sum = sums_of_products<0>(d, patches, false, {{nac, by_nac}}, [=](V(&z)[1], const auto& slope) HWY_ATTR {
+    const V out = exp_of(d, z[0]);
+    z[0] = hn::Mul(slope(out), out);
+  });
+  nac_gradient(d, patches.fields, by_nac, gradient);
   return sum;
 }
 
 /// g s + (1 - g) exp(sum W log), s = sum W x, g = sigmoid(sum G x). Scratch: 2 F rows.
 template <typename Scalar, class D, class V = hn::Vec<D>>
-V nalu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
-             Scalar* HWY_RESTRICT nac) {
-  const std::int64_t fields = patches.fields;
-  const Scalar* gate_weights = weights + 2 * fields * lanes;
-  Scalar* by_gate_weights = gradient + 2 * fields * lanes;
-  Scalar* by_nac = nac + fields * lanes;
-  const V one = hn::Set(d, 1);
-  V sum = hn::Zero(d);
-  nac_weights(d, fields, weights, gradient, nac);
-  clear_rows(d, by_nac, fields);
-  clear_rows(d, by_gate_weights, fields);
-  for (std::int64_t p = 0; p < patches.count; ++p) {
-    const Scalar* x = patches.input + p * patches.numbers;
-    const Scalar* log = x + fields;
-    V gate_sum = hn::Zero(d);
-    V linear = hn::Zero(d);
-    V exponent = hn::Zero(d);
-    for (std::int64_t k = 0; k < fields; ++k) {
-      const V w = hn::Load(d, nac + k * lanes);
-      gate_sum = hn::MulAdd(hn::Set(d, x[k]), hn::Load(d, gate_weights + k * lanes), gate_sum);
-      linear = hn::MulAdd(hn::Set(d, x[k]), w, linear);
-      exponent = hn::MulAdd(hn::Set(d, log[k]), w, exponent);
-    }
-    const V gate = sigmoid_of(d, gate_sum);
-    const V other = hn::Sub(one, gate);
-    const V power = exp_of(d, exponent);
-    const V by_out = half_slope(d, patches, p, hn::MulAdd(gate, linear, hn::Mul(other, power)), sum);
-    const V by_linear = hn::Mul(by_out, gate);
-    const V by_exponent = hn::Mul(hn::Mul(by_out, other), power);
-    const V by_gate = hn::Sub(hn::Mul(by_out, linear), hn::Mul(by_out, power));
-    const V by_gate_sum = hn::Mul(hn::Mul(by_gate, other), gate);
-    for (std::int64_t k = 0; k < fields; ++k) {
-      const V by_w = hn::MulAdd(hn::Set(d, x[k]), by_linear, hn::Load(d, by_nac + k * lanes));
-      hn::Store(hn::MulAdd(hn::Set(d, log[k]), by_exponent, by_w), d, by_nac + k * lanes);
-      add_product(d, hn::Set(d, x[k]), by_gate_sum, by_gate_weights + k * lanes);
-    }
-  }
-  nac_gradient(d, fields, by_nac, gradient);
+V nalu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* nac) {
+  const std::int64_t gate = 2 * patches.fields * lanes;
+  Scalar* by_nac = nac + patches.fields * lanes;
+  nac_weights(d, patches.fields, weights, gradient, nac);
+  const V sum = sums_of_products<0, 0, 1>(d, patches, false, {{nac, by_nac}, {weights + gate, gradient + gate}},
+                                          [=](V(&z)[3], const auto& slope) HWY_ATTR {
+                                            const V linear = z[0];
+                                            const V power = exp_of(d, z[1]);
+                                            const V g = sigmoid_of(d, z[2]);
+                                            const V other = hn::Sub(hn::Set(d, 1), g);
+                                            const V by_out = slope(hn::MulAdd(g, linear, hn::Mul(other, power)));
+                                            const V by_gate = hn::Sub(hn::Mul(by_out, linear), hn::Mul(by_out, power));
+                                            z[0] = hn::Mul(by_out, g);
+                                            z[1] = hn::Mul(hn::Mul(by_out, other), power);
+                                            z[2] = hn::Mul(hn::Mul(by_gate, other), g);
+                                          });
+  nac_gradient(d, patches.fields, by_nac, gradient);
   return sum;
 }
 

@@ -2,41 +2,26 @@
 
 #include "variants/common.hpp"
 
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "variants/network.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
 
-/// What a layer reads and writes lies in planes, one for each channel, of (height + K - 1) x (width + K - 1) vectors,
-/// whose borders are 0.
+/// Where things lie in the planes of a shape.
 struct Planes {
   NetworkShape shape;
   std::int64_t lanes_of_vector;
 
-  std::int64_t stride() const { return shape.width + shape.kernel_size - 1; }
-  std::int64_t size() const { return (shape.height + shape.kernel_size - 1) * stride(); }
   /// Where the vector of a pixel begins; row and column count from the border's corner.
   std::int64_t at(std::int64_t plane, std::int64_t row, std::int64_t column) const {
-    return (plane * size() + row * stride() + column) * lanes_of_vector;
+    return (plane * shape.area() + row * shape.stride() + column) * lanes_of_vector;
   }
   std::int64_t inner(std::int64_t plane, std::int64_t y, std::int64_t x) const {
     return at(plane, y + shape.kernel_size / 2, x + shape.kernel_size / 2);
   }
   std::int64_t channels(std::int64_t layer) const { return layer == 0 ? 2 : layer == shape.depth ? 1 : shape.channels; }
 };
-
-/// Calls tile(i, two) and, for what is left, tile(i, one).
-template <std::int64_t size, class Tile>
-HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
-  std::int64_t i = 0;
-  for (; i + size <= count; i += size) { tile(i, std::integral_constant<std::int64_t, size>()); }
-  for (; i < count; ++i) { tile(i, std::integral_constant<std::int64_t, 1>()); }
-}
 
 /// output[o][y][x] = finish(o, its place, sum over i, r, c of w[o by_out + i by_in + (r K + c) by_tap] input[i][y +
 /// r][x + c]), so many inputs at a time that weights and rows stay in the first cache.
@@ -196,21 +181,10 @@ V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT w
   return total;
 }
 
-inline std::int64_t network_rows(std::int64_t /*rows*/, std::int64_t /*fields*/, const NetworkShape& shape) {
-  const auto widest = std::max<std::int64_t>(shape.channels, 2);
-  return (2 + (shape.depth - 1) * shape.channels + 1 + 2 * widest) * Planes{shape, 1}.size();
-}
+constexpr auto whole = std::numeric_limits<std::int64_t>::max();  // the image in one go
 
-template <bool exponential>
-PatchPass network_pass() {
-  using Float = hn::CappedTag<float, lanes>;
-  using Double = hn::CappedTag<double, lanes>;
-  return {all_replicas<float, network_lanes<exponential, float, Float>, network_rows>,
-          all_replicas<double, network_lanes<exponential, double, Double>, network_rows>};
-}
-
-PatchPass relu_network() { return network_pass<false>(); }
-PatchPass exponential_network() { return network_pass<true>(); }
+PatchPass relu_network() { return patch_pass<network_lanes<false>, network_lanes<false>, whole>(); }
+PatchPass exponential_network() { return patch_pass<network_lanes<true>, network_lanes<true>, whole>(); }
 
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
