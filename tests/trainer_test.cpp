@@ -100,7 +100,7 @@ TEST_P(Trainer, ReplicasAreSingleRuns) {
   for (const auto dtype : {at::kDouble, at::kFloat}) {
     for (const auto& data : forms(cast(small_rectangles(), dtype))) {
       // To the last bit where a replica is a lane, whatever its neighbours are.
-      const bool in_lanes = data.form == DataForm::patches && variant_.patch_pass.in_float != nullptr;
+      const bool in_lanes = data.form == DataForm::patches && variant_.patch_pass;
       for (const auto kind : all_optimizers) {
         const bool adam = kind == OptimizerKind::adam || kind == OptimizerKind::adamw;
         if (!in_lanes && (dtype == at::kFloat || !adam)) { continue; }

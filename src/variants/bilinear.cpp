@@ -42,21 +42,16 @@ const Variant variants::bilinear = [] {
   Variant v{"bilinear", "(Σ v x) (Σ w x)", 0x332288, 10, Takes::patches_and_images};
   v.may_have_bias = true;
   v.parameters = [](const Size& size) {
-    return joined(conv2d(2, 1, size.kernel_size, "0.", size.bias), conv2d(2, 1, size.kernel_size, "1.", size.bias));
+    return conv2d(2, 1, size.kernel_size, "1.", size.bias, conv2d(2, 1, size.kernel_size, "0.", size.bias));
   };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    const std::size_t second = size.bias ? 2 : 1;
-    return convolution(weights[0], bias_after(weights, 0, size), data, size) *
-           convolution(weights[second], bias_after(weights, second, size), data, size);
+    return convolution(weights, 0, size.bias, data, size) *
+           convolution(weights, size.bias ? 2 : 1, size.bias, data, size);
   };
-  v.floor = [](const Dataset& /*data*/, const Size& /*size*/) { return std::optional(0.0); };
-  v.stream_floor = [](const SceneSource& /*source*/, const Size& /*size*/) { return std::optional(0.0); };
+  v.exact_width = 1;
   v.solution = [](const Size& size) {
-    const auto both = at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size});
-    auto of_a = both.clone();
-    auto of_b = both.clone();
-    of_a.select(2, 1).zero_();
-    of_b.select(2, 0).zero_();
+    const auto of_a = at_centre(1, 0, size);
+    const auto of_b = at_centre(0, 1, size);
     const auto none = at::zeros({1, 1}, at::kDouble);
     return size.bias ? Weights{of_a, none, of_b, none} : Weights{of_a, of_b};
   };

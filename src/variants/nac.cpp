@@ -88,9 +88,6 @@ at::Tensor nac_weight(const Weights& weights) { return weights[0].tanh() * weigh
 /// a, b and then both logarithms.
 at::Tensor with_logarithms(const Scene& scene) { return at::cat({plain(scene), logarithms(scene)}, 1); }
 
-/// W = 1 at the centre, else 0: the limit of large w and m.
-Weights saturated(const Size& size) { return {at_centre(40, size), at_centre(40, size)}; }
-
 }  // namespace
 
 /// All of Trask et al.'s unit, both paths with the same W.
@@ -105,10 +102,8 @@ const Variant variants::nalu = [] {
     const auto gate = at::matmul(x, weights[2].t()).sigmoid();
     return as_output(gate * at::matmul(x, w) + (1 - gate) * at::matmul(channel_pair(data, 2), w).exp());
   };
-  v.solution = [](const Size& size) {
-    auto weights = saturated(size);
-    weights.push_back(at_centre(-1000, size));  // the gate is shut
-    return weights;
+  v.solution = [](const Size& size) {  // as below, and the gate is shut
+    return Weights{at_centre(40, size), at_centre(40, size), at_centre(-1000, size)};
   };
   v.patch_pass = nalu_pass;
   return v;
@@ -121,7 +116,8 @@ const Variant variants::nac_mul = [] {
   v.output = [](const Weights& weights, const Dataset& data, const Size& /*size*/) {
     return as_output(at::matmul(channel_pair(data, 0), nac_weight(weights).t()).exp());
   };
-  v.solution = saturated;
+  // W = 1 at the centre, else 0: the limit of large w and m.
+  v.solution = [](const Size& size) { return Weights{at_centre(40, size), at_centre(40, size)}; };
   v.patch_pass = nac_mul_pass;
   return v;
 }();

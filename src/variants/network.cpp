@@ -199,10 +199,8 @@ CONV_MULT_EXPORT_PASS(PatchPass, exponential_network)
 std::vector<Parameter> convolutions(const Size& size) {
   std::vector<Parameter> parameters;
   for (std::int64_t layer = 0; layer < size.depth; ++layer) {
-    for (auto& parameter : conv2d(layer == 0 ? 2 : size.width, layer == size.depth - 1 ? 1 : size.width,
-                                  size.kernel_size, std::to_string(layer) + '.')) {
-      parameters.push_back(std::move(parameter));
-    }
+    parameters = conv2d(layer == 0 ? 2 : size.width, layer == size.depth - 1 ? 1 : size.width, size.kernel_size,
+                        std::to_string(layer) + '.', true, std::move(parameters));
   }
   return parameters;
 }

@@ -83,8 +83,7 @@ const Variant variants::nmu = [] {
     gradients[0].add_(at::sign(0.5 - weights[0]), strength / static_cast<double>(weights[0].size(1)));
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
-  v.floor = [](const Dataset& /*data*/, const Size& /*size*/) { return std::optional(0.0); };
-  v.stream_floor = [](const SceneSource& /*source*/, const Size& /*size*/) { return std::optional(0.0); };
+  v.exact_width = 1;
   v.solution = [](const Size& size) { return Weights{at_centre(1, size)}; };
   v.patch_pass = nmu_pass;
   return v;
