@@ -140,6 +140,13 @@ PatchPass patch_pass() {
   return {all_replicas<float, in_float, together>, all_replicas<double, in_double, together>};
 }
 
+/// Of slope(exp(z)), the derivative by the output, that by z.
+template <class D, class Slope, class V = hn::Vec<D>>
+HWY_INLINE V by_exponent(D d, V z, const Slope& slope) {
+  const V out = exp_of(d, z);
+  return hn::Mul(slope(out), out);
+}
+
 /// Weights, a row for each field and perhaps one of biases after them, and where their gradient is summed up.
 template <typename Scalar>
 struct Kernel {

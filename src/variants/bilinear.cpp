@@ -30,11 +30,8 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
-namespace {
 
 CONV_MULT_EXPORT_PASS(PatchPass, bilinear)
-
-}  // namespace
 
 /// Without biases, unless asked for: with them a (b - d a + d) fits a scene in which a is 0 or 1 as well. Exact with a
 /// centre weight of 1 for a in one and for b in the other.

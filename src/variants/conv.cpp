@@ -12,8 +12,7 @@ namespace conv_mult::HWY_NAMESPACE {
 template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
 V layer_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
   return sums_of_products<0>(d, patches, true, {{weights, gradient}}, [=](V(&z)[1], const auto& slope) HWY_ATTR {
-    const V out = exponential ? exp_of(d, z[0]) : z[0];
-    z[0] = exponential ? hn::Mul(slope(out), out) : slope(out);
+    z[0] = exponential ? by_exponent(d, z[0], slope) : slope(z[0]);
   });
 }
 

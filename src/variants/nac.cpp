@@ -9,64 +9,55 @@
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
 
-/// W = tanh(w) sigmoid(m), F rows. Its two factors wait where the gradient of w and m will be.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-HWY_INLINE void nac_weights(D d, std::int64_t fields, const Scalar* weights, Scalar* gradient, Scalar* nac) {
-  for (std::int64_t k = 0; k < fields * lanes; k += lanes) {
+/// Calls sums_of for W = tanh(w) sigmoid(m), F rows, and turns the gradient of W into that of w and m, in whose place
+/// the two factors wait for it. Scratch: 2 F rows.
+template <typename Scalar, class D, class SumsOf, class V = hn::Vec<D>>
+HWY_INLINE V with_nac(D d, std::int64_t size, const Scalar* weights, Scalar* gradient, Scalar* nac,
+                      const SumsOf& sums_of) {
+  for (std::int64_t k = 0; k < size; k += lanes) {
     const V tanh = hn::Tanh(d, hn::Load(d, weights + k));
-    const V sigmoid = sigmoid_of(d, hn::Load(d, weights + fields * lanes + k));
+    const V sigmoid = sigmoid_of(d, hn::Load(d, weights + size + k));
     hn::Store(tanh, d, gradient + k);
-    hn::Store(sigmoid, d, gradient + fields * lanes + k);
+    hn::Store(sigmoid, d, gradient + size + k);
     hn::Store(hn::Mul(tanh, sigmoid), d, nac + k);
   }
-}
-
-/// From the gradient of W to that of w and m.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-HWY_INLINE void nac_gradient(D d, std::int64_t fields, const Scalar* by_nac, Scalar* gradient) {
+  const V sum = sums_of(Kernel<Scalar>{nac, nac + size});
   const V one = hn::Set(d, 1);
-  for (std::int64_t k = 0; k < fields * lanes; k += lanes) {
-    const V slope = hn::Load(d, by_nac + k);
+  for (std::int64_t k = 0; k < size; k += lanes) {
+    const V slope = hn::Load(d, nac + size + k);
     const V tanh = hn::Load(d, gradient + k);
-    const V sigmoid = hn::Load(d, gradient + fields * lanes + k);
+    const V sigmoid = hn::Load(d, gradient + size + k);
     hn::Store(hn::Mul(hn::Mul(slope, sigmoid), hn::NegMulAdd(tanh, tanh, one)), d, gradient + k);
-    hn::Store(hn::Mul(hn::Mul(slope, tanh), hn::Mul(hn::Sub(one, sigmoid), sigmoid)), d, gradient + fields * lanes + k);
+    hn::Store(hn::Mul(hn::Mul(slope, tanh), hn::Mul(hn::Sub(one, sigmoid), sigmoid)), d, gradient + size + k);
   }
+  return sum;
 }
 
-/// exp(sum W x). Scratch: 2 F rows.
+/// exp(sum W x).
 template <typename Scalar, class D, class V = hn::Vec<D>>
 V nac_mul_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* nac) {
-  Scalar* by_nac = nac + patches.fields * lanes;
-  nac_weights(d, patches.fields, weights, gradient, nac);
-  const V sum = sums_of_products<0>(d, patches, false, {{nac, by_nac}}, [=](V(&z)[1], const auto& slope) HWY_ATTR {
-    const V out = exp_of(d, z[0]);
-    z[0] = hn::Mul(slope(out), out);
-  });
-  nac_gradient(d, patches.fields, by_nac, gradient);
-  return sum;
+  const auto unit = [=](V(&z)[1], const auto& slope) HWY_ATTR { z[0] = by_exponent(d, z[0], slope); };
+  return with_nac(d, patches.fields * lanes, weights, gradient, nac,
+                  [&](const Kernel<Scalar>& w) HWY_ATTR { return sums_of_products<0>(d, patches, false, {w}, unit); });
 }
 
-/// g s + (1 - g) exp(sum W log), s = sum W x, g = sigmoid(sum G x). Scratch: 2 F rows.
+/// g s + (1 - g) exp(sum W log), s = sum W x, g = sigmoid(sum G x).
 template <typename Scalar, class D, class V = hn::Vec<D>>
 V nalu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* nac) {
-  const std::int64_t gate = 2 * patches.fields * lanes;
-  Scalar* by_nac = nac + patches.fields * lanes;
-  nac_weights(d, patches.fields, weights, gradient, nac);
-  const V sum = sums_of_products<0, 0, 1>(d, patches, false, {{nac, by_nac}, {weights + gate, gradient + gate}},
-                                          [=](V(&z)[3], const auto& slope) HWY_ATTR {
-                                            const V linear = z[0];
-                                            const V power = exp_of(d, z[1]);
-                                            const V g = sigmoid_of(d, z[2]);
-                                            const V other = hn::Sub(hn::Set(d, 1), g);
-                                            const V by_out = slope(hn::MulAdd(g, linear, hn::Mul(other, power)));
-                                            const V by_gate = hn::Sub(hn::Mul(by_out, linear), hn::Mul(by_out, power));
-                                            z[0] = hn::Mul(by_out, g);
-                                            z[1] = hn::Mul(hn::Mul(by_out, other), power);
-                                            z[2] = hn::Mul(hn::Mul(by_gate, other), g);
-                                          });
-  nac_gradient(d, patches.fields, by_nac, gradient);
-  return sum;
+  const auto unit = [=](V(&z)[3], const auto& slope) HWY_ATTR {
+    const V linear = z[0];
+    const V power = exp_of(d, z[1]);
+    const V gate = sigmoid_of(d, z[2]);
+    const V other = hn::Sub(hn::Set(d, 1), gate);
+    const V by_out = slope(hn::MulAdd(gate, linear, hn::Mul(other, power)));
+    z[0] = hn::Mul(by_out, gate);
+    z[1] = hn::Mul(hn::Mul(by_out, other), power);
+    z[2] = hn::Mul(hn::Mul(hn::Sub(hn::Mul(by_out, linear), hn::Mul(by_out, power)), other), gate);
+  };
+  const std::int64_t size = patches.fields * lanes;
+  return with_nac(d, size, weights, gradient, nac, [&](const Kernel<Scalar>& w) HWY_ATTR {
+    return sums_of_products<0, 0, 1>(d, patches, false, {w, {weights + 2 * size, gradient + 2 * size}}, unit);
+  });
 }
 
 PatchPass nac_mul() { return patch_pass<nac_mul_lanes, nac_mul_lanes>(); }
