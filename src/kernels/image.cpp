@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/passes.hpp"
-
 #define HWY_TARGET_INCLUDE "kernels/image.cpp"
 #include "kernels/vectors-inl.hpp"
 

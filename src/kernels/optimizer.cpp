@@ -1,7 +1,5 @@
 // A step of torch::optim's optimizers in one pass over the numbers, in its order of operations, for its very bits.
 
-#include "kernels/passes.hpp"
-
 #define HWY_TARGET_INCLUDE "kernels/optimizer.cpp"
 #include "kernels/vectors-inl.hpp"
 

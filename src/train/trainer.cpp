@@ -35,15 +35,14 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
   return std::make_unique<SGD>(parameters, SGDOptions(lr));
 }
 
-/// From 0 at `from` to 1 at `to`.
-double sparsity_scale(const Sparsity& sparsity, std::int64_t step) {
-  if (step >= sparsity.to) { return sparsity.strength; }
-  const auto along = static_cast<double>(step - sparsity.from);
-  return sparsity.strength * std::max(0.0, along / static_cast<double>(sparsity.to - sparsity.from));
-}
-
-double lasso_factor(const Lasso& lasso, std::int64_t step) {
-  return std::min(lasso.end, lasso.start * std::pow(10, step / lasso.every));
+/// Of the variant's regulariser.
+double strength_at(const TrainingConfig& config, const Variant& variant, std::int64_t step) {
+  const auto& [strength, from, to] = config.sparsity;
+  if (variant.lasso) {
+    return std::min(config.lasso.end, config.lasso.start * std::pow(10, step / config.lasso.every));
+  }
+  return step >= to ? strength
+                    : strength * std::max(0.0, static_cast<double>(step - from) / static_cast<double>(to - from));
 }
 
 /// Leaves the gradient in the parameters and returns the losses, [N].
@@ -109,7 +108,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
     if (!last) {
       const at::NoGradGuard no_grad;
       const auto& weights = fused ? fused->views() : model.parameters;
-      const double strength = variant.lasso ? lasso_factor(config.lasso, step) : sparsity_scale(config.sparsity, step);
+      const double strength = strength_at(config, variant, step);
       if (variant.regularise != nullptr && strength > 0) {
         variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
       }

@@ -53,7 +53,7 @@ at::Tensor at_centre(double of_a, double of_b, const Size& size) {
   return kernel;
 }
 
-AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size) {
+double best_affine(const Dataset& data, std::int64_t kernel_size) {
   constexpr double exact_fit = 1e-12;  // of the target's norm: below that a residual is rounding error
   const std::int64_t unknowns = 2 * kernel_size * kernel_size + 1;
   at::Tensor r;  // the triangular factor of all rows so far: least squares over it is that over them
@@ -64,14 +64,13 @@ AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size) {
     r = std::get<1>(at::linalg_qr(r.defined() ? at::cat({r, rows}) : rows, "r"));
   });
   if (!at::isfinite(r).all().item<bool>()) {  // numbers that overflow; some LAPACKs refuse them
-    return {at::zeros({unknowns - 1}, at::kDouble), 0, std::numeric_limits<double>::quiet_NaN()};
+    return std::numeric_limits<double>::quiet_NaN();
   }
   const auto lhs = r.narrow(1, 0, unknowns);
   const auto rhs = r.narrow(1, unknowns, 1);
   const auto solution = std::get<0>(at::linalg_lstsq(lhs, rhs, c10::nullopt, "gelsd"));
   const auto loss = (at::matmul(lhs, solution) - rhs).norm().item<double>();
-  return {solution.narrow(0, 0, unknowns - 1).flatten(), solution[unknowns - 1].item<double>(),
-          loss <= exact_fit * rhs.norm().item<double>() ? 0 : loss};
+  return loss <= exact_fit * rhs.norm().item<double>() ? 0 : loss;
 }
 
 }  // namespace conv_mult

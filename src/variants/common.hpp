@@ -41,16 +41,10 @@ at::Tensor at_centre(double of_a, double of_b, const Size& size);
 /// `value` at both, as weights of a unit: [1, 2 K^2].
 inline at::Tensor at_centre(double value, const Size& size) { return at_centre(value, value, size).flatten(1); }
 
-/// The best affine function of the receptive field and its loss.
-struct AffineOptimum {
-  at::Tensor weight;  // float64 [2 * K * K], in the order of Conv2d's weight; of all optima the shortest
-  double bias = 0;
-  double loss = 0;  ///< L2 norm of the residual; 0 where only rounding is left of it, NaN where data overflow
-};
-
-/// Linear least squares in float64 over every receptive field: QR in blocks of rows (bounded memory, and no squared
-/// condition number as with the normal equations), then LAPACK's gelsd, which is exact for rank-deficient problems too
-/// (a column that is constant or repeated, a K larger than the image).
-AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size);
+/// The L2 loss of the best affine function of the receptive field; 0 where only rounding is left of it, NaN where data
+/// overflow. Linear least squares in float64 over every receptive field: QR in blocks of rows (bounded memory, and no
+/// squared condition number as with the normal equations), then LAPACK's gelsd, which is exact for rank-deficient
+/// problems too (a column that is constant or repeated, a K larger than the image).
+double best_affine(const Dataset& data, std::int64_t kernel_size);
 
 }  // namespace conv_mult

@@ -72,9 +72,7 @@ const Variant variants::baseline = [] {
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     return convolution(weights, 0, true, data, size);
   };
-  v.floor = [](const Dataset& data, const Size& size) {
-    return std::optional(best_affine(data, size.kernel_size).loss);
-  };
+  v.floor = [](const Dataset& data, const Size& size) { return std::optional(best_affine(data, size.kernel_size)); };
   v.affine = true;
   v.patch_pass = linear_pass;
   v.image_pass = linear_image_pass;
