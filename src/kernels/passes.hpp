@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
+#include <utility>
 
 namespace conv_mult {
 
@@ -19,11 +19,7 @@ struct Pass {
 
   template <typename Scalar>
   Function<Scalar> in() const {
-    if constexpr (std::is_same_v<Scalar, float>) {
-      return in_float;
-    } else {
-      return in_double;
-    }
+    return std::get<Function<Scalar>>(std::pair(in_float, in_double));
   }
 };
 
@@ -55,8 +51,8 @@ struct PatchData {
   NetworkShape shape = {};
 };
 
-/// Loss and gradient of all replicas. Weights and gradient: [groups, rows, lanes]; losses: [groups,
-/// lanes]. All three are aligned to 64 bytes.
+/// Loss and gradient of all replicas. Weights, gradient: [groups, rows, lanes]; losses: [groups, lanes]; all aligned to
+/// 64 bytes.
 template <typename Scalar>
 using PatchFunction = void (*)(const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
                                Scalar* losses);

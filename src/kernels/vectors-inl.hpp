@@ -61,30 +61,10 @@ HWY_INLINE V half_slope(D d, const PatchData<Scalar>& patches, std::int64_t p, V
   return hn::Mul(error, root_count);
 }
 
-/// Adds x y to the vector that lies at `sum`. For one product: between two the compiler keeps the store.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-HWY_INLINE void add_product(D d, V x, V y, Scalar* sum) {
-  hn::Store(hn::MulAdd(x, y, hn::Load(d, sum)), d, sum);
-}
-
 /// A row is a number for each lane; rows lie `lanes` apart.
 template <typename Scalar, class D>
 HWY_INLINE void clear_rows(D d, Scalar* rows, std::int64_t count) {
   for (std::int64_t k = 0; k < count; ++k) { hn::Store(hn::Zero(d), d, rows + k * lanes); }
-}
-
-/// Stores the loss and returns by what half the gradient of `sum` has to be divided to become the loss's.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-HWY_INLINE V store_loss(D d, const PatchData<Scalar>& patches, V sum, Scalar* loss) {
-  if (patches.mean_over > 0) {
-    const V pixels = hn::Set(d, patches.mean_over);
-    hn::Store(hn::Div(sum, pixels), d, loss);
-    return hn::Mul(pixels, hn::Set(d, Scalar{0.5}));
-  }
-  const V norm = hn::Sqrt(sum);
-  hn::Store(norm, d, loss);
-  // Divided by a loss of 0 the gradient, 0 then, would be NaN.
-  return hn::IfThenElse(hn::Eq(norm, hn::Zero(d)), hn::Set(d, Scalar{1}), norm);
 }
 
 /// Calls tile(i, size) and, for what is left, tile(i, 1), the size as a constant of a type.
@@ -125,7 +105,13 @@ void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scala
         hn::Store(hn::Add(hn::Load(d, gradient + at + k), hn::Load(d, scratch.get() + k)), d, gradient + at + k);
       }
     }
-    const auto divisor = store_loss(d, patches, sum, losses + replica);
+    const bool mse = patches.mean_over > 0;
+    const auto pixels = hn::Set(d, patches.mean_over);
+    const auto loss = mse ? hn::Div(sum, pixels) : hn::Sqrt(sum);
+    hn::Store(loss, d, losses + replica);
+    // What half the gradient of the sum has to be divided by; of a loss of 0, where it is 0, not by that.
+    const auto norm = hn::IfThenElse(hn::Eq(loss, hn::Zero(d)), hn::Set(d, Scalar{1}), loss);
+    const auto divisor = mse ? hn::Mul(pixels, hn::Set(d, Scalar{0.5})) : norm;
     for (std::int64_t k = at; k < at + size; k += lanes) {
       hn::Store(hn::Div(hn::Load(d, gradient + k), divisor), d, gradient + k);
     }

@@ -45,14 +45,8 @@ std::optional<double> floor_of_exp(const Dataset& data, const Size& size) {
   return negative.target_norm();
 }
 
-Variant layer(Variant v) {
+Variant exponential_layer(Variant v) {
   v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size); };
-  v.selection = [](const Weights& weights) { return weights[0]; };
-  return v;
-}
-
-Variant exponential_layer(const Variant& named) {
-  Variant v = layer(named);
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     return convolution(weights, 0, true, data, size).exp();
   };
@@ -68,7 +62,9 @@ at::Tensor signed_logarithms(const Scene& scene) { return at::cat({logarithms(sc
 
 /// The post's plain layer. Its floor is attained: see best_affine.
 const Variant variants::baseline = [] {
-  Variant v = layer({"baseline", "Σ w x + c", 0x0072B2, 7});
+  Variant v{"baseline", "Σ w x + c", 0x0072B2, 7};
+  v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size); };
+  v.selection = [](const Weights& weights) { return weights[0]; };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     return convolution(weights, 0, true, data, size);
   };
@@ -82,7 +78,6 @@ const Variant variants::baseline = [] {
 /// The post's trick, since exp(u + v) = exp(u) exp(v).
 const Variant variants::exp = [] {
   Variant v = exponential_layer({"exp", "exp(Σ w x + c)", 0xD55E00, 5});
-  v.selection = nullptr;
   v.floor = floor_of_exp;
   return v;
 }();
@@ -91,6 +86,7 @@ const Variant variants::exp = [] {
 const Variant variants::log_exp = [] {
   Variant v = exponential_layer(
       {"log-exp", "exp(Σ w log(|x| + 10⁻⁷) + c)", 0x009E73, 9, Takes::patches_and_images, logarithms});
+  v.selection = [](const Weights& weights) { return weights[0]; };
   v.solution = [](const Size& size) { return Weights{at_centre(1, 1, size), at::zeros({1, 1}, at::kDouble)}; };
   return v;
 }();

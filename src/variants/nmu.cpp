@@ -33,7 +33,8 @@ V nmu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
     V after = half_slope(d, patches, p, product, sum);  // times the factors after k
     for (std::int64_t k = fields - 1; k >= 0; --k) {
       const V by_factor = hn::Mul(after, hn::Load(d, before + k * lanes));
-      add_product(d, by_factor, hn::Set(d, x[k] - mark[k]), gradient + k * lanes);
+      const V by_w = hn::MulAdd(by_factor, hn::Set(d, x[k] - mark[k]), hn::Load(d, gradient + k * lanes));
+      hn::Store(by_w, d, gradient + k * lanes);
       after = hn::Mul(after, hn::Load(d, factors + k * lanes));
     }
   }
