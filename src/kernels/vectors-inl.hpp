@@ -147,7 +147,7 @@ template <std::size_t... of, typename Scalar, class D, std::size_t count, class 
 HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased,
                               const Kernel<Scalar> (&kernels)[count], const Unit& unit) {
   constexpr std::size_t sums = sizeof...(of);
-  constexpr std::size_t kernel[sums] = {of...};
+  static constexpr std::size_t kernel[sums] = {of...};
   const std::int64_t fields = patches.fields;
   V biases[count];
   V bias_gradients[count];

@@ -77,7 +77,8 @@ struct Variant {
   /// or groups of them, and dimension 1 the numbers of a replica.
   void (*regularise)(const Weights& weights, const Weights& gradients, double strength) = nullptr;
 
-  bool lasso = false;  ///< the strength is that of --npu-l1, else that of --nmu-sparsity
+  bool lasso = false;   ///< the strength is that of --npu-l1, else that of --nmu-sparsity
+  bool affine = false;  ///< every affine function of x and no other: over a stream the infimum is the source's
 
   /// The weights that select what is multiplied, each -1, 0 or 1 where it is a product: [N, ...].
   at::Tensor (*selection)(const Weights& weights) = nullptr;
@@ -86,7 +87,6 @@ struct Variant {
   std::optional<double> (*floor)(const Dataset& data, const Size& size) = nullptr;
 
   std::int64_t exact_width = never;  ///< from so many channels on its solution is exact and the infimum 0 on any data
-  bool affine = false;               ///< any affine function of x: over a stream the infimum is the source's
 
   /// Weights of one replica, [1, shape...], float64, whose output is a b where both are positive, to rounding and, of
   /// logarithms, to a relative 1e-6.
