@@ -123,13 +123,13 @@ void fused_pass(State& state, FusedLayer& layer, std::int64_t rows) {
 /// Of units, as many multiply-adds as make the factors and exponents, and transcendental functions on top.
 void patch_pass_of_seeds(State& state, const Variant& variant) {
   const auto data = make_dataset(scene_of(100), DataForm::patches, 3, variant.encode);
-  FusedReplicas layer(model_of(variant, state.range(0)), data, LossKind::l2);
+  FusedLayer layer(model_of(variant, state.range(0)), data, LossKind::l2);
   fused_pass(state, layer, data.rows());
 }
 
 void image_pass_of_size(State& state) {
   const auto data = make_dataset(scene_of(state.range(0)), DataForm::image, 3);
-  FusedImage layer(model_of(variants::exp, 1), data, LossKind::l2);
+  FusedLayer layer(model_of(variants::exp, 1), data, LossKind::l2);
   fused_pass(state, layer, data.rows());
   rate(state, "bytes", 12 * static_cast<double>(data.rows()));
 }
@@ -224,7 +224,7 @@ int main(int argc, char** argv) {
   prepare_process(1);
   benchmark::Initialize(&argc, argv);
   for (const auto* variant : all_variants) {
-    if (variant->patch_pass.in_float != nullptr) {
+    if (variant->patch_pass) {
       benchmark::RegisterBenchmark((std::string("patch_pass_of_seeds/") + variant->name).c_str(),
                                    [=](benchmark::State& state) { patch_pass_of_seeds(state, *variant); })
           ->Arg(1)

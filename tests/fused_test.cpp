@@ -29,18 +29,10 @@ void regularise_and_project(const Variant& variant, const Weights& weights, cons
 }
 
 Evaluation fused(const Model& model, const Dataset& data, LossKind loss = LossKind::l2, double strength = 0) {
-  const bool in_lanes = data.form == DataForm::patches || model.variant().image_pass.in_double == nullptr;
-  std::unique_ptr<FusedLayer> layer;
-  if (in_lanes) {
-    layer = std::make_unique<FusedReplicas>(model, data, loss);
-  } else {
-    layer = std::make_unique<FusedImage>(model, data, loss);
-  }
-  const auto losses = layer->losses_and_gradient().clone();
-  regularise_and_project(model.variant(), layer->views(), layer->gradient_views(), strength);
-  const auto gradient = layer->parameters().grad();
-  return {losses, in_lanes ? gradient.transpose(1, 2).flatten(0, 1).narrow(0, 0, model.replicas()) : gradient,
-          layer->weights()};
+  FusedLayer layer(model, data, loss);
+  const auto losses = layer.losses_and_gradient().clone();
+  regularise_and_project(model.variant(), layer.views(), layer.gradient_views(), strength);
+  return {losses, layer.rows_of(layer.parameters().grad()), layer.weights()};
 }
 
 Evaluation by_autograd(const Model& original, const Dataset& data, LossKind loss = LossKind::l2, double strength = 0) {
@@ -62,18 +54,16 @@ Model model_with(const Variant& variant, const at::Tensor& weights) { return mak
 class Fused : public EachVariant {
  protected:
   void SetUp() override {
-    if (variant_.patch_pass.in_double == nullptr && !has_image_pass()) { GTEST_SKIP() << "has no fused pass"; }
+    if (!variant_.patch_pass && !has_image_pass()) { GTEST_SKIP() << "has no fused pass"; }
   }
 
-  bool has_image_pass() const {
-    return variant_.image_pass.in_double != nullptr || variant_.network_pass.in_double != nullptr;
-  }
+  bool has_image_pass() const { return variant_.image_pass || variant_.network_pass; }
 
   /// The forms that there is a pass for: patches with counts and without, images.
   std::vector<Dataset> fused_forms(const Scene& scene, std::int64_t kernel_size) const {
     std::vector<Dataset> with_pass;
     for (const auto& data : forms(scene, kernel_size)) {
-      if (data.form == DataForm::patches ? variant_.patch_pass.in_double != nullptr
+      if (data.form == DataForm::patches ? static_cast<bool>(variant_.patch_pass)
                                          : data.form == DataForm::image && has_image_pass()) {
         with_pass.push_back(data);
       }
@@ -208,7 +198,7 @@ TEST(Fused, UpdatesAreThoseOfTorchsOptimizers) {
   for (const auto dtype : {at::kFloat, at::kDouble}) {
     const auto data = make_dataset(cast(small_rectangles(), dtype), DataForm::patches, 3);
     for (const auto kind : all_optimizers) {
-      FusedReplicas layer(make_model({&variants::exp, {3}}, {3, 5}, dtype, at::kCPU), data, LossKind::l2);
+      FusedLayer layer(make_model({&variants::exp, {3}}, {3, 5}, dtype, at::kCPU), data, LossKind::l2);
       auto same = layer.parameters().detach().clone();
       const std::vector<at::Tensor> parameters{same};
       std::unique_ptr<Optimizer> optimizer = std::make_unique<SGD>(parameters, SGDOptions(0.01));

@@ -100,7 +100,7 @@ TEST_P(Trainer, ReplicasAreSingleRuns) {
   for (const auto dtype : {at::kDouble, at::kFloat}) {
     for (const auto& data : forms(cast(small_rectangles(), dtype))) {
       // To the last bit where a replica is a lane, whatever its neighbours are.
-      const bool in_lanes = data.form == DataForm::patches && variant_.patch_pass.in_float != nullptr;
+      const bool in_lanes = data.form == DataForm::patches && variant_.patch_pass;
       for (const auto kind : all_optimizers) {
         const bool adam = kind == OptimizerKind::adam || kind == OptimizerKind::adamw;
         if (!in_lanes && (dtype == at::kFloat || !adam)) { continue; }
@@ -189,7 +189,7 @@ TEST_P(Trainer, WeightsStayWhereTheyAreProjected) {
 
 TEST(Trainer, DefaultsReachTheFloorAndTheProduct) {
   const auto data = make_dataset(cast(default_rectangles(), at::kFloat), DataForm::automatic, 3);
-  const double floor = best_affine(data, 3).loss;
+  const double floor = best_affine(data, 3);
   const auto baseline = train_seeds({&variants::baseline, {}}, {0, 100}, {data, {}}, {})[-1];
   const auto exp = train_seeds({&variants::exp, {}}, {0, 100}, {data, {}}, {})[-1];
   EXPECT_GE(baseline.min().item<double>(), floor * (1 - 1e-6));  // 1e-6: the loss is a float32

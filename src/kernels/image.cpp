@@ -3,13 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/passes.hpp"
-
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/image.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -17,18 +11,19 @@ namespace conv_mult::HWY_NAMESPACE {
 
 constexpr std::int64_t block_pixels = 512;  // of a row: their slopes stay in the first cache
 
-/// Adds to sums[0], ..., sums[5] the products of the slopes with the inputs at six offsets; `count` is whole vectors.
-/// Six sums at once: that many hide the latency of the additions.
+/// Adds to the first `sums_wanted` of six sums the products of the slopes with the inputs at six offsets; `count` is
+/// whole vectors. Six sums at once: that many hide the latency of the additions.
 template <typename Scalar, class D, class V = hn::Vec<D>>
 HWY_INLINE void six_products(D d, const Scalar* HWY_RESTRICT slopes, std::int64_t count,
-                             const Scalar* HWY_RESTRICT input, const std::int64_t* offsets, double* sums) {
+                             const Scalar* HWY_RESTRICT input, const std::int64_t* offsets, double* sums,
+                             std::int64_t sums_wanted) {
   V products[6];
   for (auto& product : products) { product = hn::Zero(d); }
   for (std::int64_t x = 0; x < count; x += static_cast<std::int64_t>(hn::Lanes(d))) {
     const V slope = hn::Load(d, slopes + x);
     for (int i = 0; i < 6; ++i) { products[i] = hn::MulAdd(slope, hn::LoadU(d, input + offsets[i] + x), products[i]); }
   }
-  for (int i = 0; i < 6; ++i) { sums[i] += hn::GetLane(hn::SumOfLanes(d, products[i])); }
+  for (int i = 0; i < sums_wanted; ++i) { sums[i] += hn::GetLane(hn::SumOfLanes(d, products[i])); }
 }
 
 template <bool exponential, typename Scalar>
@@ -44,10 +39,7 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
     const std::int64_t row = tap / (k * k) * (image.height + k - 1) + tap / k % k;
     offsets.push_back(row * image.stride + tap % k);
   }
-  // To whole sixes: what the others sum up is thrown away.
-  const std::int64_t padded_taps = (taps + 5) / 6 * 6;
-  offsets.resize(static_cast<std::size_t>(padded_taps), 0);
-  std::vector<double> gradient(static_cast<std::size_t>(padded_taps), 0);
+  offsets.resize(offsets.size() + 5, 0);  // there is a six from each
   HWY_ALIGN Scalar slopes[block_pixels];
 
   const V bias = hn::Set(d, weights[taps]);
@@ -81,14 +73,14 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
         }
       }
       const std::int64_t whole = (pixels + step - 1) / step * step;
-      for (std::int64_t tap = 0; tap < padded_taps; tap += 6) {
-        six_products(d, slopes, whole, input, offsets.data() + tap, gradient.data() + tap);
+      for (std::int64_t tap = 0; tap < taps; tap += 6) {
+        six_products(d, slopes, whole, input, offsets.data() + tap, sums + 1 + tap,
+                     std::min<std::int64_t>(6, taps - tap));
       }
       sums[0] += hn::GetLane(hn::SumOfLanes(d, squares));
       sums[1 + taps] += hn::GetLane(hn::SumOfLanes(d, bias_gradient));
     }
   }
-  for (std::int64_t tap = 0; tap < taps; ++tap) { sums[1 + tap] += gradient[static_cast<std::size_t>(tap)]; }
 }
 
 ImagePass linear_image() { return {image_rows<false, float>, image_rows<false, double>}; }

@@ -1,12 +1,6 @@
 // A step of torch::optim's optimizers in one pass over the numbers, in its order of operations, for its very bits.
 
-#include "kernels/passes.hpp"
-
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/optimizer.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();

@@ -2,7 +2,9 @@
 // What a fused pass over the data is: loss and gradient of one layer or unit on bare memory, compiled once for every
 // vector instruction set.
 
+#include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace conv_mult {
 
@@ -12,12 +14,26 @@ template <template <typename Scalar> class Function>
 struct Pass {
   Function<float> in_float = nullptr;
   Function<double> in_double = nullptr;
+
+  explicit operator bool() const { return in_float != nullptr; }
+
+  template <typename Scalar>
+  Function<Scalar> in() const {
+    return std::get<Function<Scalar>>(std::pair(in_float, in_double));
+  }
 };
 
-/// Of a network, and of the image that it sees.
+/// Of a network, and of the image that it sees. What a layer reads and writes lies in planes, one for each channel, of
+/// (height + K - 1) x (width + K - 1) vectors, whose borders are 0.
 struct NetworkShape {
   std::int64_t height = 0, width = 0;
   std::int64_t kernel_size = 1, depth = 1, channels = 1;
+
+  std::int64_t stride() const { return width + kernel_size - 1; }
+  std::int64_t area() const { return (height + kernel_size - 1) * stride(); }
+  std::int64_t widest() const { return std::max<std::int64_t>(channels, 2); }
+  /// Of every layer's input and of the output, and twice those of the widest layer.
+  std::int64_t planes() const { return 2 + (depth - 1) * channels + 1 + 2 * widest(); }
 };
 
 /// Patches, or the pixels of an image that a network sees.
@@ -35,8 +51,8 @@ struct PatchData {
   NetworkShape shape = {};
 };
 
-/// Loss and gradient of all replicas. Weights and gradient: [groups, rows, lanes]; losses: [groups,
-/// lanes]. All three are aligned to 64 bytes.
+/// Loss and gradient of all replicas. Weights, gradient: [groups, rows, lanes]; losses: [groups, lanes]; all aligned to
+/// 64 bytes.
 template <typename Scalar>
 using PatchFunction = void (*)(const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
                                Scalar* losses);

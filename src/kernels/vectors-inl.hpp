@@ -1,8 +1,11 @@
 // What the kernels share: functions that Highway lacks, and passes over patches. There a lane is a replica, so each
 // goes through the same operations in the same order whatever its neighbours are, and a seed has the same bits alone,
-// in any block and in any shard. A kernel's file includes this once for each instruction set, after foreach_target.h:
-// hence this guard, which Highway's own headers have, too.
+// in any block and in any shard.
+//
+// A kernel's file names itself in HWY_TARGET_INCLUDE and includes this: then Highway compiles the file once for each
+// instruction set, and the best is picked at run time. Hence the guard that opens again for each.
 
+#include <hwy/foreach_target.h>
 #if defined(CONV_MULT_KERNELS_VECTORS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef CONV_MULT_KERNELS_VECTORS_INL
 #undef CONV_MULT_KERNELS_VECTORS_INL
@@ -58,133 +61,138 @@ HWY_INLINE V half_slope(D d, const PatchData<Scalar>& patches, std::int64_t p, V
   return hn::Mul(error, root_count);
 }
 
-/// Adds x y to the vector that lies at `sum`. For one product: between two the compiler keeps the store.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-HWY_INLINE void add_product(D d, V x, V y, Scalar* sum) {
-  hn::Store(hn::MulAdd(x, y, hn::Load(d, sum)), d, sum);
-}
-
 /// A row is a number for each lane; rows lie `lanes` apart.
 template <typename Scalar, class D>
 HWY_INLINE void clear_rows(D d, Scalar* rows, std::int64_t count) {
   for (std::int64_t k = 0; k < count; ++k) { hn::Store(hn::Zero(d), d, rows + k * lanes); }
 }
 
-/// Stores the loss and returns by what half the gradient of `sum` has to be divided to become the loss's.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-HWY_INLINE V store_loss(D d, const PatchData<Scalar>& patches, V sum, Scalar* loss) {
-  if (patches.mean_over > 0) {
-    const V pixels = hn::Set(d, patches.mean_over);
-    hn::Store(hn::Div(sum, pixels), d, loss);
-    return hn::Mul(pixels, hn::Set(d, Scalar{0.5}));
-  }
-  const V norm = hn::Sqrt(sum);
-  hn::Store(norm, d, loss);
-  // Divided by a loss of 0 the gradient, 0 then, would be NaN.
-  return hn::IfThenElse(hn::Eq(norm, hn::Zero(d)), hn::Set(d, Scalar{1}), norm);
+/// Calls tile(i, size) and, for what is left, tile(i, 1), the size as a constant of a type.
+template <std::int64_t size, class Tile>
+HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
+  std::int64_t i = 0;
+  for (; i + size <= count; i += size) { tile(i, std::integral_constant<std::int64_t, size>()); }
+  for (; i < count; ++i) { tile(i, std::integral_constant<std::int64_t, 1>()); }
 }
 
-constexpr std::int64_t block_patches = 512;  // summed up in one go: float32 would lose digits on a million
-
-/// Of one vector of replicas: returns the sum of the squared errors and leaves half its gradient; scratch has 3 F + 2
-/// rows.
+/// Of one vector of replicas: returns the sum of the squared errors and leaves half its gradient. Scratch: 3 F rows and
+/// the planes of the shape, 0 at first.
 template <typename Scalar, class D = hn::CappedTag<Scalar, lanes>>
 using LanesFunction = hn::Vec<D> (*)(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
                                      Scalar* scratch);
 
-/// The function over blocks of the patches. Scratch: P rows and those of the function.
-template <typename Scalar, LanesFunction<Scalar> function, class D, class V = hn::Vec<D>>
-HWY_INLINE V sum_over_blocks(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
-                             Scalar* scratch) {
-  const std::int64_t size = patches.rows * lanes;
-  V sum = hn::Zero(d);
-  clear_rows(d, gradient, patches.rows);
-  for (std::int64_t begin = 0; begin < patches.count; begin += block_patches) {
-    auto block = patches;
-    block.input += begin * patches.numbers;
-    block.target += begin;
-    block.root_count += begin;
-    block.count = std::min(block_patches, patches.count - begin);
-    sum = hn::Add(sum, function(d, block, weights, scratch, scratch + size));
-    for (std::int64_t k = 0; k < size; k += lanes) {
-      hn::Store(hn::Add(hn::Load(d, gradient + k), hn::Load(d, scratch + k)), d, gradient + k);
-    }
-  }
-  return sum;
-}
-
-/// Rows of scratch that a function needs.
-using ScratchRows = std::int64_t (*)(std::int64_t rows, std::int64_t fields, const NetworkShape& shape);
-
-/// One vector of replicas after the other.
-template <typename Scalar, LanesFunction<Scalar> function, ScratchRows scratch_rows>
+/// One vector of replicas after the other, each over so many patches in one go.
+template <typename Scalar, LanesFunction<Scalar> function, std::int64_t together>
 void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* losses) {
   const hn::CappedTag<Scalar, lanes> d;
   const std::int64_t size = patches.rows * lanes;
-  const auto scratch_size = scratch_rows(patches.rows, patches.fields, patches.shape) * lanes;
+  const std::int64_t scratch_size = size + (3 * patches.fields + patches.shape.planes() * patches.shape.area()) * lanes;
   const auto scratch = hwy::AllocateAligned<Scalar>(static_cast<std::size_t>(scratch_size));
   std::fill_n(scratch.get(), scratch_size, Scalar{0});
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t replica = 0; replica < patches.replicas; replica += step) {
     const auto at = replica / lanes * size + replica % lanes;
-    const auto sum = function(d, patches, weights + at, gradient + at, scratch.get());
-    const auto divisor = store_loss(d, patches, sum, losses + replica);
+    auto sum = hn::Zero(d);
+    clear_rows(d, gradient + at, patches.rows);
+    for (std::int64_t begin = 0; begin < patches.count; begin += together) {
+      auto block = patches;
+      block.input += begin * patches.numbers;
+      block.target += begin;
+      block.root_count += begin;
+      block.count = std::min(together, patches.count - begin);
+      sum = hn::Add(sum, function(d, block, weights + at, scratch.get(), scratch.get() + size));
+      for (std::int64_t k = 0; k < size; k += lanes) {
+        hn::Store(hn::Add(hn::Load(d, gradient + at + k), hn::Load(d, scratch.get() + k)), d, gradient + at + k);
+      }
+    }
+    const bool mse = patches.mean_over > 0;
+    const auto pixels = hn::Set(d, patches.mean_over);
+    const auto loss = mse ? hn::Div(sum, pixels) : hn::Sqrt(sum);
+    hn::Store(loss, d, losses + replica);
+    // What half the gradient of the sum has to be divided by; of a loss of 0, where it is 0, not by that.
+    const auto norm = hn::IfThenElse(hn::Eq(loss, hn::Zero(d)), hn::Set(d, Scalar{1}), loss);
+    const auto divisor = mse ? hn::Mul(pixels, hn::Set(d, Scalar{0.5})) : norm;
     for (std::int64_t k = at; k < at + size; k += lanes) {
       hn::Store(hn::Div(hn::Load(d, gradient + k), divisor), d, gradient + k);
     }
   }
 }
 
-inline std::int64_t patch_rows(std::int64_t rows, std::int64_t fields, const NetworkShape& /*shape*/) {
-  return rows + 3 * fields + 2;
-}
+constexpr std::int64_t block_patches = 512;  // summed up in one go: float32 would lose digits on a million
 
-/// A function's pass over patches; it is named for each type.
-template <LanesFunction<float> in_float, LanesFunction<double> in_double>
+/// A function's pass; the function is named for each type.
+template <LanesFunction<float> in_float, LanesFunction<double> in_double, std::int64_t together = block_patches>
 PatchPass patch_pass() {
-  using Float = hn::CappedTag<float, lanes>;
-  using Double = hn::CappedTag<double, lanes>;
-  return {all_replicas<float, sum_over_blocks<float, in_float, Float>, patch_rows>,
-          all_replicas<double, sum_over_blocks<double, in_double, Double>, patch_rows>};
+  return {all_replicas<float, in_float, together>, all_replicas<double, in_double, together>};
 }
 
-/// z or exp(z), z = sum w x + c; it needs no scratch.
-template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
-V layer_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
-              Scalar* /*scratch*/ = nullptr) {
+/// Of slope(exp(z)), the derivative by the output, that by z.
+template <class D, class Slope, class V = hn::Vec<D>>
+HWY_INLINE V by_exponent(D d, V z, const Slope& slope) {
+  const V out = exp_of(d, z);
+  return hn::Mul(slope(out), out);
+}
+
+/// Weights, a row for each field and perhaps one of biases after them, and where their gradient is summed up.
+template <typename Scalar>
+struct Kernel {
+  const Scalar* weights;
+  Scalar* gradient;
+};
+
+/// A unit of sums z = sum w x (+ c): `of` says which kernel each takes; where the one before takes it, too, it is over
+/// the next two channels. unit(z, slope) leaves half the derivative of the squared errors by each z in its place; that
+/// by the output is slope(output).
+template <std::size_t... of, typename Scalar, class D, std::size_t count, class Unit, class V = hn::Vec<D>>
+HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased,
+                              const Kernel<Scalar> (&kernels)[count], const Unit& unit) {
+  constexpr std::size_t sums = sizeof...(of);
+  static constexpr std::size_t kernel[sums] = {of...};
   const std::int64_t fields = patches.fields;
-  const V bias = hn::Load(d, weights + fields * lanes);
-  V bias_gradient = hn::Zero(d);
+  V biases[count];
+  V bias_gradients[count];
   V sum = hn::Zero(d);
-  clear_rows(d, gradient, fields);
-  const auto several = [&](std::int64_t p, auto constant) HWY_ATTR {
-    constexpr std::int64_t size = constant;
-    const Scalar* x = patches.input + p * fields;
-    V z[size];
-    for (auto& sum_of_products : z) { sum_of_products = bias; }
-    for (std::int64_t k = 0; k < fields; ++k) {
-      const V weight = hn::Load(d, weights + k * lanes);
-      for (std::int64_t i = 0; i < size; ++i) { z[i] = hn::MulAdd(hn::Set(d, x[i * fields + k]), weight, z[i]); }
-    }
-    V by_z[size];  // half the derivative of the squared errors
-    for (std::int64_t i = 0; i < size; ++i) {
-      const V out = exponential ? exp_of(d, z[i]) : z[i];
-      const V by_out = half_slope(d, patches, p + i, out, sum);
-      by_z[i] = exponential ? hn::Mul(by_out, out) : by_out;
-      bias_gradient = hn::Add(bias_gradient, by_z[i]);
-    }
-    for (std::int64_t k = 0; k < fields; ++k) {
-      V g = hn::Load(d, gradient + k * lanes);
-      for (std::int64_t i = 0; i < size; ++i) { g = hn::MulAdd(hn::Set(d, x[i * fields + k]), by_z[i], g); }
-      hn::Store(g, d, gradient + k * lanes);
-    }
-  };
-  std::int64_t p = 0;
-  for (; p + 4 <= patches.count; p += 4) {  // four at once: a weight is loaded once for them
-    several(p, std::integral_constant<std::int64_t, 4>());
+  for (std::size_t j = 0; j < count; ++j) {
+    biases[j] = biased ? hn::Load(d, kernels[j].weights + fields * lanes) : hn::Zero(d);
+    bias_gradients[j] = hn::Zero(d);
+    clear_rows(d, kernels[j].gradient, fields);
   }
-  for (; p < patches.count; ++p) { several(p, std::integral_constant<std::int64_t, 1>()); }
-  hn::Store(bias_gradient, d, gradient + fields * lanes);
+  for_tiles<4>(patches.count, [&](std::int64_t p, auto tile) HWY_ATTR {  // a weight is loaded once for all of a tile
+    constexpr std::size_t size = tile;
+    const Scalar* numbers = patches.input + p * patches.numbers;
+    // n: of the patch n / sums the sum n % sums. Nested loops, or z in the hands of unit, would keep it from registers.
+    const auto x = [&](std::size_t n, std::int64_t k) HWY_ATTR {
+      const bool next = n % sums > 0 && kernel[n % sums] == kernel[n % sums - 1];
+      return hn::Set(d, numbers[static_cast<std::int64_t>(n / sums) * patches.numbers + (next ? fields : 0) + k]);
+    };
+    V z[size * sums];
+    for (std::size_t n = 0; n < size * sums; ++n) { z[n] = biases[kernel[n % sums]]; }
+    for (std::int64_t k = 0; k < fields; ++k) {
+      V w[count];
+      for (std::size_t j = 0; j < count; ++j) { w[j] = hn::Load(d, kernels[j].weights + k * lanes); }
+      for (std::size_t n = 0; n < size * sums; ++n) { z[n] = hn::MulAdd(x(n, k), w[kernel[n % sums]], z[n]); }
+    }
+    V by_z[size][sums];
+    for (std::size_t n = 0; n < size * sums; ++n) { by_z[n / sums][n % sums] = z[n]; }
+    for (std::size_t i = 0; i < size; ++i) {
+      unit(by_z[i], [&](V out) HWY_ATTR { return half_slope(d, patches, p + static_cast<std::int64_t>(i), out, sum); });
+      for (std::size_t s = 0; s < sums; ++s) {
+        bias_gradients[kernel[s]] = hn::Add(bias_gradients[kernel[s]], by_z[i][s]);
+      }
+    }
+    for (std::int64_t k = 0; k < fields; ++k) {
+      V g[count];
+      for (std::size_t j = 0; j < count; ++j) { g[j] = hn::Load(d, kernels[j].gradient + k * lanes); }
+      for (std::size_t n = 0; n < size * sums; ++n) {
+        V& sum_of_kernel = g[kernel[n % sums]];
+        sum_of_kernel = hn::MulAdd(x(n, k), by_z[n / sums][n % sums], sum_of_kernel);
+      }
+      for (std::size_t j = 0; j < count; ++j) { hn::Store(g[j], d, kernels[j].gradient + k * lanes); }
+    }
+  });
+  for (std::size_t j = 0; biased && j < count; ++j) {
+    hn::Store(bias_gradients[j], d, kernels[j].gradient + fields * lanes);
+  }
   return sum;
 }
 

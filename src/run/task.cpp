@@ -119,19 +119,19 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const at::NoGradGuard no_grad;
   constexpr std::int64_t most_values = 1 << 22;
   const auto& [variant, size] = model.architecture;
-  const bool fused = variant->patch_pass.in_double != nullptr;
+  const bool fused = static_cast<bool>(variant->patch_pass);
   const std::int64_t per_pixel =
       fused ? size.fields()
             : model.replicas() * (variant->takes == Takes::images ? 1 + (size.depth - 1) * size.width
                                                                   : std::max(size.fields(), size.width));
   const auto at_once = [&](auto pixels) { return std::max<std::int64_t>(1, most_values / (pixels * per_pixel)); };
   auto squares = at::zeros({model.replicas()}, at::kDouble);
-  std::unique_ptr<FusedReplicas> layer;
+  std::optional<FusedLayer> layer;
   for_scenes(source_.splits[split], at_once(source_.height * source_.width), [&](const Scene& scenes) {
     const auto data = evaluation_data(scenes, model.architecture);
     if (fused) {
       // For its losses alone: they have the same bits in any company of replicas, products of matrices have not.
-      if (!layer) { layer = std::make_unique<FusedReplicas>(model, data, LossKind::l2); }
+      if (!layer) { layer.emplace(model, data, LossKind::l2); }
       layer->set_data(data);
       squares += layer->losses_and_gradient().square();
       return;
@@ -149,10 +149,8 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
 std::optional<double> Task::floor(const Architecture& architecture) const {
   const auto& [variant, size] = architecture;
   const bool mse = loss_ == LossKind::mse;
-  if (resampled()) {
-    const auto floor = variant->stream_floor != nullptr ? variant->stream_floor(source_, size) : std::nullopt;
-    return mse || floor == 0.0 ? floor : std::nullopt;
-  }
+  if (size.width >= variant->exact_width) { return 0; }
+  if (resampled()) { return mse && variant->affine ? source_.affine_error : std::nullopt; }
   if (variant->floor == nullptr) { return std::nullopt; }
   const auto data = fixed_data(architecture, at::kDouble, DataForm::automatic);
   const auto floor = variant->floor(data, size);

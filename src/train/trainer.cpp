@@ -35,29 +35,14 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
   return std::make_unique<SGD>(parameters, SGDOptions(lr));
 }
 
-void set_learning_rate(torch::optim::Optimizer& optimizer, double rate) {
-  for (auto& group : optimizer.param_groups()) { group.options().set_lr(rate); }
-}
-
-/// None where LibTorch's own operators do the work.
-std::unique_ptr<FusedLayer> make_fused(const Model& model, const Dataset& data, const TrainingConfig& config) {
-  const auto loss = config.loss;
-  if (!is_fused(model.architecture, data, config.seeds)) { return nullptr; }
-  if (data.form == DataForm::image && model.variant().image_pass.in_float != nullptr) {
-    return std::make_unique<FusedImage>(model, data, loss);
+/// Of the variant's regulariser.
+double strength_at(const TrainingConfig& config, const Variant& variant, std::int64_t step) {
+  const auto& [strength, from, to] = config.sparsity;
+  if (variant.lasso) {
+    return std::min(config.lasso.end, config.lasso.start * std::pow(10, step / config.lasso.every));
   }
-  return std::make_unique<FusedReplicas>(model, data, loss);
-}
-
-/// From 0 at `from` to 1 at `to`.
-double sparsity_scale(const Sparsity& sparsity, std::int64_t step) {
-  if (step >= sparsity.to) { return sparsity.strength; }
-  const auto along = static_cast<double>(step - sparsity.from);
-  return sparsity.strength * std::max(0.0, along / static_cast<double>(sparsity.to - sparsity.from));
-}
-
-double lasso_factor(const Lasso& lasso, std::int64_t step) {
-  return std::min(lasso.end, lasso.start * std::pow(10, step / lasso.every));
+  return step >= to ? strength
+                    : strength * std::max(0.0, static_cast<double>(step - from) / static_cast<double>(to - from));
 }
 
 /// Leaves the gradient in the parameters and returns the losses, [N].
@@ -95,7 +80,8 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
   constexpr auto longest_block = std::chrono::milliseconds(100);
 
   const auto& variant = model.variant();
-  const auto fused = make_fused(model, data.first, config);
+  std::optional<FusedLayer> fused;  // none where LibTorch's own operators do the work
+  if (is_fused(model.architecture, data.first, config.seeds)) { fused.emplace(model, data.first, config.loss); }
   const auto optimizer = fused ? nullptr : make_optimizer(config, model.parameters);
   const auto block = at::empty({std::min(largest_block, config.steps + 1), model.replicas()},
                                data.first.target.options());  // losses of its steps
@@ -122,7 +108,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
     if (!last) {
       const at::NoGradGuard no_grad;
       const auto& weights = fused ? fused->views() : model.parameters;
-      const double strength = variant.lasso ? lasso_factor(config.lasso, step) : sparsity_scale(config.sparsity, step);
+      const double strength = strength_at(config, variant, step);
       if (variant.regularise != nullptr && strength > 0) {
         variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
       }
@@ -130,7 +116,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       if (fused) {
         fused->update(config.optimizer, rate);
       } else {
-        set_learning_rate(*optimizer, rate);
+        for (auto& group : optimizer->param_groups()) { group.options().set_lr(rate); }
         optimizer->step();
       }
       if (variant.project != nullptr) { variant.project(weights); }

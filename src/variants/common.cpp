@@ -7,34 +7,25 @@
 namespace conv_mult {
 
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size, const std::string& prefix,
-                              bool bias) {
+                              bool bias, std::vector<Parameter> before) {
   const auto fan_in = static_cast<double>(in * kernel_size * kernel_size);
   // In PyTorch's order of operations, for its very bits.
   const double gain = std::sqrt(2.0 / (1 + std::pow(std::sqrt(5.0), 2)));
   const double of_weights = std::sqrt(3.0) * (gain / std::sqrt(fan_in));
   const double of_biases = 1 / std::sqrt(fan_in);
-  std::vector<Parameter> parameters{{prefix + "weight", {out, in, kernel_size, kernel_size}, -of_weights, of_weights}};
-  if (bias) { parameters.push_back({prefix + "bias", {out}, -of_biases, of_biases}); }
-  return parameters;
+  before.push_back({prefix + "weight", {out, in, kernel_size, kernel_size}, -of_weights, of_weights});
+  if (bias) { before.push_back({prefix + "bias", {out}, -of_biases, of_biases}); }
+  return before;
 }
 
-std::vector<Parameter> joined(std::vector<Parameter> first, const std::vector<Parameter>& second) {
-  first.insert(first.end(), second.begin(), second.end());
-  return first;
-}
-
-at::Tensor bias_after(const Weights& weights, std::size_t i, const Size& size) {
-  return size.bias ? weights[i + 1] : at::Tensor();
-}
-
-at::Tensor convolution(const at::Tensor& weight, const at::Tensor& bias, const Dataset& data, const Size& size) {
-  const auto kernels = weight.flatten(0, 1);
-  const auto biases = bias.defined() ? bias.flatten() : bias;
+at::Tensor convolution(const Weights& weights, std::size_t first, bool bias, const Dataset& data, const Size& size) {
+  const auto kernels = weights[first].flatten(0, 1);
+  const auto biases = bias ? weights[first + 1].flatten() : at::Tensor();
   if (data.form != DataForm::patches) { return at::conv2d(data.input, kernels, biases, 1, size.kernel_size / 2); }
   // A patch meets the kernel once: a matrix product, a tenth of conv2d's overhead.
   const auto x = data.input.flatten(1);
   const auto w = kernels.flatten(1).t();
-  return as_output(bias.defined() ? at::addmm(biases, x, w) : at::matmul(x, w));
+  return as_output(bias ? at::addmm(biases, x, w) : at::matmul(x, w));
 }
 
 Parameter glorot(const std::string& name, const Size& size) {
@@ -54,14 +45,15 @@ at::Tensor gated(const Dataset& data, const at::Tensor& w) {
 
 at::Tensor as_output(const at::Tensor& values) { return values.unsqueeze(-1).unsqueeze(-1); }
 
-at::Tensor at_centre(double value, const Size& size) {
-  const std::int64_t field = size.fields() / 2;
-  auto weights = at::zeros({1, 2, field}, at::kDouble);
-  weights.select(2, field / 2).fill_(value);
-  return weights.flatten(1);
+at::Tensor at_centre(double of_a, double of_b, const Size& size) {
+  auto kernel = at::zeros({1, 1, 2, size.kernel_size, size.kernel_size}, at::kDouble);
+  const auto centre = kernel.select(3, size.kernel_size / 2).select(3, size.kernel_size / 2)[0][0];
+  centre[0] = of_a;
+  centre[1] = of_b;
+  return kernel;
 }
 
-AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size) {
+double best_affine(const Dataset& data, std::int64_t kernel_size) {
   constexpr double exact_fit = 1e-12;  // of the target's norm: below that a residual is rounding error
   const std::int64_t unknowns = 2 * kernel_size * kernel_size + 1;
   at::Tensor r;  // the triangular factor of all rows so far: least squares over it is that over them
@@ -72,14 +64,13 @@ AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size) {
     r = std::get<1>(at::linalg_qr(r.defined() ? at::cat({r, rows}) : rows, "r"));
   });
   if (!at::isfinite(r).all().item<bool>()) {  // numbers that overflow; some LAPACKs refuse them
-    return {at::zeros({unknowns - 1}, at::kDouble), 0, std::numeric_limits<double>::quiet_NaN()};
+    return std::numeric_limits<double>::quiet_NaN();
   }
   const auto lhs = r.narrow(1, 0, unknowns);
   const auto rhs = r.narrow(1, unknowns, 1);
   const auto solution = std::get<0>(at::linalg_lstsq(lhs, rhs, c10::nullopt, "gelsd"));
   const auto loss = (at::matmul(lhs, solution) - rhs).norm().item<double>();
-  return {solution.narrow(0, 0, unknowns - 1).flatten(), solution[unknowns - 1].item<double>(),
-          loss <= exact_fit * rhs.norm().item<double>() ? 0 : loss};
+  return loss <= exact_fit * rhs.norm().item<double>() ? 0 : loss;
 }
 
 }  // namespace conv_mult

@@ -9,17 +9,13 @@
 namespace conv_mult {
 
 /// A convolution of K x K, [out, in, K, K] and [out], that starts as PyTorch's Conv2d does: weights by He et al. 2015
-/// with a = sqrt(5), which is uniform within 1/sqrt(fan-in), and biases, if any, likewise.
+/// with a = sqrt(5), which is uniform within 1/sqrt(fan-in), and biases, if any, likewise. Those before it come first.
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size,
-                              const std::string& prefix = "", bool bias = true);
+                              const std::string& prefix = "", bool bias = true, std::vector<Parameter> before = {});
 
-std::vector<Parameter> joined(std::vector<Parameter> first, const std::vector<Parameter>& second);
-
-/// The bias that follows the weight `i`; undefined where there are none.
-at::Tensor bias_after(const Weights& weights, std::size_t i, const Size& size);
-
-/// The convolution of two channels, from the weight [N, out, 2, K, K] and perhaps the bias [N, out]: N x out channels.
-at::Tensor convolution(const at::Tensor& weight, const at::Tensor& bias, const Dataset& data, const Size& size);
+/// The convolution of two channels with the weights [N, out, 2, K, K] at `first` and perhaps, after them, the bias
+/// [N, out]: N x out channels.
+at::Tensor convolution(const Weights& weights, std::size_t first, bool bias, const Dataset& data, const Size& size);
 
 /// 2 K^2 weights of a unit: uniform within sqrt(6 / (2 K^2 + 1)) (Glorot & Bengio 2010).
 Parameter glorot(const std::string& name, const Size& size);
@@ -39,19 +35,16 @@ at::Tensor gated(const Dataset& data, const at::Tensor& w);
 /// [P, N] to [P, N, 1, 1].
 at::Tensor as_output(const at::Tensor& values);
 
-/// `value` at the centre of both channels, 0 elsewhere: float64 [1, 2 K^2].
-at::Tensor at_centre(double value, const Size& size);
+/// A kernel with these weights at the centre of a and of b, 0 elsewhere: float64 [1, 1, 2, K, K].
+at::Tensor at_centre(double of_a, double of_b, const Size& size);
 
-/// The best affine function of the receptive field and its loss.
-struct AffineOptimum {
-  at::Tensor weight;  // float64 [2 * K * K], in the order of Conv2d's weight; of all optima the shortest
-  double bias = 0;
-  double loss = 0;  ///< L2 norm of the residual; 0 where only rounding is left of it, NaN where data overflow
-};
+/// `value` at both, as weights of a unit: [1, 2 K^2].
+inline at::Tensor at_centre(double value, const Size& size) { return at_centre(value, value, size).flatten(1); }
 
-/// Linear least squares in float64 over every receptive field: QR in blocks of rows (bounded memory, and no squared
-/// condition number as with the normal equations), then LAPACK's gelsd, which is exact for rank-deficient problems too
-/// (a column that is constant or repeated, a K larger than the image).
-AffineOptimum best_affine(const Dataset& data, std::int64_t kernel_size);
+/// The L2 loss of the best affine function of the receptive field; 0 where only rounding is left of it, NaN where data
+/// overflow. Linear least squares in float64 over every receptive field: QR in blocks of rows (bounded memory, and no
+/// squared condition number as with the normal equations), then LAPACK's gelsd, which is exact for rank-deficient
+/// problems too (a column that is constant or repeated, a K larger than the image).
+double best_affine(const Dataset& data, std::int64_t kernel_size);
 
 }  // namespace conv_mult

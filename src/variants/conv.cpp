@@ -3,15 +3,18 @@
 
 #include "variants/common.hpp"
 
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "variants/conv.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
+
+template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
+V layer_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
+  return sums_of_products<0>(d, patches, true, {{weights, gradient}}, [=](V(&z)[1], const auto& slope) HWY_ATTR {
+    z[0] = exponential ? by_exponent(d, z[0], slope) : slope(z[0]);
+  });
+}
 
 PatchPass linear() { return patch_pass<layer_lanes<false>, layer_lanes<false>>(); }
 PatchPass exponential() { return patch_pass<layer_lanes<true>, layer_lanes<true>>(); }
@@ -42,16 +45,10 @@ std::optional<double> floor_of_exp(const Dataset& data, const Size& size) {
   return negative.target_norm();
 }
 
-Variant layer(Variant v) {
+Variant exponential_layer(Variant v) {
   v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size); };
-  v.selection = [](const Weights& weights) { return weights[0]; };
-  return v;
-}
-
-Variant exponential_layer(const Variant& named) {
-  Variant v = layer(named);
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return convolution(weights[0], weights[1], data, size).exp();
+    return convolution(weights, 0, true, data, size).exp();
   };
   v.patch_pass = exponential_pass;
   v.image_pass = exponential_image_pass;
@@ -61,22 +58,18 @@ Variant exponential_layer(const Variant& named) {
 /// The logarithms, and which of the numbers are negative.
 at::Tensor signed_logarithms(const Scene& scene) { return at::cat({logarithms(scene), negatives(scene)}, 1); }
 
-Weights centre_weight(const Size& size) {
-  return {at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size})};
-}
-
 }  // namespace
 
 /// The post's plain layer. Its floor is attained: see best_affine.
 const Variant variants::baseline = [] {
-  Variant v = layer({"baseline", "Σ w x + c", 0x0072B2, 7});
+  Variant v{"baseline", "Σ w x + c", 0x0072B2, 7};
+  v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size); };
+  v.selection = [](const Weights& weights) { return weights[0]; };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return convolution(weights[0], weights[1], data, size);
+    return convolution(weights, 0, true, data, size);
   };
-  v.floor = [](const Dataset& data, const Size& size) {
-    return std::optional(best_affine(data, size.kernel_size).loss);
-  };
-  v.stream_floor = [](const SceneSource& source, const Size& /*size*/) { return source.affine_error; };
+  v.floor = [](const Dataset& data, const Size& size) { return std::optional(best_affine(data, size.kernel_size)); };
+  v.affine = true;
   v.patch_pass = linear_pass;
   v.image_pass = linear_image_pass;
   return v;
@@ -85,7 +78,6 @@ const Variant variants::baseline = [] {
 /// The post's trick, since exp(u + v) = exp(u) exp(v).
 const Variant variants::exp = [] {
   Variant v = exponential_layer({"exp", "exp(Σ w x + c)", 0xD55E00, 5});
-  v.selection = nullptr;
   v.floor = floor_of_exp;
   return v;
 }();
@@ -94,11 +86,8 @@ const Variant variants::exp = [] {
 const Variant variants::log_exp = [] {
   Variant v = exponential_layer(
       {"log-exp", "exp(Σ w log(|x| + 10⁻⁷) + c)", 0x009E73, 9, Takes::patches_and_images, logarithms});
-  v.solution = [](const Size& size) {
-    auto weights = centre_weight(size);
-    weights.push_back(at::zeros({1, 1}, at::kDouble));
-    return weights;
-  };
+  v.selection = [](const Weights& weights) { return weights[0]; };
+  v.solution = [](const Size& size) { return Weights{at_centre(1, 1, size), at::zeros({1, 1}, at::kDouble)}; };
   return v;
 }();
 
@@ -113,12 +102,12 @@ const Variant variants::product_unit = [] {
     const auto sum_over = [&](std::int64_t first_channel) {
       Dataset pair = data;
       pair.input = data.input.narrow(1, first_channel, 2);
-      return convolution(weights[0], at::Tensor(), pair, size);
+      return convolution(weights, 0, false, pair, size);
     };
     return sum_over(0).exp() * (pi * sum_over(2)).cos();
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
-  v.solution = centre_weight;
+  v.solution = [](const Size& size) { return Weights{at_centre(1, 1, size)}; };
   return v;
 }();
 

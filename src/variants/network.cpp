@@ -2,41 +2,26 @@
 
 #include "variants/common.hpp"
 
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "variants/network.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
 
-/// What a layer reads and writes lies in planes, one for each channel, of (height + K - 1) x (width + K - 1) vectors,
-/// whose borders are 0.
+/// Where things lie in the planes of a shape.
 struct Planes {
   NetworkShape shape;
   std::int64_t lanes_of_vector;
 
-  std::int64_t stride() const { return shape.width + shape.kernel_size - 1; }
-  std::int64_t size() const { return (shape.height + shape.kernel_size - 1) * stride(); }
   /// Where the vector of a pixel begins; row and column count from the border's corner.
   std::int64_t at(std::int64_t plane, std::int64_t row, std::int64_t column) const {
-    return (plane * size() + row * stride() + column) * lanes_of_vector;
+    return (plane * shape.area() + row * shape.stride() + column) * lanes_of_vector;
   }
   std::int64_t inner(std::int64_t plane, std::int64_t y, std::int64_t x) const {
     return at(plane, y + shape.kernel_size / 2, x + shape.kernel_size / 2);
   }
   std::int64_t channels(std::int64_t layer) const { return layer == 0 ? 2 : layer == shape.depth ? 1 : shape.channels; }
 };
-
-/// Calls tile(i, two) and, for what is left, tile(i, one).
-template <std::int64_t size, class Tile>
-HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
-  std::int64_t i = 0;
-  for (; i + size <= count; i += size) { tile(i, std::integral_constant<std::int64_t, size>()); }
-  for (; i < count; ++i) { tile(i, std::integral_constant<std::int64_t, 1>()); }
-}
 
 /// output[o][y][x] = finish(o, its place, sum over i, r, c of w[o by_out + i by_in + (r K + c) by_tap] input[i][y +
 /// r][x + c]), so many inputs at a time that weights and rows stay in the first cache.
@@ -45,40 +30,31 @@ HWY_INLINE void convolve(D d, const Planes& planes, std::int64_t ins, std::int64
                          Scalar* output, const Scalar* w, std::int64_t by_out, std::int64_t by_in, std::int64_t by_tap,
                          const Finish& finish) {
   constexpr std::int64_t together = 8;
-  const auto [height, width, kernel_size, depth, channels] = planes.shape;
-  const std::int64_t step = planes.lanes_of_vector;
+  const std::int64_t k = planes.shape.kernel_size;
   for (std::int64_t first = 0; first < ins; first += together) {
     const auto end = std::min(first + together, ins);
-    for_tiles<2>(outs, [&, height = height, width = width, k = kernel_size](std::int64_t o, auto out_tile) HWY_ATTR {
-      for (std::int64_t y = 0; y < height; ++y) {
-        for_tiles<4>(width, [&](std::int64_t x, auto pixel_tile) HWY_ATTR {
-          constexpr std::int64_t some_outs = out_tile;
-          constexpr std::int64_t some_pixels = pixel_tile;
-          V sums[some_outs][some_pixels];
-          for (std::int64_t c = 0; c < some_outs; ++c) {
-            for (std::int64_t p = 0; p < some_pixels; ++p) {
-              sums[c][p] = first == 0 ? hn::Zero(d) : hn::Load(d, output + planes.inner(o + c, y, x + p));
-            }
+    for_tiles<2>(outs, [&](std::int64_t o, auto out_tile) HWY_ATTR {
+      for (std::int64_t y = 0; y < planes.shape.height; ++y) {
+        for_tiles<4>(planes.shape.width, [&](std::int64_t x, auto pixel_tile) HWY_ATTR {
+          constexpr std::int64_t pixels = pixel_tile;
+          constexpr std::int64_t size = out_tile * pixels;
+          const auto place = [&](std::int64_t n) { return planes.inner(o + n / pixels, y, x + n % pixels); };
+          V sums[size];
+          for (std::int64_t n = 0; n < size; ++n) {
+            sums[n] = first == 0 ? hn::Zero(d) : hn::Load(d, output + place(n));
           }
-          for (std::int64_t i = first; i < end; ++i) {
-            for (std::int64_t r = 0; r < k; ++r) {
-              const Scalar* values = input + planes.at(i, y + r, x);
-              const Scalar* weight = w + (o * by_out + i * by_in + r * k * by_tap) * lanes;
-              for (std::int64_t t = 0; t < k; ++t, values += step, weight += by_tap * lanes) {
-                for (std::int64_t c = 0; c < some_outs; ++c) {
-                  const V factor = hn::Load(d, weight + c * by_out * lanes);
-                  for (std::int64_t p = 0; p < some_pixels; ++p) {
-                    sums[c][p] = hn::MulAdd(factor, hn::Load(d, values + p * step), sums[c][p]);
-                  }
-                }
+          for (std::int64_t row = first * k; row < end * k; ++row) {
+            const Scalar* values = input + planes.at(row / k, y + row % k, x);
+            const Scalar* weight = w + (o * by_out + row / k * by_in + row % k * k * by_tap) * lanes;
+            for (std::int64_t t = 0; t < k; ++t, values += planes.lanes_of_vector, weight += by_tap * lanes) {
+              for (std::int64_t n = 0; n < size; ++n) {
+                const V value = hn::Load(d, values + n % pixels * planes.lanes_of_vector);
+                sums[n] = hn::MulAdd(hn::Load(d, weight + n / pixels * by_out * lanes), value, sums[n]);
               }
             }
           }
-          for (std::int64_t c = 0; c < some_outs; ++c) {
-            for (std::int64_t p = 0; p < some_pixels; ++p) {
-              const auto at = planes.inner(o + c, y, x + p);
-              hn::Store(end == ins ? finish(o + c, at, sums[c][p]) : sums[c][p], d, output + at);
-            }
+          for (std::int64_t n = 0; n < size; ++n) {
+            hn::Store(end == ins ? finish(o + n / pixels, place(n), sums[n]) : sums[n], d, output + place(n));
           }
         });
       }
@@ -91,34 +67,28 @@ HWY_INLINE void convolve(D d, const Planes& planes, std::int64_t ins, std::int64
 template <typename Scalar, class D, class V = hn::Vec<D>>
 HWY_INLINE void correlate(D d, const Planes& planes, std::int64_t ins, std::int64_t outs, const Scalar* input,
                           const Scalar* slopes, Scalar* gradient) {
-  const auto [height, width, kernel_size, depth, channels] = planes.shape;
-  const std::int64_t step = planes.lanes_of_vector;
-  const std::int64_t taps = kernel_size * kernel_size;
-  for_tiles<2>(outs, [&, height = height, width = width, k = kernel_size](std::int64_t o, auto out_tile) HWY_ATTR {
+  const std::int64_t k = planes.shape.kernel_size;
+  const std::int64_t height = planes.shape.height;
+  const std::int64_t width = planes.shape.width;
+  for_tiles<2>(outs, [&](std::int64_t o, auto out_tile) HWY_ATTR {
     for (std::int64_t row = 0; row < ins * k; ++row) {
       for_tiles<3>(k, [&](std::int64_t column, auto tap_tile) HWY_ATTR {
-        constexpr std::int64_t some_outs = out_tile;
-        constexpr std::int64_t some_taps = tap_tile;
-        V totals[some_outs][some_taps] = {};
+        constexpr std::int64_t taps = tap_tile;
+        constexpr std::int64_t size = out_tile * taps;
+        V totals[size] = {};
         for (std::int64_t y = 0; y < height; ++y) {  // row by row: float32 would lose digits on a million pixels
-          V sums[some_outs][some_taps] = {};
+          V sums[size] = {};
           const Scalar* values = input + planes.at(row / k, y + row % k, column);
-          for (std::int64_t x = 0; x < width; ++x, values += step) {
-            for (std::int64_t c = 0; c < some_outs; ++c) {
-              const V slope = hn::Load(d, slopes + planes.inner(o + c, y, x));
-              for (std::int64_t t = 0; t < some_taps; ++t) {
-                sums[c][t] = hn::MulAdd(slope, hn::Load(d, values + t * step), sums[c][t]);
-              }
+          for (std::int64_t x = 0; x < width; ++x, values += planes.lanes_of_vector) {
+            for (std::int64_t n = 0; n < size; ++n) {
+              const V slope = hn::Load(d, slopes + planes.inner(o + n / taps, y, x));
+              sums[n] = hn::MulAdd(slope, hn::Load(d, values + n % taps * planes.lanes_of_vector), sums[n]);
             }
           }
-          for (std::int64_t c = 0; c < some_outs; ++c) {
-            for (std::int64_t t = 0; t < some_taps; ++t) { totals[c][t] = hn::Add(totals[c][t], sums[c][t]); }
-          }
+          for (std::int64_t n = 0; n < size; ++n) { totals[n] = hn::Add(totals[n], sums[n]); }
         }
-        for (std::int64_t c = 0; c < some_outs; ++c) {
-          for (std::int64_t t = 0; t < some_taps; ++t) {
-            hn::Store(totals[c][t], d, gradient + ((o + c) * ins * taps + row * k + column + t) * lanes);
-          }
+        for (std::int64_t n = 0; n < size; ++n) {
+          hn::Store(totals[n], d, gradient + (((o + n / taps) * ins * k + row) * k + column + n % taps) * lanes);
         }
       });
     }
@@ -130,12 +100,11 @@ HWY_INLINE void correlate(D d, const Planes& planes, std::int64_t ins, std::int6
       for (std::int64_t x = 0; x < width; ++x) { sum = hn::Add(sum, hn::Load(d, slopes + planes.inner(o, y, x))); }
       total = hn::Add(total, sum);
     }
-    hn::Store(total, d, gradient + (outs * ins * taps + o) * lanes);
+    hn::Store(total, d, gradient + (outs * ins * k * k + o) * lanes);
   }
 }
 
-/// Layer by layer forwards, then backwards. Scratch: the planes of every layer's input and of the output, which begin
-/// as 0, and twice those of the widest layer.
+/// Layer by layer forwards, then backwards.
 template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
 V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
                 Scalar* HWY_RESTRICT scratch) {
@@ -165,7 +134,7 @@ V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT w
   }
 
   Scalar* slopes = input + planes.at(1, 0, 0);
-  Scalar* other_slopes = slopes + planes.at(std::max<std::int64_t>(channels, 2), 0, 0);
+  Scalar* other_slopes = slopes + planes.at(data.shape.widest(), 0, 0);
   V total = hn::Zero(d);
   for (std::int64_t y = 0; y < height; ++y) {
     V sum = hn::Zero(d);
@@ -196,21 +165,10 @@ V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT w
   return total;
 }
 
-inline std::int64_t network_rows(std::int64_t /*rows*/, std::int64_t /*fields*/, const NetworkShape& shape) {
-  const auto widest = std::max<std::int64_t>(shape.channels, 2);
-  return (2 + (shape.depth - 1) * shape.channels + 1 + 2 * widest) * Planes{shape, 1}.size();
-}
+constexpr auto whole = std::numeric_limits<std::int64_t>::max();  // the image in one go
 
-template <bool exponential>
-PatchPass network_pass() {
-  using Float = hn::CappedTag<float, lanes>;
-  using Double = hn::CappedTag<double, lanes>;
-  return {all_replicas<float, network_lanes<exponential, float, Float>, network_rows>,
-          all_replicas<double, network_lanes<exponential, double, Double>, network_rows>};
-}
-
-PatchPass relu_network() { return network_pass<false>(); }
-PatchPass exponential_network() { return network_pass<true>(); }
+PatchPass relu_network() { return patch_pass<network_lanes<false>, network_lanes<false>, whole>(); }
+PatchPass exponential_network() { return patch_pass<network_lanes<true>, network_lanes<true>, whole>(); }
 
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -225,10 +183,8 @@ CONV_MULT_EXPORT_PASS(PatchPass, exponential_network)
 std::vector<Parameter> convolutions(const Size& size) {
   std::vector<Parameter> parameters;
   for (std::int64_t layer = 0; layer < size.depth; ++layer) {
-    for (auto& parameter : conv2d(layer == 0 ? 2 : size.width, layer == size.depth - 1 ? 1 : size.width,
-                                  size.kernel_size, std::to_string(layer) + '.')) {
-      parameters.push_back(std::move(parameter));
-    }
+    parameters = conv2d(layer == 0 ? 2 : size.width, layer == size.depth - 1 ? 1 : size.width, size.kernel_size,
+                        std::to_string(layer) + '.', true, std::move(parameters));
   }
   return parameters;
 }

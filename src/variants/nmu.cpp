@@ -3,11 +3,7 @@
 
 #include "variants/common.hpp"
 
-// Highway includes this file once for each instruction set and picks the best at run time.
-#undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "variants/nmu.cpp"
-#include <hwy/foreach_target.h>
-// Then:
 #include "kernels/vectors-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -37,7 +33,8 @@ V nmu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
     V after = half_slope(d, patches, p, product, sum);  // times the factors after k
     for (std::int64_t k = fields - 1; k >= 0; --k) {
       const V by_factor = hn::Mul(after, hn::Load(d, before + k * lanes));
-      add_product(d, by_factor, hn::Set(d, x[k] - mark[k]), gradient + k * lanes);
+      const V by_w = hn::MulAdd(by_factor, hn::Set(d, x[k] - mark[k]), hn::Load(d, gradient + k * lanes));
+      hn::Store(by_w, d, gradient + k * lanes);
       after = hn::Mul(after, hn::Load(d, factors + k * lanes));
     }
   }
@@ -87,8 +84,7 @@ const Variant variants::nmu = [] {
     gradients[0].add_(at::sign(0.5 - weights[0]), strength / static_cast<double>(weights[0].size(1)));
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
-  v.floor = [](const Dataset& /*data*/, const Size& /*size*/) { return std::optional(0.0); };
-  v.stream_floor = [](const SceneSource& /*source*/, const Size& /*size*/) { return std::optional(0.0); };
+  v.exact_width = 1;
   v.solution = [](const Size& size) { return Weights{at_centre(1, size)}; };
   v.patch_pass = nmu_pass;
   return v;

@@ -12,24 +12,18 @@ const Variant variants::square = [] {
   v.width = 4;
   v.may_have_bias = true;
   v.parameters = [](const Size& size) {
-    return joined(conv2d(2, size.width, size.kernel_size, "0.", size.bias), conv2d(size.width, 1, 1, "1.", size.bias));
+    return conv2d(size.width, 1, 1, "1.", size.bias, conv2d(2, size.width, size.kernel_size, "0.", size.bias));
   };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     const auto& mix = weights[size.bias ? 2 : 1];  // [N, 1, C, 1, 1]
-    const auto z = convolution(weights[0], bias_after(weights, 0, size), data, size);
+    const auto z = convolution(weights, 0, size.bias, data, size);
     const auto sum = (z.unflatten(1, {-1, size.width}).square() * mix.select(1, 0)).sum(2);  // [S, N, H, W]
     return size.bias ? sum + weights[3].unsqueeze(-1) : sum;
   };
-  v.floor = [](const Dataset& /*data*/, const Size& size) {
-    return size.width > 1 ? std::optional(0.0) : std::nullopt;
-  };
-  v.stream_floor = [](const SceneSource& /*source*/, const Size& size) {
-    return size.width > 1 ? std::optional(0.0) : std::nullopt;
-  };
+  v.exact_width = 2;
   v.solution = [](const Size& size) {
-    auto kernels = at_centre(1, size).view({1, 1, 2, size.kernel_size, size.kernel_size});
-    kernels = kernels.repeat({1, size.width, 1, 1, 1});
-    kernels.select(1, 1).select(1, 1).neg_();
+    const auto none = at::zeros({1, size.width - 2, 2, size.kernel_size, size.kernel_size}, at::kDouble);
+    const auto kernels = at::cat({at_centre(1, 1, size), at_centre(1, -1, size), none}, 1);
     auto mix = at::zeros({1, 1, size.width, 1, 1}, at::kDouble);
     mix.select(2, 0).fill_(0.25);
     mix.select(2, 1).fill_(-0.25);

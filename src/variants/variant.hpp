@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,8 @@ struct Parameter {
 
 /// The parameters of N replicas, in the order of Variant::parameters: each [N, shape...].
 using Weights = std::vector<at::Tensor>;
+
+constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
 /// Which forms of the data a variant's output can be computed on.
 enum class Takes {
@@ -74,16 +77,16 @@ struct Variant {
   /// or groups of them, and dimension 1 the numbers of a replica.
   void (*regularise)(const Weights& weights, const Weights& gradients, double strength) = nullptr;
 
-  bool lasso = false;  ///< the strength is that of --npu-l1, else that of --nmu-sparsity
+  bool lasso = false;   ///< the strength is that of --npu-l1, else that of --nmu-sparsity
+  bool affine = false;  ///< every affine function of x and no other: over a stream the infimum is the source's
 
   /// The weights that select what is multiplied, each -1, 0 or 1 where it is a product: [N, ...].
   at::Tensor (*selection)(const Weights& weights) = nullptr;
 
-  /// The infimum of the L2 loss over all weights on such data, in float64, where it is known.
+  /// The infimum of the L2 loss over all weights on such data, in float64, where it is known and not always 0.
   std::optional<double> (*floor)(const Dataset& data, const Size& size) = nullptr;
 
-  /// That of the mean squared error over all scenes of a stream.
-  std::optional<double> (*stream_floor)(const SceneSource& source, const Size& size) = nullptr;
+  std::int64_t exact_width = never;  ///< from so many channels on its solution is exact and the infimum 0 on any data
 
   /// Weights of one replica, [1, shape...], float64, whose output is a b where both are positive, to rounding and, of
   /// logarithms, to a relative 1e-6.
