@@ -47,7 +47,6 @@ float read_all(const float* values, std::int64_t size) {
   }
   return hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
 }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -56,9 +55,7 @@ HWY_AFTER_NAMESPACE();
 #include <benchmark/benchmark.h>
 #include <torch/cuda.h>
 #include <torch/optim/adam.h>
-
 #include <string>
-
 #include "output/records.hpp"
 #include "run/statistics.hpp"
 #include "scenes/scene.hpp"
@@ -69,7 +66,6 @@ HWY_AFTER_NAMESPACE();
 
 namespace conv_mult {
 namespace {
-
 HWY_EXPORT(multiply_adds);
 HWY_EXPORT(read_all);
 
@@ -215,7 +211,6 @@ BENCHMARK(preparing_a_scene_of_size)->Arg(100)->Arg(4096)->Unit(benchmark::kMicr
 BENCHMARK(floor_of_the_baseline)->Unit(benchmark::kMicrosecond);
 BENCHMARK(recording_losses_of_seeds)->Arg(1024)->Unit(benchmark::kMicrosecond);
 BENCHMARK(csv_of_a_thousand_curves)->Unit(benchmark::kMicrosecond);
-
 }  // namespace
 }  // namespace conv_mult
 

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -13,7 +12,6 @@
 #include <cstdlib>
 #include <new>
 #include <utility>
-
 #include "options/options.hpp"
 #include "output/figures.hpp"
 #include "output/folder.hpp"
@@ -31,7 +29,6 @@ extern "C" void __gcov_dump();
 #endif
 
 namespace {
-
 using namespace conv_mult;
 
 enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed_by_signal = 128 };
@@ -252,7 +249,6 @@ int run_caught(int argc, char** argv) {
     return report_error(failed, "out of memory");
   } catch (const std::exception& error) { return report_error(failed, error.what()); }
 }
-
 }  // namespace
 
 int main(int argc, char** argv) {

@@ -3,15 +3,12 @@
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
-
 #include <algorithm>
-
 #include "scenes/scene.hpp"
 #include "train/trainer.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
-
 constexpr OptimizerKind all_optimizers[] = {OptimizerKind::adam, OptimizerKind::adamw, OptimizerKind::rmsprop,
                                             OptimizerKind::sgd};
 constexpr LossKind both_losses[] = {LossKind::l2, LossKind::mse};
@@ -114,5 +111,4 @@ inline double relative_difference(const at::Tensor& x, const at::Tensor& y) {
 inline double worst_difference(const at::Tensor& x, const at::Tensor& y) {
   return ((x - y) / y).abs().masked_fill(x == y, 0).max().item<double>();  // also where both are 0
 }
-
 }  // namespace conv_mult

@@ -1,7 +1,6 @@
 // The contract of the command line, on the real executable.
 
 #include <sys/wait.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
@@ -16,14 +15,12 @@
 #include <thread>
 #include <utility>
 #include <vector>
-
 #include "executable.hpp"
 #include "train/machine.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
-
 class Cli : public Executable {};
 
 constexpr auto small = "--size 20 --steps 50 --figures none ";
@@ -543,6 +540,5 @@ TEST_F(Cli, QuietLeavesStderrEmptyAndTheTableAlone) {
   const auto row = nlohmann::json::parse(read(folder_ / "r/summary.json"))["variants"][0];
   EXPECT_NE(spoken.find("\nbaseline: " + row["verdict"].get<std::string>() + "\n"), std::string::npos);
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -3,15 +3,12 @@
 #include <gtest/gtest.h>
 #include <pty.h>
 #include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-
 #include "options/options.hpp"
 
 namespace conv_mult {
-
 static bool operator==(const Interval& one, const Interval& other) {
   return one.low == other.low && one.high == other.high;
 }
@@ -20,7 +17,6 @@ static bool operator==(const LearningRate& one, const LearningRate& other) {
 }
 
 namespace {
-
 using Arguments = std::vector<std::string>;
 
 const Vocabulary vocabulary{{"baseline", "exp", "nmu", "npu", "stacked-exp"}, {"stacked-exp"}, {"rectangles", "noise"}};
@@ -441,6 +437,5 @@ TEST(Config, WhatTheParserWouldNotBeAskedIsAComplaint) {
   const TemporaryFile letters("\xEF\xBB\xBFout = '\xC3\xA4\\'  # \xC3\xA4\n\"variant\" = 'exp'");
   EXPECT_EQ(config_of({"--config", letters.path()}).out, "\xC3\xA4\\");
 }
-
 }  // namespace
 }  // namespace conv_mult

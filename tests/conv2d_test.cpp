@@ -6,12 +6,10 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/nn/modules/conv.h>
-
 #include <cstdint>
 
 namespace conv_mult {
 namespace {
-
 void expect_same(const at::Tensor& actual, const at::Tensor& expected) {
   ASSERT_EQ(actual.sizes(), expected.sizes());
   EXPECT_TRUE(at::allclose(actual, expected, 0, 1e-12)) << actual << expected;
@@ -80,6 +78,5 @@ TEST(WhatAConv2dComputes, ReproducesTheTextbookPicture) {
   expect_same(conv2d(at::stack({first, first + 1}), at::stack({kernel, kernel + 1}), 0),
               at::tensor({56.0, 72.0, 104.0, 120.0}, at::kDouble).view({2, 2}));
 }
-
 }  // namespace
 }  // namespace conv_mult

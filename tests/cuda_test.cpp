@@ -1,20 +1,17 @@
 // The GPU against the CPU, on the real executable: where there is no GPU, skipped.
 
 #include <torch/cuda.h>
-
 #include <cmath>
 #include <cstdlib>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "executable.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
-
 /// Variant, seed and step with the loss, of every line of loss.csv.
 using Losses = std::vector<std::pair<std::string, double>>;
 
@@ -68,6 +65,5 @@ TEST_F(Cuda, ARunIsRepeatedToTheLastBit) {
     EXPECT_EQ(losses(arguments), losses(arguments)) << what;
   }
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,14 +1,10 @@
 #include "scenes/dataset.hpp"
-
 #include <torch/nn/functional/fold.h>
-
 #include <cmath>
-
 #include "cases.hpp"
 
 namespace conv_mult {
 namespace {
-
 TEST(Dataset, PatchesAreTheDistinctRowsOfUnfold) {
   for (const auto& scene : {whole(default_rectangles()), whole(small_rectangles()), random_scene(9, 14),
                             random_scene(1, 1), random_scene(1, 9), random_scene(9, 1)}) {
@@ -92,6 +88,5 @@ TEST(Dataset, AutoTakesPatchesBelowAQuarterOfThePixels) {
   EXPECT_TRUE(make_patch_dataset(random_scene(4, 4), 3, 16).has_value());
   EXPECT_FALSE(make_patch_dataset(random_scene(4, 4), 3, 15).has_value());
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,11 +1,9 @@
 // The same configuration gives the same bytes: run after run, and whatever the optimisation level is.
 
 #include <gtest/gtest.h>
-
 #include <string>
 #include <tuple>
 #include <vector>
-
 #include "executable.hpp"
 #include "output/records.hpp"
 #include "run/experiment.hpp"
@@ -14,7 +12,6 @@
 
 namespace conv_mult {
 namespace {
-
 // Every variant, form of the data, optimizer, loss and kind of scene.
 const std::vector<std::string> experiments{
     "--variant all --size 30 --steps 60 --seeds 3",
@@ -80,6 +77,5 @@ TEST_F(Determinism, ThreadsDoNotChangeAByte) {
   EXPECT_GT(alone.size(), 100'000U);
   for (const std::int64_t threads : {2, 3, 7}) { EXPECT_TRUE(csv_of(threads) == alone) << threads; }
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -7,7 +7,6 @@
 #include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -20,7 +19,6 @@
 #include <system_error>
 
 namespace conv_mult {
-
 namespace fs = std::filesystem;
 
 inline std::string read(const fs::path& path) {
@@ -165,5 +163,4 @@ class Process {
   int terminal_ = -1;
   std::string words_;
 };
-
 }  // namespace conv_mult

@@ -1,7 +1,6 @@
 // Faults of the machine, on the real executable: what is in --out afterwards is whole, and what is said is so.
 
 #include <sys/stat.h>
-
 #include <chrono>
 #include <map>
 #include <random>
@@ -9,7 +8,6 @@
 #include <thread>
 #include <utility>
 #include <vector>
-
 #include "executable.hpp"
 #include "options/options.hpp"
 #include "output/records.hpp"
@@ -19,7 +17,6 @@
 
 namespace conv_mult {
 namespace {
-
 using Files = std::map<std::string, std::string>;
 
 bool is_unfinished(const std::string& name) { return name.find(".conv_mult-") != std::string::npos; }
@@ -521,6 +518,5 @@ TEST_F(FaultsKilled, ASignalAtAnyMomentLeavesWholeFiles) {
   EXPECT_GE(seen[130], checked_build ? 1 : 5);
   EXPECT_GE(seen[143], checked_build ? 1 : 5);
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,22 +1,18 @@
 #include "output/figures.hpp"
-
 #include <gtest/gtest.h>
 #include <stb/stb_image.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
 #include <sstream>
-
 #include "executable.hpp"
 #include "output/images.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
-
 using Notes = std::vector<std::string>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 const double kNoNumber = std::nan("");
@@ -384,6 +380,5 @@ TEST_F(Figures, AVariantHasTheSameMarkInEveryRun) {
   for (const auto* variant : all_variants) marks.insert({variant->colour, variant->point});
   EXPECT_EQ(marks.size(), all_variants.size());
 }
-
 }  // namespace
 }  // namespace conv_mult

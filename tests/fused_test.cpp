@@ -1,19 +1,15 @@
 #include "train/fused.hpp"
-
 #include <hwy/highway.h>
 #include <torch/optim.h>
-
 #include <cmath>
 #include <limits>
 #include <memory>
-
 #include "cases.hpp"
 #include "options/text.hpp"
 #include "util/pool.hpp"
 
 namespace conv_mult {
 namespace {
-
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double pi = 3.14159265358979323846;
 
@@ -328,6 +324,5 @@ TEST(Fused, ExpHasItsLimitsAndItsDigits) {
     expect_exp<double>(form, usual, 6e-16);
   }
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -3,15 +3,12 @@
 // themselves.
 
 #include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-
 #include "options/options.hpp"
 
 namespace {
-
 conv_mult::CommandLine parse(const std::vector<std::string>& arguments) {
   static const conv_mult::Vocabulary words{{"baseline", "exp", "npu", "relu"}, {"relu"}, {"rectangles", "noise"}};
   std::vector<const char*> argv;
@@ -24,7 +21,6 @@ std::string write_settings(const std::string& text) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
   return path;
 }
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,18 +1,15 @@
 // Hostile input, on the real executable: what is said is one line, and nothing of a user's text is interpreted.
 
 #include <gtest/gtest.h>
-
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "executable.hpp"
 #include "output/records.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
-
 std::string shell_quoted(const std::string& text) {
   std::string quoted = "'";
   for (const char c : text) { quoted += c == '\'' ? std::string("'\\''") : std::string(1, c); }
@@ -157,6 +154,5 @@ TEST_F(Hostile, DamagedResultsAreNamed) {
   EXPECT_EQ(run(options + "--resume --out r").code, 2);
   EXPECT_EQ(run("merge r --out merged").code, 2);
 }
-
 }  // namespace
 }  // namespace conv_mult

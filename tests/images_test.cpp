@@ -1,16 +1,13 @@
 #include "output/images.hpp"
-
 #include <gtest/gtest.h>
 #include <stb/stb_image.h>
 #include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <limits>
 
 namespace conv_mult {
 namespace {
-
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float infinite_pixel = std::numeric_limits<float>::infinity();
 
@@ -145,6 +142,5 @@ TEST(Images, LargeImagesAreAveragedInBlocks) {
   EXPECT_EQ(small.pixels, (std::vector<float>{1.5, 3.5, 5, 6.5, 8.5, 10}));
   EXPECT_EQ(averaged(image, 1).pixels, std::vector<float>{5.5});
 }
-
 }  // namespace
 }  // namespace conv_mult

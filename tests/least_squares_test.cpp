@@ -1,11 +1,9 @@
 #include <cmath>
-
 #include "cases.hpp"
 #include "variants/common.hpp"
 
 namespace conv_mult {
 namespace {
-
 Scene row_scene(const std::vector<double>& a, const std::vector<double>& b) {
   return make_scene(torch::tensor(a, at::kDouble).reshape({1, 1, 1, -1}),
                     torch::tensor(b, at::kDouble).reshape({1, 1, 1, -1}));
@@ -57,6 +55,5 @@ TEST(LeastSquares, FloorOfExpIsWhatItsSignCannotReach) {
   const auto model = make_model({&variants::exp, {1}}, torch::tensor({{50.0, 25.0, std::log(2) - 100}}, at::kDouble));
   EXPECT_LT(losses_of(LossKind::l2, forward(model, positive), positive).item<double>(), 1e-12);
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,7 +1,6 @@
 // Man page and bash completion, as the build made them, against --help.
 
 #include <gtest/gtest.h>
-
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -11,7 +10,6 @@
 
 namespace conv_mult {
 namespace {
-
 const std::string man_page_file = std::string(CONV_MULT_MANUAL_DIR) + "/conv_mult.1";
 
 std::string output_of(const std::string& command) {
@@ -85,6 +83,5 @@ TEST(Manual, BashCompletesOptionsValuesAndPaths) {
   const auto offered = all_of('\n' + completions("--"), "\n(--[a-z0-9-]+)");
   for (const auto& option : options_in_help()) { EXPECT_EQ(offered.count(option), 1U) << option; }
 }
-
 }  // namespace
 }  // namespace conv_mult

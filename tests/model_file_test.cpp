@@ -1,12 +1,9 @@
 #include "train/model_file.hpp"
-
 #include <stdexcept>
-
 #include "cases.hpp"
 
 namespace conv_mult {
 namespace {
-
 class ModelFile : public EachVariant {};
 CONV_MULT_FOR_EACH_VARIANT(ModelFile);
 
@@ -48,6 +45,5 @@ TEST_P(ModelFile, NoPartAndNoFlippedBitIsAnotherModel) {
     EXPECT_TRUE(is_refused(content.substr(0, size), whole) || size + 26 >= content.size()) << size;
   }
 }
-
 }  // namespace
 }  // namespace conv_mult

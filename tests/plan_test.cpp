@@ -1,16 +1,12 @@
 #include "run/plan.hpp"
-
 #include <gtest/gtest.h>
-
 #include <fstream>
 #include <tuple>
-
 #include "util/pool.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
-
 TEST(Plan, ShardsArePartsOfTheSeedsWithoutGapOrOverlap) {
   for (const std::int64_t shards : {1, 2, 3, 7, 10}) {
     std::int64_t next = 5;
@@ -85,6 +81,5 @@ TEST(Plan, BlocksKeepAStepSmallAndThreadsBusy) {
   EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68, 100), 16);
   set_thread_count(1);
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,7 +1,5 @@
 #include "util/pool.hpp"
-
 #include <gtest/gtest.h>
-
 #include <atomic>
 #include <mutex>
 #include <set>
@@ -11,7 +9,6 @@
 
 namespace conv_mult {
 namespace {
-
 class Pool : public testing::Test {
  protected:
   void SetUp() override { set_thread_count(3); }
@@ -59,6 +56,5 @@ TEST_F(Pool, AnExceptionEndsItAndTheNextOneWorks) {
   parallel_for(100, [&](std::int64_t i) { sum += static_cast<int>(i); });
   EXPECT_EQ(sum, 4950);
 }
-
 }  // namespace
 }  // namespace conv_mult

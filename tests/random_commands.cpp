@@ -6,7 +6,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -21,13 +20,11 @@
 #include <string>
 #include <thread>
 #include <vector>
-
 #include "output/records.hpp"
 
 int conv_mult_main(int argc, char** argv);
 
 namespace {
-
 namespace fs = std::filesystem;
 using Texts = std::vector<std::string>;
 
@@ -134,17 +131,10 @@ std::string mutated(std::string text) {
   for (std::size_t n = below(4); n > 0 && !text.empty(); --n) {
     const auto at = below(text.size());
     switch (below(4)) {
-      case 0:
-        text.erase(at, 1);
-        break;
-      case 1:
-        text.insert(at, 1, static_cast<char>(1 + below(255)));
-        break;
-      case 2:
-        text[at] = static_cast<char>(1 + below(255));
-        break;
-      default:
-        text.insert(at, text.substr(below(text.size()), 3));
+      case 0: text.erase(at, 1); break;
+      case 1: text.insert(at, 1, static_cast<char>(1 + below(255))); break;
+      case 2: text[at] = static_cast<char>(1 + below(255)); break;
+      default: text.insert(at, text.substr(below(text.size()), 3));
     }
   }
   return text;
@@ -246,7 +236,6 @@ std::string complaint(int code) {
   }
   return "";
 }
-
 }  // namespace
 
 int main(int argc, char** argv) {

@@ -1,10 +1,8 @@
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <functional>
 #include <map>
 #include <random>
-
 #include "executable.hpp"
 #include "options/options.hpp"
 #include "output/folder.hpp"
@@ -14,7 +12,6 @@
 
 namespace conv_mult {
 namespace {
-
 RunRecord saved_run(std::int64_t seed, RunStatus status) {
   RunRecord run;
   run.seed = seed;
@@ -258,6 +255,5 @@ TEST_F(Resume, ShardsMustCoverEverySeedOnce) {
   EXPECT_EQ(complaint({front, back, front}), "merge: the finished runs of seed 10 are in two of the folders");
   EXPECT_NE(complaint({front, back}, 4).find("other settings"), std::string::npos);
 }
-
 }  // namespace
 }  // namespace conv_mult

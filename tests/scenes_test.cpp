@@ -1,15 +1,12 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
-
 #include <cmath>
 #include <set>
 #include <tuple>
-
 #include "scenes/scene.hpp"
 
 namespace conv_mult {
 namespace {
-
 TEST(Scenes, RectanglesAreWhereTheyBelong) {
   const auto scene = whole(make_rectangles(3, 4, {0, 1, 2, 2, 3}, {1, 2, 2, 2, -2}));
   const auto expect = [](const at::Tensor& image, const std::vector<double>& pixels) {
@@ -189,6 +186,5 @@ TEST(Scenes, SourcesAreInTheOrderOfTheirKinds) {
   config = noise_config(0);
   EXPECT_THROW(sources_of(config), UsageError);
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,14 +1,11 @@
 #include "run/statistics.hpp"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
 #include <tuple>
 
 namespace conv_mult {
 namespace {
-
 constexpr double inf = std::numeric_limits<double>::infinity();
 const double not_a_number = std::nan("");
 
@@ -218,6 +215,5 @@ TEST(Statistics, RowsAreNamedByWhatTellsThemApart) {
   mark_best(result.variants);
   EXPECT_EQ(best_of(result.variants), (std::vector{true, true, false, true, true}));  // each of its scene
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,19 +1,15 @@
 #include "output/tables.hpp"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <tuple>
-
 #include "output/records.hpp"
 #include "run/statistics.hpp"
 
 namespace conv_mult {
 namespace {
-
 /// A run that went through these losses, in float32.
 RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int64_t steps) {
   Recorder recorder(seed, 1, {steps, 2, 0.5});
@@ -278,6 +274,5 @@ TEST(Tables, VerdictsAtTheirBorders) {
   row.statistics = statistics_of(row.runs, scene);
   EXPECT_EQ(verdict(row, result), "does not multiply near-exactly: off by 0.1 % on the test range");
 }
-
 }  // namespace
 }  // namespace conv_mult

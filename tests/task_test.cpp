@@ -1,13 +1,10 @@
 #include "run/task.hpp"
-
 #include <cmath>
-
 #include "cases.hpp"
 #include "scenes/scene.hpp"
 
 namespace conv_mult {
 namespace {
-
 Config noise_config(bool resample, Interval range = {-2, 2}) {
   Config config;
   config.scenes = {"noise"};
@@ -153,6 +150,5 @@ TEST(Tasks, ATrainedBaselineLandsOnItsFloor) {
   const auto ratio = norms.square() / own.record().splits[0].pixels * 144 / 16;
   EXPECT_LE((ratio - 1).abs().max().item<double>(), 0.06);  // 5,120 pixels: 2.5 % a deviation
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,9 +1,7 @@
 #include "train/trainer.hpp"
-
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
-
 #include "cases.hpp"
 #include "options/options.hpp"
 #include "train/machine.hpp"
@@ -11,7 +9,6 @@
 
 namespace conv_mult {
 namespace {
-
 TrainingConfig config_of(OptimizerKind optimizer, double learning_rate, std::int64_t steps) {
   TrainingConfig config;
   config.optimizer = optimizer;
@@ -229,6 +226,5 @@ TEST(Trainer, TheSparsityRegulariserComesInAsItsScheduleSays) {
   EXPECT_TRUE(torch::allclose(after(2, {10, 0, 4}) - two, 1e-3 * 5 / 4 * pull, 0, 1e-15));  // a quarter
   EXPECT_TRUE(torch::equal(after(2, {10, 1, 4}), two));
 }
-
 }  // namespace
 }  // namespace conv_mult

@@ -1,15 +1,12 @@
 #include <torch/nn/modules/conv.h>
-
 #include <cmath>
 #include <functional>
 #include <map>
-
 #include "cases.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
-
 using Numbers = std::vector<double>;
 
 Model model_with(const Architecture& architecture, const Numbers& weights) {
@@ -324,6 +321,5 @@ TEST_P(Variants, GradientOfAZeroLossIsZeroNotNan) {
     }
   }
 }
-
 }  // namespace
 }  // namespace conv_mult

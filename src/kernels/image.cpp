@@ -8,7 +8,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-
 constexpr std::int64_t block_pixels = 512;  // of a row: their slopes stay in the first cache
 
 /// Adds to the first `sums_wanted` of six sums the products of the slopes with the inputs at six offsets; `count` is
@@ -85,15 +84,12 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
 
 ImagePass linear_image() { return {image_rows<false, float>, image_rows<false, double>}; }
 ImagePass exponential_image() { return {image_rows<true, float>, image_rows<true, double>}; }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
-
 CONV_MULT_EXPORT_PASS(ImagePass, linear_image)
 CONV_MULT_EXPORT_PASS(ImagePass, exponential_image)
-
 }  // namespace conv_mult
 #endif

@@ -5,7 +5,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-
 template <typename Scalar>
 void update(const OptimizerStep& step, std::int64_t count, Scalar* HWY_RESTRICT weights,
             const Scalar* HWY_RESTRICT gradient, Scalar* HWY_RESTRICT mean, Scalar* HWY_RESTRICT square) {
@@ -41,14 +40,11 @@ void update(const OptimizerStep& step, std::int64_t count, Scalar* HWY_RESTRICT 
 }
 
 UpdatePass optimizer() { return {update<float>, update<double>}; }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
-
 CONV_MULT_EXPORT_PASS(UpdatePass, optimizer)
-
 }  // namespace conv_mult
 #endif

@@ -7,7 +7,6 @@
 #include <utility>
 
 namespace conv_mult {
-
 constexpr std::int64_t lanes = 16;  // replicas side by side: one AVX-512 vector of float32
 
 template <template <typename Scalar> class Function>
@@ -98,7 +97,6 @@ extern const UpdatePass optimizer_pass;
 
 /// One convolution, weights [2 K^2] and last the bias, without and with exp.
 extern const ImagePass linear_image_pass, exponential_image_pass;
-
 }  // namespace conv_mult
 
 /// Under HWY_ONCE: `name`_pass, that of name() for the best instruction set, which each call picks anew.

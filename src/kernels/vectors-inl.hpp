@@ -16,11 +16,9 @@
 #include <hwy/aligned_allocator.h>
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
-
 #include <algorithm>
 #include <limits>
 #include <type_traits>
-
 #include "kernels/passes.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -195,8 +193,6 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
   }
   return sum;
 }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-
 #endif

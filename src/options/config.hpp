@@ -8,7 +8,6 @@
 #include <vector>
 
 namespace conv_mult {
-
 /// The request itself is wrong (unknown option, value out of range, no such device): exit code 2. what() is one line:
 /// what is wrong, the offending value, what is allowed.
 class UsageError : public std::runtime_error {
@@ -116,5 +115,4 @@ struct Config {
   std::optional<double> require_ratio;
   bool quiet = false;
 };
-
 }  // namespace conv_mult

@@ -1,8 +1,6 @@
 #include "options/options.hpp"
-
 #include <sys/ioctl.h>
 #include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <map>
@@ -18,7 +16,6 @@
 
 namespace conv_mult {
 namespace {
-
 /// What an option is given, and where, if not on the command line.
 struct Words {
   Texts texts;
@@ -222,7 +219,6 @@ std::string listing(const std::string& command, const std::vector<Option>& table
   }
   return lines;
 }
-
 }  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv, const Vocabulary& words, const std::string& version) {
@@ -313,5 +309,4 @@ std::optional<std::string> difference(const Config& config, const Config& other,
   }
   return std::nullopt;
 }
-
 }  // namespace conv_mult

@@ -3,11 +3,9 @@
 // config.toml, what decides a run, and --help.
 
 #include <functional>
-
 #include "options/text.hpp"
 
 namespace conv_mult {
-
 /// The names that users may give, from the lists of variants and scenes.
 struct Vocabulary {
   Texts variants, sized;  ///< sized: those of the variants that have --depth
@@ -66,5 +64,4 @@ std::vector<Option> merge_table();
 
 /// Whether a configuration file can hold the text.
 bool is_utf8(const std::string& text);
-
 }  // namespace conv_mult

@@ -2,7 +2,6 @@
 
 namespace conv_mult {
 namespace {
-
 constexpr std::int64_t most_steps = 100'000'000, most_seeds = 100'000'000;
 constexpr std::int64_t largest_side = 1'000'000'000;  // its square is a number; memory is the limit
 constexpr double largest_value = 1e38;                // in float32, which pictures are in, and training by default
@@ -85,7 +84,6 @@ struct Table {
                        [](const Config& /*config*/) { return Texts(); }});
   }
 };
-
 }  // namespace
 
 std::vector<Option> option_table(const Vocabulary& words) {
@@ -219,5 +217,4 @@ std::vector<Option> merge_table() {
   t.add("quiet", "", "No notes on stderr", Kind::flag);
   return t.options;
 }
-
 }  // namespace conv_mult

@@ -4,18 +4,15 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
-
 #include "options/config.hpp"
 
 namespace conv_mult {
-
 using Texts = std::vector<std::string>;
 
 inline std::string join(const Texts& texts, const char* between = ",") {
@@ -136,5 +133,4 @@ std::string text_of(T value) {
     return fmt::format("{}", value);
   }
 }
-
 }  // namespace conv_mult

@@ -1,17 +1,14 @@
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <fstream>
 #include <unordered_map>
-
 #include "options/options.hpp"
 #include "output/records.hpp"
 
 namespace conv_mult {
 namespace {
-
 using Path = std::filesystem::path;
 
 template <typename Number>
@@ -124,7 +121,6 @@ void read_csv(const CsvFile& file, const Path& path, const Summary& summary, con
     } catch (const std::runtime_error& error) { damaged(path, error.what()); }
   });
 }
-
 }  // namespace
 
 const std::vector<CsvFile> csv_files{
@@ -270,5 +266,4 @@ void add_shards(const std::vector<std::string>& folders, const Config& config, c
     }
   }
 }
-
 }  // namespace conv_mult

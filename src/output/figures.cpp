@@ -1,12 +1,9 @@
 #include "output/figures.hpp"
-
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 #include <set>
 #include <tuple>
-
 #include "options/options.hpp"
 #include "output/images.hpp"
 #include "run/statistics.hpp"
@@ -15,7 +12,6 @@
 
 namespace conv_mult {
 namespace {
-
 using Row = VariantResult;
 using Rows = std::vector<const Row*>;
 
@@ -321,7 +317,6 @@ struct Figure {
 constexpr Figure kFigures[] = {{"loss", loss}, {"panel", panel}, {"distribution", distribution}, {"heldout", heldout},
                                {"grid", grid}, {"units", units}, {"outcomes", outcomes},         {"price", price}};
 constexpr const char* kOtherTables[] = {"about.tsv", "rows.tsv", "panel.f32", "dots.tsv", "scenes.tsv"};
-
 }  // namespace
 
 const std::vector<std::string> figure_names = [] {
@@ -362,5 +357,4 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
   return draw(drawn, formats, directory);
 }
-
 }  // namespace conv_mult

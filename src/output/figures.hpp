@@ -2,12 +2,10 @@
 
 #include <filesystem>
 #include <map>
-
 #include "options/config.hpp"
 #include "run/results.hpp"
 
 namespace conv_mult {
-
 /// Every figure that a result may have: loss, panel, distribution, heldout, grid, units, outcomes, price.
 extern const std::vector<std::string> figure_names;
 
@@ -34,5 +32,4 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
 /// it drew them.
 std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
                               const std::filesystem::path& directory);
-
 }  // namespace conv_mult

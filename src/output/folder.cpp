@@ -1,20 +1,16 @@
 #include "output/folder.hpp"
-
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
-
 #include <cerrno>
 #include <fstream>
 #include <stdexcept>
-
 #include "output/figures.hpp"
 #include "util/files.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
-
 namespace fs = std::filesystem;
 
 // Only names that this program writes are removed.
@@ -35,7 +31,6 @@ void remove_old_tables(const fs::path& out) {
   for (const auto* name : {"config.toml", "summary.json"}) { fs::remove(out / name); }
   for (const auto& file : csv_files) { fs::remove(out / file.name); }
 }
-
 }  // namespace
 
 OutputFolder::OutputFolder(fs::path path, std::string settings, bool alone)
@@ -99,5 +94,4 @@ void OutputFolder::write(const ExperimentResult& result) {
   known_ = std::move(known);
   written_ = true;
 }
-
 }  // namespace conv_mult

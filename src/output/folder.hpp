@@ -1,11 +1,9 @@
 #pragma once
 
 #include <filesystem>
-
 #include "output/records.hpp"
 
 namespace conv_mult {
-
 /// --out, and the numbers in it. Throws std::runtime_error that names the path and the reason.
 class OutputFolder {
  public:
@@ -35,5 +33,4 @@ class OutputFolder {
   bool written_ = false;
   int descriptor_ = -1;  ///< of the lock
 };
-
 }  // namespace conv_mult

@@ -3,7 +3,6 @@
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -12,7 +11,6 @@
 #include <regex>
 #include <set>
 #include <thread>
-
 #include "options/options.hpp"
 #include "output/figures.hpp"
 #include "util/files.hpp"
@@ -20,7 +18,6 @@
 
 namespace conv_mult {
 namespace {
-
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kPatience{60};
@@ -123,7 +120,6 @@ std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::ti
   } catch (const std::exception& error) { return error.what(); }
   return "";
 }
-
 }  // namespace
 
 std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
@@ -153,5 +149,4 @@ std::vector<std::string> draw(const std::vector<std::string>& names, const std::
   if (missing) { return {"gnuplot not found: the scripts and tables in figures/ are written, no figure drawn"}; }
   return notes;
 }
-
 }  // namespace conv_mult

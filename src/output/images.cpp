@@ -1,11 +1,9 @@
 #include "output/images.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
-
 #include "util/files.hpp"
 
 // stb keeps its implementation in the header; this file alone compiles it.
@@ -14,7 +12,6 @@
 #include <stb/stb_image_write.h>
 
 namespace conv_mult {
-
 const std::vector<Rgb> sequential_colours{{68, 1, 84},    {72, 40, 120},  {62, 74, 137},  {49, 104, 142},
                                           {38, 130, 142}, {31, 158, 137}, {53, 183, 121}, {109, 205, 89},
                                           {180, 222, 44}, {253, 231, 37}};
@@ -25,7 +22,6 @@ const std::vector<Rgb> diverging_colours{{5, 48, 97},     {33, 102, 172},  {67, 
                                          {214, 96, 77},   {178, 24, 43},   {103, 0, 31}};
 
 namespace {
-
 constexpr std::int64_t kSidePixels = 400;   // longer side of a heat map, about
 constexpr std::int64_t kMostPixels = 1024;  // of larger images, blocks of pixels are averaged
 constexpr Rgb kNotANumber{128, 128, 128};
@@ -58,7 +54,6 @@ void write_png(const std::filesystem::path& path, const Image& original, const C
   }
   write_file(path, png);
 }
-
 }  // namespace
 
 ColourScale shared_scale(const SceneResult& scene) {
@@ -142,5 +137,4 @@ void write_heat_maps(const ExperimentResult& result, const std::filesystem::path
               diverging_colours);
   }
 }
-
 }  // namespace conv_mult

@@ -2,11 +2,9 @@
 
 #include <array>
 #include <filesystem>
-
 #include "run/results.hpp"
 
 namespace conv_mult {
-
 using Rgb = std::array<std::uint8_t, 3>;
 
 /// Colour maps as evenly spaced stops, interpolated linearly in sRGB; the heat maps and gnuplot share them.
@@ -40,5 +38,4 @@ Rgb colour_of(double value, const ColourScale& scale, const std::vector<Rgb>& co
 /// `directory`, each pixel enlarged by a whole factor to about 400 px; images of more than 1024 px a side are averaged
 /// down. Throws std::runtime_error on I/O errors.
 void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory);
-
 }  // namespace conv_mult

@@ -3,13 +3,11 @@
 
 #include <functional>
 #include <string_view>
-
 #include "options/config.hpp"
 #include "run/results.hpp"
 #include "util/files.hpp"
 
 namespace conv_mult {
-
 using Fields = std::vector<std::string_view>;
 
 /// A file with a heading and then lines for every run, row by row in order of the seeds. Numbers have as few digits as
@@ -75,5 +73,4 @@ void add_earlier_run(const std::filesystem::path& directory, const Config& confi
 /// settings or a seed of `config` is in none or in two of them.
 void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,
                 ExperimentResult& result);
-
 }  // namespace conv_mult

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 #include <stdexcept>
-
 #include "output/records.hpp"
 #include "output/tables.hpp"
 
@@ -20,7 +18,6 @@ struct nlohmann::adl_serializer<std::optional<T>> {
 };
 
 namespace conv_mult {
-
 NLOHMANN_JSON_SERIALIZE_ENUM(ExperimentStatus, {{ExperimentStatus::interrupted, "interrupted"},
                                                 {ExperimentStatus::complete, "complete"},
                                                 {ExperimentStatus::incomplete, "incomplete"}})
@@ -42,7 +39,6 @@ CONV_MULT_JSON(RunHeader, conv_mult, libtorch, device, threads, dtype)
 CONV_MULT_JSON(KnownFile, checksum, before)
 
 namespace {
-
 /// The end of summary.json.
 constexpr auto seal_begin = ",\n \"checksum\": \"";
 
@@ -93,7 +89,6 @@ Json json_of(const SceneResult& scene) {
             {"norm", scene.success_norm},
             {"relative_error", scene.success_error}}}};
 }
-
 }  // namespace
 
 std::string summary_json(const ExperimentResult& result, const KnownFiles& files) {
@@ -136,5 +131,4 @@ Summary parse_summary(const std::string& text) {
     return summary;
   } catch (const Json::exception& error) { throw std::runtime_error(error.what()); }
 }
-
 }  // namespace conv_mult

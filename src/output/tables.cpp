@@ -1,15 +1,11 @@
 #include "output/tables.hpp"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "run/statistics.hpp"
 
 namespace conv_mult {
 namespace {
-
 std::string grouped(std::int64_t number) {
   std::string text = fmt::format("{}", number);
   for (std::size_t i = text.size(); i > 3; i -= 3) { text.insert(i - 3, ","); }
@@ -162,7 +158,6 @@ std::string with_scene(const ExperimentResult& result, std::size_t scene, const 
              ? text
              : fmt::format("{}{}{}\n{}", scene > 0 ? "\n" : "", name, test.empty() ? "" : ", outside: " + test, text);
 }
-
 }  // namespace
 
 std::string time_text(double seconds) {
@@ -236,5 +231,4 @@ std::string verdicts(const ExperimentResult& result) {
   }
   return text;
 }
-
 }  // namespace conv_mult

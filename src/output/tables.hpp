@@ -3,7 +3,6 @@
 #include "run/results.hpp"
 
 namespace conv_mult {
-
 /// "0.25 s", "2 min 5 s".
 std::string time_text(double seconds);
 
@@ -26,5 +25,4 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result);
 
 /// The verdicts on all rows, a line for each.
 std::string verdicts(const ExperimentResult& result);
-
 }  // namespace conv_mult

@@ -1,14 +1,11 @@
 #include "run/experiment.hpp"
-
 #include <ATen/Functions.h>
 #include <torch/version.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <iterator>
 #include <mutex>
-
 #include "options/options.hpp"
 #include "run/statistics.hpp"
 #include "run/task.hpp"
@@ -18,7 +15,6 @@
 
 namespace conv_mult {
 namespace {
-
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -53,14 +49,9 @@ struct Block {
 class Experiment {
  public:
   Experiment(const Plan& plan, ExperimentResult& result, const ExperimentCallbacks& callbacks)
-      : plan_(plan),
-        config_(plan.config),
-        callbacks_(callbacks),
-        device_(resolve_device(config_.device)),
-        dtype_(config_.dtype == Dtype::float64 ? at::kDouble : at::kFloat),
-        result_(result),
-        block_sizes_(plan.rows.size()),
-        changed_(plan.rows.size(), true) {
+      : plan_(plan), config_(plan.config), callbacks_(callbacks), device_(resolve_device(config_.device)),
+        dtype_(config_.dtype == Dtype::float64 ? at::kDouble : at::kFloat), result_(result),
+        block_sizes_(plan.rows.size()), changed_(plan.rows.size(), true) {
     for (std::size_t i = 0; i < plan.sources.size(); ++i) {
       result_.header.scenes[i] = tasks_.emplace_back(config_, plan.sources[i]).record();
     }
@@ -250,7 +241,6 @@ class Experiment {
   Progress progress_;
   Clock::time_point started_, next_publication_;
 };
-
 }  // namespace
 
 ExperimentResult start_of(const Plan& plan) {
@@ -291,5 +281,4 @@ ExperimentResult run_experiment(const Plan& plan, ExperimentResult result, const
   }
   return result;
 }
-
 }  // namespace conv_mult

@@ -3,7 +3,6 @@
 #include "run/plan.hpp"
 
 namespace conv_mult {
-
 struct Progress {
   std::string row;            ///< in training: row_name, after the scene's name where there are several
   std::size_t rows_done = 0;  ///< of the plan's
@@ -34,5 +33,4 @@ ExperimentResult start_of(const Plan& plan);
 /// again. A stop_signal interrupts it: the blocks then in training are part of the result, those after them are not.
 /// Throws c10::Error where LibTorch fails.
 ExperimentResult run_experiment(const Plan& plan, ExperimentResult result, const ExperimentCallbacks& callbacks);
-
 }  // namespace conv_mult

@@ -1,16 +1,12 @@
 #include "run/plan.hpp"
-
 #include <fmt/ranges.h>
-
 #include <algorithm>
-
 #include "options/options.hpp"
 #include "train/fused.hpp"
 #include "util/pool.hpp"
 
 namespace conv_mult {
 namespace {
-
 std::vector<SavedModel> models_of(const Config& config) {
   if (!config.load_model.empty()) { return load_models(config.load_model); }
   std::vector<SavedModel> models;
@@ -29,7 +25,6 @@ std::vector<SavedModel> models_of(const Config& config) {
 
 /// Numbers that the layers make of a pixel.
 double values_per_pixel(const Size& size) { return 1 + static_cast<double>((size.depth - 1) * size.width); }
-
 }  // namespace
 
 Plan make_plan(const Config& config) {
@@ -112,5 +107,4 @@ void check_memory(const Plan& plan, double available) {
   constexpr auto text = "--seeds: {} with a row of loss.csv every {} of {} steps";
   need(records, fmt::format(text, seeds, config.log_every, config.steps));
 }
-
 }  // namespace conv_mult

@@ -6,7 +6,6 @@
 #include "train/trainer.hpp"
 
 namespace conv_mult {
-
 /// What is trained together, all its seeds side by side.
 struct RowPlan {
   RowKey key;
@@ -34,5 +33,4 @@ std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data);
 
 /// Throws UsageError where its images or its records alone, estimated from below, take more bytes than are available.
 void check_memory(const Plan& plan, double available);
-
 }  // namespace conv_mult

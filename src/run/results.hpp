@@ -7,7 +7,6 @@
 #include <vector>
 
 namespace conv_mult {
-
 /// A grey-level image, row-major; row 0 at the top.
 struct Image {
   std::int64_t height = 0, width = 0;
@@ -138,5 +137,4 @@ struct ExperimentResult {
 
   const SceneResult& scene_of(const VariantResult& row) const { return header.scenes[row.scene]; }
 };
-
 }  // namespace conv_mult

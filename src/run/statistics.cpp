@@ -1,7 +1,5 @@
 #include "run/statistics.hpp"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,7 +7,6 @@
 
 namespace conv_mult {
 namespace {
-
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double dead_within = 1e-3;  // of the target's norm
 
@@ -44,7 +41,6 @@ bool differ(const std::vector<VariantResult>& rows, const Field& field) {
     return field(*first) != field(row);
   });
 }
-
 }  // namespace
 
 bool ExperimentResult::grid() const {
@@ -80,10 +76,7 @@ SuccessRate wilson(std::int64_t count, std::int64_t of) {
 }
 
 Recorder::Recorder(std::int64_t first_seed, std::int64_t count, const RecordingConfig& config)
-    : config_(config),
-      runs_(static_cast<std::size_t>(count)),
-      newest_(runs_.size()),
-      lowest_(runs_.size(), infinity),
+    : config_(config), runs_(static_cast<std::size_t>(count)), newest_(runs_.size()), lowest_(runs_.size(), infinity),
       running_(count) {
   for (auto& run : runs_) {
     run.seed = first_seed++;
@@ -212,5 +205,4 @@ void mark_best(std::vector<VariantResult>& rows) {
     });
   }
 }
-
 }  // namespace conv_mult

@@ -4,7 +4,6 @@
 #include "run/results.hpp"
 
 namespace conv_mult {
-
 /// Quantiles by linear interpolation between order statistics (numpy's default; Hyndman & Fan 1996, type 7). Infinite
 /// values are values. None for an empty sample.
 std::optional<Spread> spread_of(std::vector<double> values);
@@ -60,5 +59,4 @@ std::string row_name(const VariantResult& row, const ExperimentResult& result);
 
 /// Sets VariantResult::best: the highest success rate, then the lowest median loss, then the earlier row.
 void mark_best(std::vector<VariantResult>& rows);
-
 }  // namespace conv_mult

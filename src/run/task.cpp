@@ -1,17 +1,13 @@
 #include "run/task.hpp"
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-
 #include <cmath>
 #include <limits>
-
 #include "train/fused.hpp"
 
 namespace conv_mult {
 namespace {
-
 /// [H, W], or any view of as many pixels.
 Image to_image(const at::Tensor& pixels, const SceneSource& source) {
   const auto values = pixels.to(at::kCPU, at::kFloat).contiguous();
@@ -57,7 +53,6 @@ Dataset evaluation_data(const Scene& scenes, const Architecture& architecture) {
   const auto data = make_image_dataset(scenes, DataForm::image, variant->encode);
   return network ? data : unfolded(data, size.kernel_size);
 }
-
 }  // namespace
 
 Task::Task(const Config& config, const SceneSource& source) : form_(config.data), loss_(config.loss), source_(source) {
@@ -164,5 +159,4 @@ Image Task::render(const Model& model) const {
   const auto values = forward(model, data).flatten();
   return to_image(data.row_of.defined() ? data.picture(values) : values, source_);
 }
-
 }  // namespace conv_mult

@@ -4,7 +4,6 @@
 #include "train/trainer.hpp"
 
 namespace conv_mult {
-
 /// One source of scenes: what is trained on it, and what its runs are judged by.
 ///
 /// Success is a relative error of at most so much on the first split, or to be near-exact: on the split that the source
@@ -46,5 +45,4 @@ class Task {
   const SceneSource& source_;
   SceneResult record_;
 };
-
 }  // namespace conv_mult

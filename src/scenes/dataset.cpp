@@ -1,8 +1,6 @@
 #include "scenes/dataset.hpp"
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-
 #include <algorithm>
 #include <string>
 #include <unordered_map>
@@ -11,7 +9,6 @@
 
 namespace conv_mult {
 namespace {
-
 /// One patch for each place of a kernel on the image, which gets so many pixels of zero on each side.
 Dataset unfold(const Dataset& image, std::int64_t kernel_size, std::int64_t padding) {
   const auto columns = at::im2col(image.input, {kernel_size, kernel_size}, {1, 1}, {padding, padding}, {1, 1});
@@ -23,7 +20,6 @@ Dataset unfold(const Dataset& image, std::int64_t kernel_size, std::int64_t padd
 at::Tensor root_counts(const at::Tensor& counts, const at::Tensor& target) {
   return counts.to(at::kDouble).sqrt().to(target.scalar_type()).view(target.sizes());
 }
-
 }  // namespace
 
 double Dataset::pixels() const {
@@ -132,5 +128,4 @@ Dataset part_of(const Dataset& data, std::int64_t begin, std::int64_t size) {
   const auto part = [&](const at::Tensor& all) { return all.defined() ? all.narrow(0, begin, size) : all; };
   return {data.form, part(data.input), part(data.target), part(data.root_count)};
 }
-
 }  // namespace conv_mult

@@ -1,14 +1,11 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-
 #include <functional>
 #include <optional>
-
 #include "scenes/scene.hpp"
 
 namespace conv_mult {
-
 /// A scene in the form it is trained on. All have the layout [batch, channel, height, width] and the same loss,
 /// sqrt(sum(count * (out - target)^2)), so one model and one trainer serve them. C channels: see Encode.
 struct Dataset {
@@ -62,5 +59,4 @@ Dataset make_shortened_dataset(const Scene& scene, std::int64_t reach);
 
 /// The part of a dataset that begins with its n-th image or patch.
 Dataset part_of(const Dataset& data, std::int64_t begin, std::int64_t size);
-
 }  // namespace conv_mult

@@ -3,19 +3,16 @@
 
 #include <ATen/Functions.h>
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <mutex>
 #include <utility>
-
 #include "scenes/scene.hpp"
 #include "util/random.hpp"
 
 namespace conv_mult {
 namespace {
-
 enum Stream : std::uint32_t { training, inside, outside };
 
 std::string text_of(const std::vector<Interval>& ranges) {
@@ -75,7 +72,6 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
   source.success = std::nullopt;
   return source;
 }
-
 }  // namespace
 
 std::vector<SceneSource> noise(const Config& config) {
@@ -88,5 +84,4 @@ std::vector<SceneSource> noise(const Config& config) {
   }
   return sources;
 }
-
 }  // namespace conv_mult

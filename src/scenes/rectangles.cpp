@@ -8,16 +8,13 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-
 #include <algorithm>
 #include <set>
-
 #include "scenes/scene.hpp"
 #include "util/random.hpp"
 
 namespace conv_mult {
 namespace {
-
 /// Along one axis: where each run begins, which is where something begins or ends, int64 [h]; and the run of each
 /// pixel, [H].
 struct Axis {
@@ -50,7 +47,6 @@ void move(Pair& pair, std::int64_t height, std::int64_t width, Random& random) {
   b.top = overlapping(a.top, a.height, b.height, height);
   b.left = overlapping(a.left, a.width, b.width, width);
 }
-
 }  // namespace
 
 Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& a, const Rectangle& b) {
@@ -91,5 +87,4 @@ std::vector<SceneSource> rectangles(const Config& config) {
   }
   return {source};
 }
-
 }  // namespace conv_mult

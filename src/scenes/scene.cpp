@@ -1,15 +1,12 @@
 #include "scenes/scene.hpp"
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-
 #include <cmath>
 #include <numeric>
 #include <utility>
 
 namespace conv_mult {
 namespace {
-
 /// The stored rows and columns of these numbers.
 Scene picked(const Scene& scene, const at::Tensor& rows, const at::Tensor& columns, const at::Tensor& row_of = {},
              const at::Tensor& column_of = {}) {
@@ -32,7 +29,6 @@ std::pair<at::Tensor, at::Tensor> shorten(const at::Tensor& row_of, std::int64_t
   }
   return {at::tensor(stored, at::kLong), at::tensor(origin, at::kLong)};
 }
-
 }  // namespace
 
 Scene make_scene(const at::Tensor& a, const at::Tensor& b, const at::Tensor& row_of, const at::Tensor& column_of) {
@@ -67,5 +63,4 @@ Scene shortened(const Scene& scene, std::int64_t reach) {
 Scene whole(const Scene& scene) { return scene.has_runs() ? picked(scene, scene.row_of, scene.column_of) : scene; }
 
 at::Tensor plain(const Scene& scene) { return at::cat({scene.a, scene.b}, 1); }
-
 }  // namespace conv_mult

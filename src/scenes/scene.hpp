@@ -1,17 +1,14 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
-
 #include "options/config.hpp"
 
 namespace conv_mult {
-
 /// Two images, or S pairs of them, and their element-wise (Hadamard) product, the target. Of equal rows or columns that
 /// follow each other a scene may store one, so that a picture of rectangles has a few pixels whatever its size.
 struct Scene {
@@ -89,5 +86,4 @@ Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& 
 // The kinds, each in its file.
 std::vector<SceneSource> rectangles(const Config& config);
 std::vector<SceneSource> noise(const Config& config);
-
 }  // namespace conv_mult

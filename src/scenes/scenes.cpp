@@ -1,10 +1,8 @@
 #include <algorithm>
 #include <utility>
-
 #include "scenes/scene.hpp"
 
 namespace conv_mult {
-
 const std::vector<SceneKind> scene_kinds{{"rectangles", rectangles}, {"noise", noise}};
 
 std::vector<SceneSource> sources_of(const Config& config) {
@@ -20,5 +18,4 @@ std::vector<SceneSource> sources_of(const Config& config) {
   }
   return sources;
 }
-
 }  // namespace conv_mult

@@ -1,17 +1,13 @@
 #include "train/fused.hpp"
-
 #include <ATen/Dispatch.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "util/pool.hpp"
 
 namespace conv_mult {
 namespace {
-
 /// Zeros of the same shape, after which a vector may begin that is not whole.
 at::Tensor padded_zeros(const at::Tensor& tensor) {
   return at::zeros({tensor.numel() + lanes}, tensor.options()).narrow(0, 0, tensor.numel()).view(tensor.sizes());
@@ -20,13 +16,10 @@ at::Tensor padded_zeros(const at::Tensor& tensor) {
 OptimizerStep step_of(OptimizerKind optimizer, double rate, std::int64_t steps) {
   const auto count = static_cast<double>(steps);
   switch (optimizer) {
-    case OptimizerKind::sgd:
-      return {rate};
-    case OptimizerKind::rmsprop:
-      return {rate, 1, 0, 0.99};
+    case OptimizerKind::sgd: return {rate};
+    case OptimizerKind::rmsprop: return {rate, 1, 0, 0.99};
     case OptimizerKind::adam:
-    case OptimizerKind::adamw:
-      break;
+    case OptimizerKind::adamw: break;
   }
   constexpr double beta1 = 0.9;
   constexpr double beta2 = 0.999;
@@ -34,7 +27,6 @@ OptimizerStep step_of(OptimizerKind optimizer, double rate, std::int64_t steps) 
   return {rate / (1 - std::pow(beta1, count)), optimizer == OptimizerKind::adamw ? 1 - rate * weight_decay : 1, beta1,
           beta2, std::sqrt(1 - std::pow(beta2, count))};
 }
-
 }  // namespace
 
 bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds) {
@@ -46,9 +38,7 @@ bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_
 
 FusedLayer::FusedLayer(const Model& model, const Dataset& data, LossKind loss)
     : pass_(data.form == DataForm::patches ? model.variant().patch_pass : model.variant().network_pass),
-      image_pass_(model.variant().image_pass),
-      loss_(loss),
-      replicas_(model.replicas()),
+      image_pass_(model.variant().image_pass), loss_(loss), replicas_(model.replicas()),
       size_(model.architecture.size) {
   set_data(data);
   auto rows = weights_of(model).to(input_.scalar_type());
@@ -147,5 +137,4 @@ void FusedLayer::update(OptimizerKind optimizer, double learning_rate) {
 at::Tensor FusedLayer::rows_of(const at::Tensor& parameters) const {
   return pass_ ? parameters.transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_) : parameters;
 }
-
 }  // namespace conv_mult

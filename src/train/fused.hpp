@@ -3,7 +3,6 @@
 #include "train/model.hpp"
 
 namespace conv_mult {
-
 /// Whether so many seeds go through a pass of the variant's on such data; else LibTorch's operators and autograd do the
 /// work. They do on other devices, and where wide layers of few seeds would leave most lanes without work.
 bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds);
@@ -58,5 +57,4 @@ class FusedLayer {
   at::Tensor lane_losses_, losses_;         // [groups x lanes], [N]
   Weights views_, gradient_views_;
 };
-
 }  // namespace conv_mult

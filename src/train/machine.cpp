@@ -1,5 +1,4 @@
 #include "train/machine.hpp"
-
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -10,14 +9,12 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <thread>
-
 #include "options/text.hpp"
 #include "util/pool.hpp"
 
@@ -26,7 +23,6 @@
 extern "C" int openblas_num_threads_env() { return 1; }
 
 namespace conv_mult {
-
 std::int64_t usable_cores() {
   namespace fs = std::filesystem;
   cpu_set_t affinity;
@@ -108,5 +104,4 @@ double available_memory() {
   }
   return available > 0 || memory.is_open() ? available : std::numeric_limits<double>::infinity();
 }
-
 }  // namespace conv_mult

@@ -1,11 +1,9 @@
 #pragma once
 
 #include <c10/core/Device.h>
-
 #include "options/config.hpp"
 
 namespace conv_mult {
-
 /// How many cores this process may use: as many as its affinity names and the CPU quotas of its control groups grant.
 std::int64_t usable_cores();
 
@@ -20,5 +18,4 @@ std::string version_text();
 
 /// Bytes that this process may still take: the least of free memory and swap, the cgroup's limit and ulimit -v.
 double available_memory();
-
 }  // namespace conv_mult

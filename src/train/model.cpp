@@ -1,16 +1,13 @@
 #include "train/model.hpp"
-
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/util/accumulate.h>
-
 #include <algorithm>
 
 namespace conv_mult {
 namespace {
-
 std::vector<Random> noise_of(const Architecture& architecture, SeedRange seeds) {
   constexpr std::uint32_t stream = 16;  // beyond those of scenes
   std::vector<Random> noise;
@@ -19,7 +16,6 @@ std::vector<Random> noise_of(const Architecture& architecture, SeedRange seeds) 
   }
   return noise;
 }
-
 }  // namespace
 
 Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarType dtype, at::Device device) {
@@ -100,5 +96,4 @@ at::Tensor losses_of(LossKind kind, const at::Tensor& output, const Dataset& dat
   // One replica is PyTorch's own sequence of operators, to the last bit.
   return output.size(1) == 1 ? error.norm().view({1}) : error.norm(2, at::IntArrayRef{0, 2, 3});
 }
-
 }  // namespace conv_mult

@@ -4,7 +4,6 @@
 #include "variants/variant.hpp"
 
 namespace conv_mult {
-
 /// A variant of one size.
 struct Architecture {
   const Variant* variant = nullptr;
@@ -60,5 +59,4 @@ void set_weights(Model& model, const at::Tensor& weights);
 /// One for each replica, [N]. l2: the norm of out - target over the whole scene, neither squared nor averaged; its
 /// subgradient at a loss of exactly 0 is 0. mse: its square over the number of pixels.
 at::Tensor losses_of(LossKind kind, const at::Tensor& output, const Dataset& data);
-
 }  // namespace conv_mult

@@ -1,17 +1,14 @@
 #include "train/model_file.hpp"
-
 #include <ATen/Functions.h>
 #include <caffe2/serialize/inline_container.h>
 #include <fmt/format.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/csrc/jit/serialization/pickler.h>
-
 #include "options/text.hpp"
 #include "util/files.hpp"
 
 namespace conv_mult {
 namespace {
-
 constexpr std::string_view seal_name = "conv_mult ";
 constexpr std::size_t seal_size = seal_name.size() + 16;
 
@@ -47,7 +44,6 @@ Architecture architecture_of(const c10::impl::GenericDict& file) {
   }
   return {variant, size};
 }
-
 }  // namespace
 
 std::string model_file(const Model& model) {
@@ -124,5 +120,4 @@ std::vector<SavedModel> load_models(const std::vector<std::string>& paths) {
   }
   return models;
 }
-
 }  // namespace conv_mult

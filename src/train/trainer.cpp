@@ -1,5 +1,4 @@
 #include "train/trainer.hpp"
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -7,30 +6,23 @@
 #include <torch/optim/adamw.h>
 #include <torch/optim/rmsprop.h>
 #include <torch/optim/sgd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
-
 #include "train/fused.hpp"
 
 namespace conv_mult {
 namespace {
-
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& config,
                                                         const std::vector<at::Tensor>& parameters) {
   using namespace torch::optim;
   const double lr = config.learning_rate;
   switch (config.optimizer) {
-    case OptimizerKind::adam:
-      return std::make_unique<Adam>(parameters, AdamOptions(lr));
-    case OptimizerKind::adamw:
-      return std::make_unique<AdamW>(parameters, AdamWOptions(lr));
-    case OptimizerKind::rmsprop:
-      return std::make_unique<RMSprop>(parameters, RMSpropOptions(lr));
-    case OptimizerKind::sgd:
-      break;
+    case OptimizerKind::adam: return std::make_unique<Adam>(parameters, AdamOptions(lr));
+    case OptimizerKind::adamw: return std::make_unique<AdamW>(parameters, AdamWOptions(lr));
+    case OptimizerKind::rmsprop: return std::make_unique<RMSprop>(parameters, RMSpropOptions(lr));
+    case OptimizerKind::sgd: break;
   }
   return std::make_unique<SGD>(parameters, SGDOptions(lr));
 }
@@ -58,18 +50,14 @@ Weights gradients_of(const Model& model) {
   for (const auto& parameter : model.parameters) { gradients.push_back(parameter.grad()); }
   return gradients;
 }
-
 }  // namespace
 
 double learning_rate_at(const TrainingConfig& config, std::int64_t step) {
   const double done = static_cast<double>(step) / static_cast<double>(config.steps);
   switch (config.decay) {
-    case Decay::linear:
-      return config.learning_rate * (1 - done);
-    case Decay::cosine:
-      return config.learning_rate * (1 + std::cos(std::acos(-1.0) * done)) / 2;
-    case Decay::none:
-      break;
+    case Decay::linear: return config.learning_rate * (1 - done);
+    case Decay::cosine: return config.learning_rate * (1 + std::cos(std::acos(-1.0) * done)) / 2;
+    case Decay::none: break;
   }
   return config.learning_rate;
 }
@@ -130,5 +118,4 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
   }
   if (fused) { set_weights(model, fused->weights()); }
 }
-
 }  // namespace conv_mult

@@ -3,7 +3,6 @@
 #include "train/model.hpp"
 
 namespace conv_mult {
-
 /// What the steps are trained on.
 struct TrainingData {
   Dataset first;                    ///< step 0
@@ -42,5 +41,4 @@ struct TrainingCallbacks {
 /// so a step does not wait for the device. On the CPU, variants with a pass for such data go through FusedLayer; all
 /// else goes through autograd.
 void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks);
-
 }  // namespace conv_mult

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 #include <xxhash.h>
-
 #include <cerrno>
 #include <fstream>
 #include <sstream>
@@ -12,7 +11,6 @@
 
 namespace conv_mult {
 namespace {
-
 namespace fs = std::filesystem;
 
 constexpr auto unfinished_prefix = ".conv_mult-";
@@ -24,7 +22,6 @@ void check_unfinished(const fs::path& path, const std::error_code& error) {
   fs::remove(unfinished(path), ignored);
   fail("cannot write", path, error);
 }
-
 }  // namespace
 
 std::error_code last_error() { return {errno != 0 ? errno : EIO, std::generic_category()}; }
@@ -88,5 +85,4 @@ std::string checksum(std::string_view text) {
   sum.add(text);
   return sum.digits();
 }
-
 }  // namespace conv_mult

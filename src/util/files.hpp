@@ -8,7 +8,6 @@
 #include <system_error>
 
 namespace conv_mult {
-
 /// errno; never none.
 std::error_code last_error();
 
@@ -50,5 +49,4 @@ class Checksum {
 };
 
 std::string checksum(std::string_view text);
-
 }  // namespace conv_mult

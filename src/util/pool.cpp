@@ -1,8 +1,6 @@
 #include "util/pool.hpp"
-
 #include <ATen/Parallel.h>
 #include <omp.h>
-
 #include <algorithm>
 #include <atomic>
 #include <future>
@@ -12,7 +10,6 @@
 
 namespace conv_mult {
 namespace {
-
 std::int64_t threads = 1;
 thread_local bool in_body = false;
 
@@ -21,7 +18,6 @@ void keep_libtorch_on_this_thread() {
   at::get_num_threads();  // sets its own number, once a thread
   omp_set_num_threads(1);
 }
-
 }  // namespace
 
 // LibTorch's own threads spin while they wait: on busy or rationed cores two are up to 90 times slower than one.
@@ -61,5 +57,4 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& b
   take_bodies(!helpers.empty());
   for (auto& helper : helpers) { helper.get(); }  // where one throws, what is left of them is waited for
 }
-
 }  // namespace conv_mult

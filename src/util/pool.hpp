@@ -4,7 +4,6 @@
 #include <functional>
 
 namespace conv_mult {
-
 /// How many threads parallel_for uses, that of its caller among them: 1 until it is set.
 void set_thread_count(std::int64_t count);
 std::int64_t thread_count();
@@ -13,5 +12,4 @@ std::int64_t thread_count();
 /// when all have ended. Within a body a further call does all on its own thread. Throws what a body throws, after which
 /// no other is begun. Where the machine gives fewer threads, these do.
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
-
 }  // namespace conv_mult

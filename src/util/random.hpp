@@ -4,7 +4,6 @@
 #include <random>
 
 namespace conv_mult {
-
 /// Numbers for scenes, from the 64-bit Mersenne Twister and the same on every machine: the standard fixes its numbers
 /// but not those of its distributions. Streams of one seed are independent of each other.
 class Random {
@@ -27,5 +26,4 @@ class Random {
  private:
   std::mt19937_64 engine_;
 };
-
 }  // namespace conv_mult

@@ -8,7 +8,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-
 /// (sum v x + c) (sum w x + d): v, c, w, d one after the other, the biases not if they are none.
 template <typename Scalar, class D, class V = hn::Vec<D>>
 V bilinear_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
@@ -24,13 +23,11 @@ V bilinear_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, S
 }
 
 PatchPass bilinear() { return patch_pass<bilinear_lanes, bilinear_lanes>(); }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
-
 CONV_MULT_EXPORT_PASS(PatchPass, bilinear)
 
 /// Without biases, unless asked for: with them a (b - d a + d) fits a scene in which a is 0 or 1 as well. Exact with a
@@ -55,6 +52,5 @@ const Variant variants::bilinear = [] {
   v.patch_pass = bilinear_pass;
   return v;
 }();
-
 }  // namespace conv_mult
 #endif

@@ -1,11 +1,9 @@
 #include "variants/common.hpp"
-
 #include <cmath>
 #include <limits>
 #include <tuple>
 
 namespace conv_mult {
-
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size, const std::string& prefix,
                               bool bias, std::vector<Parameter> before) {
   const auto fan_in = static_cast<double>(in * kernel_size * kernel_size);
@@ -72,5 +70,4 @@ double best_affine(const Dataset& data, std::int64_t kernel_size) {
   const auto loss = (at::matmul(lhs, solution) - rhs).norm().item<double>();
   return loss <= exact_fit * rhs.norm().item<double>() ? 0 : loss;
 }
-
 }  // namespace conv_mult

@@ -3,11 +3,9 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-
 #include "variants/variant.hpp"
 
 namespace conv_mult {
-
 /// A convolution of K x K, [out, in, K, K] and [out], that starts as PyTorch's Conv2d does: weights by He et al. 2015
 /// with a = sqrt(5), which is uniform within 1/sqrt(fan-in), and biases, if any, likewise. Those before it come first.
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size,
@@ -46,5 +44,4 @@ inline at::Tensor at_centre(double value, const Size& size) { return at_centre(v
 /// squared condition number as with the normal equations), then LAPACK's gelsd, which is exact for rank-deficient
 /// problems too (a column that is constant or repeated, a K larger than the image).
 double best_affine(const Dataset& data, std::int64_t kernel_size);
-
 }  // namespace conv_mult

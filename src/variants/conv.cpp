@@ -8,7 +8,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-
 template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
 V layer_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
   return sums_of_products<0>(d, patches, true, {{weights, gradient}}, [=](V(&z)[1], const auto& slope) HWY_ATTR {
@@ -18,14 +17,12 @@ V layer_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scal
 
 PatchPass linear() { return patch_pass<layer_lanes<false>, layer_lanes<false>>(); }
 PatchPass exponential() { return patch_pass<layer_lanes<true>, layer_lanes<true>>(); }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
 namespace {
-
 CONV_MULT_EXPORT_PASS(PatchPass, linear)
 CONV_MULT_EXPORT_PASS(PatchPass, exponential)
 
@@ -57,7 +54,6 @@ Variant exponential_layer(Variant v) {
 
 /// The logarithms, and which of the numbers are negative.
 at::Tensor signed_logarithms(const Scene& scene) { return at::cat({logarithms(scene), negatives(scene)}, 1); }
-
 }  // namespace
 
 /// The post's plain layer. Its floor is attained: see best_affine.
@@ -110,6 +106,5 @@ const Variant variants::product_unit = [] {
   v.solution = [](const Size& size) { return Weights{at_centre(1, 1, size)}; };
   return v;
 }();
-
 }  // namespace conv_mult
 #endif

@@ -8,7 +8,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-
 /// Calls sums_of for W = tanh(w) sigmoid(m), F rows, and turns the gradient of W into that of w and m, in whose place
 /// the two factors wait for it. Scratch: 2 F rows.
 template <typename Scalar, class D, class SumsOf, class V = hn::Vec<D>>
@@ -62,14 +61,12 @@ V nalu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scala
 
 PatchPass nac_mul() { return patch_pass<nac_mul_lanes, nac_mul_lanes>(); }
 PatchPass nalu() { return patch_pass<nalu_lanes, nalu_lanes>(); }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
 namespace {
-
 CONV_MULT_EXPORT_PASS(PatchPass, nac_mul)
 CONV_MULT_EXPORT_PASS(PatchPass, nalu)
 
@@ -78,7 +75,6 @@ at::Tensor nac_weight(const Weights& weights) { return weights[0].tanh() * weigh
 
 /// a, b and then both logarithms.
 at::Tensor with_logarithms(const Scene& scene) { return at::cat({plain(scene), logarithms(scene)}, 1); }
-
 }  // namespace
 
 /// All of Trask et al.'s unit, both paths with the same W.
@@ -112,6 +108,5 @@ const Variant variants::nac_mul = [] {
   v.patch_pass = nac_mul_pass;
   return v;
 }();
-
 }  // namespace conv_mult
 #endif

@@ -7,7 +7,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-
 /// Where things lie in the planes of a shape.
 struct Planes {
   NetworkShape shape;
@@ -169,14 +168,12 @@ constexpr auto whole = std::numeric_limits<std::int64_t>::max();  // the image i
 
 PatchPass relu_network() { return patch_pass<network_lanes<false>, network_lanes<false>, whole>(); }
 PatchPass exponential_network() { return patch_pass<network_lanes<true>, network_lanes<true>, whole>(); }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
 namespace {
-
 CONV_MULT_EXPORT_PASS(PatchPass, relu_network)
 CONV_MULT_EXPORT_PASS(PatchPass, exponential_network)
 
@@ -202,7 +199,6 @@ at::Tensor network(const Weights& weights, const Dataset& data, const Size& size
   }
   return x;
 }
-
 }  // namespace
 
 const Variant variants::stacked_exp = [] {
@@ -226,6 +222,5 @@ const Variant variants::relu = [] {
   v.network_pass = relu_network_pass;
   return v;
 }();
-
 }  // namespace conv_mult
 #endif

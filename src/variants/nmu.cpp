@@ -8,7 +8,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-
 /// prod f[k] with f[k] = x w + 1 - mark w. What stands before and after a factor in the product is its derivative, also
 /// where factors are 0. Scratch: 2 F rows.
 template <typename Scalar, class D, class V = hn::Vec<D>>
@@ -42,14 +41,12 @@ V nmu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
 }
 
 PatchPass nmu() { return patch_pass<nmu_lanes, nmu_lanes>(); }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
 namespace {
-
 CONV_MULT_EXPORT_PASS(PatchPass, nmu)
 
 /// a, b, 1, 1: the ones tell pixels from padding.
@@ -66,7 +63,6 @@ at::Tensor product(at::Tensor factors) {
   }
   return factors.squeeze(-1);
 }
-
 }  // namespace
 
 /// Exact with w = 1 at the centre, else 0; so its floor is 0.
@@ -106,6 +102,5 @@ const Variant variants::snmu = [] {
   };
   return v;
 }();
-
 }  // namespace conv_mult
 #endif

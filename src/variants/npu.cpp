@@ -1,7 +1,6 @@
 // The real Neural Power Unit of Heim et al. 2020, "Neural Power Units".
 
 #include <limits>
-
 #include "variants/common.hpp"
 
 #define HWY_TARGET_INCLUDE "variants/npu.cpp"
@@ -9,7 +8,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-
 /// exp(sum w log r) cos(pi t), r = g magnitude + 1 - g mark, t = sum w g negative; magnitude, mark and negative are the
 /// channels, g is clipped. Neighbouring patches have much in common: log r and 1 / r are kept while the pixel at their
 /// place is the same. Scratch: 3 F rows.
@@ -73,14 +71,12 @@ V npu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
 }
 
 PatchPass npu() { return patch_pass<npu_lanes, npu_lanes>(); }
-
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
 namespace {
-
 CONV_MULT_EXPORT_PASS(PatchPass, npu)
 
 constexpr double pi = 3.14159265358979323846;
@@ -92,7 +88,6 @@ at::Tensor polar(const Scene& scene) {
                   negatives(scene)},
                  1);
 }
-
 }  // namespace
 
 /// Exact with w = g = 1 at the centre, else 0.
@@ -120,6 +115,5 @@ const Variant variants::npu = [] {
   v.patch_pass = npu_pass;
   return v;
 }();
-
 }  // namespace conv_mult
 #endif

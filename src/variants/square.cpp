@@ -3,7 +3,6 @@
 #include "variants/common.hpp"
 
 namespace conv_mult {
-
 /// Exact with the kernels (1, 1) and (1, -1) in the centre, mixed by 1/4 and -1/4.
 const Variant variants::square = [] {
   Variant v{"square", "Σ v (Σ w x)²", 0x44AA99, 1, Takes::patches_and_images};
@@ -32,5 +31,4 @@ const Variant variants::square = [] {
   };
   return v;
 }();
-
 }  // namespace conv_mult

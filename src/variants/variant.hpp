@@ -2,19 +2,16 @@
 // What a variant is. Everything that is known of one stands in its file, and a line in variants.cpp.
 
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
 #include "kernels/passes.hpp"
 #include "scenes/dataset.hpp"
 
 namespace conv_mult {
-
 /// Of a layer or network. Depth and width are 1 but for variants that are `sized`, bias false but where it is theirs to
 /// choose.
 struct Size {
@@ -105,7 +102,6 @@ extern const std::vector<const Variant*> all_variants;
 const Variant* find_variant(std::string_view name);
 
 namespace variants {
-
 extern const Variant baseline, exp, log_exp, product_unit;  // conv.cpp
 extern const Variant nmu, snmu;                             // nmu.cpp
 extern const Variant nalu, nac_mul;                         // nac.cpp
@@ -113,7 +109,5 @@ extern const Variant npu;                                   // npu.cpp
 extern const Variant stacked_exp, relu;                     // network.cpp
 extern const Variant bilinear;                              // bilinear.cpp
 extern const Variant square;                                // square.cpp
-
 }  // namespace variants
-
 }  // namespace conv_mult
