@@ -17,6 +17,7 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <type_traits>
 #include "kernels/passes.hpp"
@@ -145,7 +146,7 @@ template <std::size_t... of, typename Scalar, class D, std::size_t count, class 
 HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased,
                               const Kernel<Scalar> (&kernels)[count], const Unit& unit) {
   constexpr std::size_t sums = sizeof...(of);
-  static constexpr std::size_t kernel[sums] = {of...};
+  [[maybe_unused]] static constexpr std::array<std::size_t, sums> kernel{of...};
   const std::int64_t fields = patches.fields;
   V biases[count];
   V bias_gradients[count];

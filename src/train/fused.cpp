@@ -112,7 +112,9 @@ void FusedLayer::pass_over_image() {
   for (std::int64_t i = 0; i < replicas_; ++i) {
     const auto total = [&](std::int64_t k) {  // band by band
       double total_of_bands = 0;
-      for (std::int64_t at = i * (1 + length) + k; at < bands * numbers; at += numbers) { total_of_bands += sums[at]; }
+      for (std::int64_t at = i * (1 + length) + k; at < bands * numbers; at += numbers) {
+        total_of_bands += sums[static_cast<std::size_t>(at)];
+      }
       return total_of_bands;
     };
     const double squares = total(0);
