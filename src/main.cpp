@@ -157,9 +157,14 @@ void write_pictures(const ExperimentResult& result, const Config& config) {
 
 int run(int argc, char** argv) {
   const auto words = vocabulary();
-  const auto command = parse_command_line(argc, argv, words, version_text());
+  auto command = parse_command_line(argc, argv, words, version_text());
   if (command.message) { return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed); }
+  const auto read_settings = [&](const std::filesystem::path& file) {
+    const char* const arguments[] = {"conv_mult", "--config", file.c_str()};
+    return parse_command_line(3, arguments, words, "").config;
+  };
   const bool merging = !command.merge.empty();
+  if (merging) { join_seeds(command.merge, read_settings, command.config); }
   Config config = command.config;
   if (merging) { config.device = "cpu"; }  // nothing is left to train
   // Wrong usage that only this machine knows of, before anything is written.
@@ -167,10 +172,6 @@ int run(int argc, char** argv) {
   resolve_device(config.device);
   check_memory(plan, available_memory());
   auto begun = start_of(plan);
-  const auto read_settings = [&](const std::filesystem::path& file) {
-    const char* const arguments[] = {"conv_mult", "--config", file.c_str()};
-    return parse_command_line(3, arguments, words, "").config;
-  };
   if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
   OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
   if (!folder.unlocked().empty()) {

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -327,6 +328,36 @@ TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
     EXPECT_TRUE(read(folder_ / "part" / file) == read(folder_ / "whole" / file)) << file;
   }
   EXPECT_TRUE(timeless(read(folder_ / "part/summary.json")) == timeless(read(folder_ / "whole/summary.json")));
+}
+
+TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
+  const std::string sweep = "--variant exp,nmu,bilinear --seed 2 " + std::string(small);
+  ASSERT_EQ(run(sweep + "--out whole --seeds 7 --log-every 20").code, 0);
+  for (const auto* seeds : {"1 --log-every 20", "4", "7"}) {
+    const auto outcome = run(sweep + "--out grown --resume --seeds " + seeds);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+  }
+  const auto fewer = run(sweep + "--out grown --resume --seeds 6");
+  EXPECT_EQ(fewer.code, 2);
+  EXPECT_NE(fewer.err.find("; --seeds: 6, not 7"), std::string::npos) << fewer.err;
+  ASSERT_EQ(run("--variant exp,nmu,bilinear --seed 2 --seeds 3 --log-every 20 --out low " + std::string(small)).code,
+            0);
+  ASSERT_EQ(run("--variant exp,nmu,bilinear --seed 5 --seeds 4 --log-every 20 --out high " + std::string(small)).code,
+            0);
+  const auto merged = run("merge high low --out merged");
+  EXPECT_EQ(merged.code, 0) << merged.err;
+  for (const auto* file : {"runs.csv", "loss.csv", "evaluation.csv", "weights.csv", "config.toml"}) {
+    for (const std::string folder : {"grown/", "merged/"}) {
+      const auto same_folder = [](std::string text) { return std::regex_replace(text, std::regex("out=.*"), ""); };
+      EXPECT_EQ(same_folder(read(folder_ / (folder + file))), same_folder(read(folder_ / "whole" / file)))
+          << folder << file;
+    }
+  }
+  ASSERT_EQ(run("--variant exp,nmu,bilinear --seed 10 --seeds 2 --log-every 20 --out far " + std::string(small)).code,
+            0);
+  const auto gap = run("merge high far --out gap");
+  EXPECT_EQ(gap.code, 2);
+  EXPECT_NE(gap.err.find("seed 9 are in none"), std::string::npos) << gap.err;
 }
 
 TEST_F(Cli, AGridHasARowForEachCombination) {

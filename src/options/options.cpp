@@ -264,6 +264,15 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
       apply(option, found->second, result.config);
     }
   }
+  const auto earlier = result.config.out + "/config.toml";
+  if (result.config.resume && !is_given("log-every") &&
+      std::ifstream(earlier)) {  // else more seeds ask for fewer lines
+    Settings its;
+    read_toml(earlier, table, its);
+    given.insert(its.extract("log-every"));
+    apply(*std::find_if(table.begin(), table.end(), [](const auto& option) { return option.name == "log-every"; }),
+          given["log-every"], result.config);
+  }
   derive(result.config, given, words);
   check(result.config, given);
   return result;

@@ -237,7 +237,13 @@ std::optional<std::string> other_settings(const Path& directory, const Config& c
 }
 
 void add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read, ExperimentResult& result) {
-  if (const auto differing = other_settings(directory, config, read)) {
+  const auto with_our_seeds = [&](const Path& file) {
+    auto earlier = read(file);
+    const bool fewer = config.shard.count == 1 && earlier.shard.count == 1 && earlier.seeds < config.seeds;
+    earlier.seeds = fewer ? config.seeds : earlier.seeds;
+    return earlier;
+  };
+  if (const auto differing = other_settings(directory, config, with_our_seeds)) {
     throw UsageError(fmt::format("--resume: '{}' holds a run of other settings, see its config.toml; {}",
                                  directory.string(), *differing));
   }
@@ -246,10 +252,22 @@ void add_earlier_run(const Path& directory, const Config& config, const ReadSett
   if (begun && std::filesystem::exists(directory / "summary.json")) { add_results(directory, result); }
 }
 
+void join_seeds(const std::vector<std::string>& folders, const ReadSettings& read, Config& config) {
+  auto end = config.seed + config.seeds;
+  for (const auto& folder : folders) {
+    const auto its = read(Path(folder) / "config.toml");
+    config.seed = std::min(config.seed, its.seed);
+    end = std::max(end, its.seed + its.seeds);
+  }
+  config.seeds = end - config.seed;
+}
+
 void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,
                 ExperimentResult& result) {
   for (const auto& folder : folders) {
-    if (const auto differing = difference(config, read(Path(folder) / "config.toml"), false)) {
+    auto its = read(Path(folder) / "config.toml");
+    std::tie(its.seed, its.seeds) = std::tie(config.seed, config.seeds);
+    if (const auto differing = difference(config, its, false)) {
       throw UsageError(fmt::format("merge: '{}' was made with other settings than '{}', see their config.toml; {}",
                                    folder, folders.front(), *differing));
     }

@@ -64,10 +64,13 @@ using ReadSettings = std::function<Config(const std::filesystem::path&)>;
 std::optional<std::string> other_settings(const std::filesystem::path& directory, const Config& config,
                                           const ReadSettings& read);
 
-/// For --resume: add_results where `directory` holds a run of these very settings, nothing where it holds none. Throws
-/// UsageError where it holds another.
+/// For --resume: add_results where `directory` holds a run of these very settings, perhaps of fewer seeds, nothing
+/// where it holds none. Throws UsageError where it holds another.
 void add_earlier_run(const std::filesystem::path& directory, const Config& config, const ReadSettings& read,
                      ExperimentResult& result);
+
+/// For merge: lets `config` have the seeds of all folders, which may be shards or neighbouring ranges.
+void join_seeds(const std::vector<std::string>& folders, const ReadSettings& read, Config& config);
 
 /// For merge: the runs of all folders, in order of their seeds. Throws UsageError where a folder was made with other
 /// settings or a seed of `config` is in none or in two of them.
