@@ -15,7 +15,6 @@
 #include "options/options.hpp"
 #include "output/figures.hpp"
 #include "output/folder.hpp"
-#include "output/images.hpp"
 #include "output/tables.hpp"
 #include "run/experiment.hpp"
 #include "scenes/scene.hpp"

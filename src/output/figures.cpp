@@ -5,7 +5,6 @@
 #include <set>
 #include <tuple>
 #include "options/options.hpp"
-#include "output/images.hpp"
 #include "run/statistics.hpp"
 #include "util/files.hpp"
 #include "variants/variant.hpp"
@@ -56,28 +55,32 @@ std::string line(const Fields&... fields) {
   return fmt::format("{}\n", fmt::join({field(fields)...}, "\t"));
 }
 
-/// The files beside the scripts. A figure is drawn if there is a NAME.tsv. about.tsv holds what is no row's.
-struct Tables : std::map<std::string, std::string> {
-  std::string& start(const std::string& name, const std::string& columns) {
-    return (*this)[name] = replaced(columns, " ", "\t") + "\n";
-  }
-};
+/// The files beside the scripts, by name.
+using Tables = std::map<std::string, std::string>;
 
 // ---- What several figures show
 
-Rows first_scene_rows(const ExperimentResult& result, bool only_best) {
+/// Of every variant on the first scene.
+Rows best_rows(const ExperimentResult& result) {
   Rows rows;
   for (const Row& row : result.variants) {
-    if (row.scene == 0 && (row.best || !only_best)) { rows.push_back(&row); }
+    if (row.scene == 0 && row.best) { rows.push_back(&row); }
   }
   return rows;
 }
 
-/// "3 diverged", "12 dead": what befell runs of this row, each after `before`.
-std::string mishaps(const Row& row, const std::string& before) {
+/// Where the name stands in the list, whose end it becomes where it is new.
+std::size_t place_in(std::vector<std::string>& names, const std::string& name) {
+  const auto place = static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+  if (place == names.size()) { names.push_back(name); }
+  return place;
+}
+
+/// "3 diverged", "12 dead": what befell runs of this row, each on a line of its own below another text.
+std::string mishaps(const Row& row) {
   std::string text;
   for (const auto& [runs, what] : {std::pair{row.statistics.diverged, "diverged"}, {row.statistics.dead, "dead"}}) {
-    text += runs > 0 ? before + (row.runs.size() > 1 ? std::to_string(runs) + " " : "") + what : "";
+    text += runs > 0 ? "\n" + (row.runs.size() > 1 ? std::to_string(runs) + " " : "") + what : "";
   }
   return text;
 }
@@ -88,45 +91,89 @@ std::pair<std::uint32_t, int> mark(const std::string& name) {
   return variant == nullptr ? std::pair(0x606060U, 1) : std::pair(variant->colour, variant->point);
 }
 
-/// A line for the best row of every variant on the first scene, and what all figures may say.
-void common(const ExperimentResult& result, Tables& tables) {
+/// What is no row's.
+void about(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
   const SplitResult& split = scene.splits.front();
   const double norm = split.target_norm;
-  std::string& about = tables.start("about.tsv", "key value");
-  about += line("seeds", result.header.seeds);
-  about += line("steps", result.variants.front().steps);
-  about += line("loss", result.header.loss);
-  about += line("norm", norm);
-  about += line("loss of 0", result.header.loss == "mse" ? norm * norm / split.pixels : norm);
-  about += line("scene", scene.name);
-  about += line("scenes", result.header.scenes.size());
-  about += line("tested on", replaced(scene.test, " and ", "\nand "));
-  about += line("success", scene.success_error);
-  about += line("first split", split.name);
-  about += line("last split", scene.splits.back().name);
-  about += line("grid", result.grid());
-  std::string& text =
-      tables.start("rows.tsv", "row variant optimizer lr colour point loss q3 floor mishaps seed seed_loss seed_error");
-  for (const Row* row : first_scene_rows(result, true)) {
-    const Spread loss = drawable(row->statistics.final_loss);
-    const RunRecord& run = row->runs[row->shown];
-    const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / norm;
-    const auto& [colour, point] = mark(row->variant);
-    text += line(row_name(*row, result), row->variant, row->optimizer, row->learning_rate, colour, point, loss.median,
-                 loss.q3, row->floor, mishaps(*row, ", "), run.seed, run.final_loss, error);
+  std::string& text = tables["about.tsv"] = line("key", "value");
+  text += line("seeds", result.header.seeds);
+  text += line("steps", result.variants.front().steps);
+  text += line("loss", result.header.loss);
+  text += line("norm", norm);
+  text += line("loss of 0", result.header.loss == "mse" ? norm * norm / split.pixels : norm);
+  text += line("scene", scene.name);
+  text += line("scenes", result.header.scenes.size());
+  text += line("tested on", replaced(scene.test, " and ", "\nand "));
+  text += line("success", scene.success_error);
+  text += line("first split", split.name);
+  text += line("last split", scene.splits.back().name);
+  text += line("grid", result.grid());
+  text += line("width", scene.target.width);
+  text += line("height", scene.target.height);
+}
+
+/// A line for every row of every scene, the scenes one after the other. `unit` is 0 but for the best row of each
+/// variant, `place` the row's among all; `map`, `x` and `y` are where it stands in a grid. Rows that differ in their
+/// depth alone are a block, the deepest, which is last, with a `label`.
+void all_rows(const ExperimentResult& result, Tables& tables) {
+  std::vector<std::string> variants;
+  std::vector<std::string> maps;
+  std::vector<std::string> optimizers;
+  std::set<double> rates;
+  Rows rows;
+  for (const Row& row : result.variants) {
+    place_in(variants, row.variant);
+    place_in(maps, sized_name(row, result));
+    place_in(optimizers, row.optimizer);
+    rates.insert(row.learning_rate);
+    rows.push_back(&row);
+  }
+  const auto block = [&](const Row* row) {
+    return std::tuple(row->scene, place_in(variants, row->variant), row->width, row->optimizer, row->learning_rate);
+  };
+  std::stable_sort(rows.begin(), rows.end(), [&](const Row* one, const Row* two) {
+    return std::pair(block(one), one->depth) < std::pair(block(two), two->depth);
+  });
+  std::string& text = tables["rows.tsv"] =
+      line("scene", "place", "unit", "row", "variant", "colour", "point", "size", "label", "optimizer", "lr", "map",
+           "sized", "x", "y", "parameters", "seconds", "loss", "q1", "q3", "min", "max", "floor", "rate", "low", "high",
+           "runs", "success", "no_success", "vanished", "diverged", "mishaps", "step", "sparsity", "first", "first_q1",
+           "first_q3", "last", "last_q1", "last_q3", "seed", "seed_loss", "seed_error");
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Row& row = *rows[i];
+    const Statistics& statistics = row.statistics;
+    const SceneResult& scene = result.scene_of(row);
+    const bool last = i + 1 == rows.size() || block(&row) != block(rows[i + 1]);
+    const std::size_t unit = row.best ? place_in(variants, row.variant) + 1 : 0;
+    const auto& [colour, point] = mark(row.variant);
+    const std::string size = row.depth ? fmt::format("{}×{}", *row.depth, *row.width) : "";
+    const std::string sized = sized_name(row, result);
+    const Spread loss = drawable(statistics.final_loss);
+    const std::int64_t failed = statistics.success.of - statistics.success.count - statistics.diverged;
+    // Where an error of 1 is a success, so is an output of 0.
+    const std::int64_t vanished = scene.success_error.value_or(0) < 0.999 ? std::min(statistics.dead, failed) : 0;
+    const RunRecord& run = row.runs[row.shown];
+    const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / scene.splits.front().target_norm;
+    text += line(row.scene + 1, &row - result.variants.data() + 1, unit, row_name(row, result), row.variant, colour,
+                 point, size, last ? size : "", row.optimizer, row.learning_rate, place_in(maps, sized), sized,
+                 std::distance(rates.begin(), rates.find(row.learning_rate)), place_in(optimizers, row.optimizer),
+                 row.parameters, row.seconds / static_cast<double>(row.runs.size()), loss, loss.min, loss.max,
+                 row.floor, statistics.success, statistics.success.of, statistics.success.count, failed - vanished,
+                 vanished, statistics.diverged, mishaps(row), statistics.first_success,
+                 scene.success_error ? std::nullopt : statistics.sparsity_error, statistics.split_errors.front(),
+                 statistics.split_errors.back(), run.seed, run.final_loss, error);
+    text += last ? "\n" : "";
   }
 }
 
-// ---- A function for each figure
+// ---- What is shown beside the rows
 
 /// A block for each row: what the losses of its runs are at each logged step, which are the same for all runs; one that
 /// diverges counts for as long as it is finite.
 void loss(const ExperimentResult& result, Tables& tables) {
-  std::string& text = tables.start("loss.tsv", "row step median q1 q3");
-  double least = 1e300;  // of those that a logarithmic axis has a place for
-  double largest = 0;
-  for (const Row* row : first_scene_rows(result, true)) {
+  std::string& text = tables["loss.tsv"] = line("row", "step", "median", "q1", "q3");
+  for (const Row* row : best_rows(result)) {
     std::optional<Spread> spread;
     for (std::size_t i = 0; i == 0 || spread; ++i) {
       std::int64_t step = 0;
@@ -140,15 +187,9 @@ void loss(const ExperimentResult& result, Tables& tables) {
       spread = spread_of(std::move(losses));
       if (i > 0 && !spread) { break; }
       text += line(row_name(*row, result), step, spread.value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0}));
-      if (spread) {
-        least = std::min(least, spread->q1 > 0 ? spread->q1 : spread->q3 > 0 ? spread->q3 : 1e300);
-        largest = std::max(largest, spread->q3);
-      }
     }
     text += "\n";
   }
-  tables["about.tsv"] += line("least loss", least);
-  tables["about.tsv"] += line("largest loss", largest);
 }
 
 /// Maps of float32 one after the other, and a line for each. Large images are averaged down; gnuplot draws none of
@@ -157,8 +198,8 @@ void panel(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
   const ColourScale shared = shared_scale(scene);
   const ColourScale errors = error_scale(result);
-  std::string& text = tables.start("panel.tsv", "map row width height low high");
-  const auto add = [&](const char* map, const std::string& row, const Image& image, const ColourScale& scale) {
+  std::string& text = tables["panel.tsv"] = line("width", "height", "low", "high");
+  const auto add = [&](const Image& image, const ColourScale& scale) {
     constexpr std::int64_t most_cells = 200;  // along a side
     const Image cells = averaged(image, most_cells);
     const std::int64_t down = cells.height == 1 ? 2 : 1;
@@ -170,53 +211,43 @@ void panel(const ExperimentResult& result, Tables& tables) {
       const auto shown = static_cast<float>(std::clamp(value, scale.low, scale.high));  // NaN stays NaN
       tables["panel.f32"].append(reinterpret_cast<const char*>(&shown), sizeof shown);
     }
-    text += line(map, row, across * cells.width, down * cells.height, scale.low, scale.high);
+    text += line(across * cells.width, down * cells.height, scale.low, scale.high);
   };
-  add("a", "", scene.a, shared);
-  add("b", "", scene.b, shared);
-  add("target", "", scene.target, shared);
-  for (const Row* row : first_scene_rows(result, true)) {
+  add(scene.a, shared);
+  add(scene.b, shared);
+  add(scene.target, shared);
+  for (const Row* row : best_rows(result)) {
     Image output = row->output.pixels.empty() ? scene.target : row->output;
     if (row->output.pixels.empty()) { output.pixels.assign(output.pixels.size(), NAN); }  // diverged at once
-    add("output", row_name(*row, result), output, shared);
-    add("error", row_name(*row, result), error_map(output, scene.target), errors);
+    add(output, shared);
+    add(error_map(output, scene.target), errors);
   }
-  tables["about.tsv"] += line("width", scene.target.width);
-  tables["about.tsv"] += line("height", scene.target.height);
 }
 
-/// Final losses as dots too, evenly over their ranks and so in any number true to the whole.
-void distribution(const ExperimentResult& result, Tables& tables) {
-  if (result.header.seeds == 1) { return; }
-  const Rows rows = first_scene_rows(result, false);
-  std::string& text = tables.start("distribution.tsv",
-                                   "place row colour median q1 q3 min max floor rate low high successes runs mishaps");
-  std::string& dots = tables.start("dots.tsv", "place row colour loss");
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = *rows[i];
-    const SuccessRate& success = row.statistics.success;
-    const Spread loss = drawable(row.statistics.final_loss);
-    const auto colour = mark(row.variant).first;
-    text += line(i + 1, row_name(row, result), colour, loss, loss.min, loss.max, row.floor, success, success.count,
-                 success.of, mishaps(row, "\n"));
+/// The final losses of every row on the first scene, evenly over their ranks and so in any number true to the whole.
+void dots(const ExperimentResult& result, Tables& tables) {
+  std::string& text = tables["dots.tsv"] = line("place", "colour", "loss");
+  const std::size_t most = 2400 * result.header.scenes.size() / result.variants.size() + 2;  // a row
+  for (const Row& row : result.variants) {
+    if (row.scene > 0) { continue; }
     std::vector<double> losses;
     for (const RunRecord& run : row.runs) {
       if (run.final_loss) { losses.push_back(*run.final_loss); }
     }
     std::sort(losses.begin(), losses.end());
     losses.resize(std::max<std::size_t>(losses.size(), 1), NAN);
-    const std::size_t shown = std::min({losses.size(), std::size_t{300}, 2400 / rows.size() + 2});
+    const std::size_t shown = std::min({losses.size(), std::size_t{300}, most});
     for (std::size_t k = 0; k < shown; ++k) {
       const std::size_t rank = k * (losses.size() - 1) / std::max<std::size_t>(shown - 1, 1);
-      dots += line(i + 1, row_name(row, result), colour, losses[rank]);
+      text += line(&row - result.variants.data() + 1, mark(row.variant).first, losses[rank]);
     }
   }
 }
 
 void heldout(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
-  std::string& text = tables.start("heldout.tsv", "row place split scenes median q1 q3");
-  for (const Row* row : first_scene_rows(result, true)) {
+  std::string& text = tables["heldout.tsv"] = line("row", "place", "split", "scenes", "median", "q1", "q3");
+  for (const Row* row : best_rows(result)) {
     for (std::size_t i = 0; i < scene.splits.size(); ++i) {
       text += line(row_name(*row, result), i + 1, scene.splits[i].name, scene.splits[i].scenes,
                    row->statistics.split_errors[i]);
@@ -225,112 +256,28 @@ void heldout(const ExperimentResult& result, Tables& tables) {
   }
 }
 
-/// A block for the cells of every variant and size, whose rows are neighbours.
-void grid(const ExperimentResult& result, Tables& tables) {
-  if (!result.grid()) { return; }
-  const Rows rows = first_scene_rows(result, false);
-  std::set<double> rates;
-  for (const Row* row : rows) { rates.insert(row->learning_rate); }
-  std::vector<std::string> optimizers;
-  std::string& text = tables.start("grid.tsv", "map lr optimizer x y rate low high mishaps");
-  std::string newest = sized_name(*rows.front(), result);
-  for (const Row* row : rows) {
-    const std::string name = sized_name(*row, result);
-    text += name != newest ? "\n" : "";
-    newest = name;
-    auto optimizer = std::find(optimizers.begin(), optimizers.end(), row->optimizer);
-    optimizer = optimizer != optimizers.end() ? optimizer : optimizers.insert(optimizer, row->optimizer);
-    text += line(name, row->learning_rate, row->optimizer, std::distance(rates.begin(), rates.find(row->learning_rate)),
-                 optimizer - optimizers.begin(), row->statistics.success, mishaps(*row, "\n"));
-  }
-}
-
-void units(const ExperimentResult& result, Tables& tables) {
-  const auto& scenes = result.header.scenes;
-  if (scenes.size() == 1) { return; }
-  std::string& text = tables.start("units.tsv", "variant unit scene rate low high first sparsity median q1 q3");
-  const Rows best = first_scene_rows(result, true);
-  for (std::size_t unit = 0; unit < best.size(); ++unit) {
-    for (const Row& row : result.variants) {
-      if (row.variant == best[unit]->variant && row.best) {
-        const Statistics& statistics = row.statistics;
-        const bool near_exact = !result.scene_of(row).success_error;
-        text += line(row.variant, unit + 1, row.scene + 1, statistics.success, statistics.first_success,
-                     near_exact ? statistics.sparsity_error : std::nullopt, statistics.split_errors.back());
-      }
-    }
-    text += "\n";
-  }
-  std::string& texts = tables.start("scenes.tsv", "text split success");
-  for (const SceneResult& scene : scenes) {  // "noise 1 to 2" and what it is tested on have lines of their own
-    std::string below = scene.name;
+void scenes(const ExperimentResult& result, Tables& tables) {
+  std::string& text = tables["scenes.tsv"] = line("text", "split", "success");
+  for (const SceneResult& scene : result.header.scenes) {
+    std::string below = scene.name;  // "noise 1 to 2" and what it is tested on have lines of their own
     if (const auto space = below.find(' '); !scene.test.empty() && space != std::string::npos) { below[space] = '\n'; }
     below += scene.test.empty() ? "" : "\n→ " + replaced(scene.test, " and ", "\nand ");
-    texts += line(below, scene.splits.back().name, scene.success_error);
+    text += line(below, scene.splits.back().name, scene.success_error);
   }
 }
-
-void outcomes(const ExperimentResult& result, Tables& tables) {
-  if (!result.sizes()) { return; }
-  std::string& text = tables.start("outcomes.tsv", "place row success no_success vanished diverged");
-  int place = 0;
-  for (const Row* row : first_scene_rows(result, false)) {
-    const Statistics& statistics = row->statistics;
-    const std::int64_t failed = statistics.success.of - statistics.success.count - statistics.diverged;
-    // Where an error of 1 is a success, so is an output of 0.
-    const bool judged = result.header.scenes.front().success_error.value_or(0) < 0.999;
-    const std::int64_t vanished = judged ? std::min(statistics.dead, failed) : 0;
-    text += line(++place, row_name(*row, result), statistics.success.count, failed - vanished, vanished,
-                 statistics.diverged);
-  }
-}
-
-/// A block for each line over depth.
-void price(const ExperimentResult& result, Tables& tables) {
-  // Variants are neighbours: these differ if there is anything to compare.
-  if (!result.sizes() || result.variants.front().variant == result.variants.back().variant) { return; }
-  std::map<std::tuple<std::string, std::optional<std::int64_t>, std::string, double>, Rows> lines;
-  for (const Row* row : first_scene_rows(result, false)) {
-    lines[{row->variant, row->width, row->optimizer, row->learning_rate}].push_back(row);
-  }
-  const auto* const columns =
-      "variant size label colour point parameters seconds first first_q1 first_q3 last last_q1 last_q3";
-  std::string& text = tables.start("price.tsv", columns);
-  for (auto& [key, rows] : lines) {
-    std::stable_sort(rows.begin(), rows.end(), [](const Row* one, const Row* two) { return one->depth < two->depth; });
-    for (const Row* row : rows) {
-      const auto& errors = row->statistics.split_errors;
-      const auto& [colour, point] = mark(row->variant);
-      const std::string size = row->depth ? fmt::format("{}×{}", *row->depth, *row->width) : "";
-      text += line(row->variant, size, row == rows.back() ? size : "", colour, point, row->parameters,
-                   row->seconds / static_cast<double>(row->runs.size()), errors.front(), errors.back());
-    }
-    text += "\n";
-  }
-}
-
-/// figures/NAME.gp draws what the function writes into NAME.tsv; where it writes none, there is no such figure.
-struct Figure {
-  const char* name;
-  void (*tables)(const ExperimentResult&, Tables&);
-};
-constexpr Figure kFigures[] = {{"loss", loss}, {"panel", panel}, {"distribution", distribution}, {"heldout", heldout},
-                               {"grid", grid}, {"units", units}, {"outcomes", outcomes},         {"price", price}};
-constexpr const char* kOtherTables[] = {"about.tsv", "rows.tsv", "panel.f32", "dots.tsv", "scenes.tsv"};
 }  // namespace
 
-const std::vector<std::string> figure_names = [] {
-  std::vector<std::string> names;
-  for (const Figure& figure : kFigures) { names.emplace_back(figure.name); }
-  return names;
-}();
+const std::vector<std::string> figure_names{"loss", "panel", "distribution", "heldout",
+                                            "grid", "units", "outcomes",     "price"};
 
 void remove_figures(const std::filesystem::path& directory) {
   const auto tables = directory / "figures";
-  for (const char* name : kOtherTables) { std::filesystem::remove(tables / name); }
+  for (const char* name :
+       {"about.tsv", "rows.tsv", "loss.tsv", "panel.tsv", "panel.f32", "dots.tsv", "heldout.tsv", "scenes.tsv"}) {
+    std::filesystem::remove(tables / name);
+  }
   for (const auto& [name, text] : figure_scripts) { std::filesystem::remove(tables / name); }
   for (const std::string& name : figure_names) {
-    std::filesystem::remove(tables / (name + ".tsv"));
     for (const auto format : {FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}) {
       std::filesystem::remove(directory / fmt::format("{}.{}", name, text_of(format)));
     }
@@ -341,19 +288,25 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
                                        const std::filesystem::path& directory) {
   if (formats.empty()) { return {}; }
   remove_figures(directory);
-  std::filesystem::create_directories(directory / "figures");
   Tables files;
-  common(result, files);
-  std::vector<std::string> drawn;
-  files["common.gp"] = figure_scripts.at("common.gp");
-  for (const Figure& figure : kFigures) {
-    const std::string name = figure.name;
-    figure.tables(result, files);
-    if (files.count(name + ".tsv") > 0) {
-      files[name + ".gp"] = figure_scripts.at(name + ".gp");
-      drawn.push_back(name);
-    }
+  for (const auto write : {about, all_rows, loss, panel, heldout}) { write(result, files); }
+  std::vector<std::string> drawn{"loss", "panel", "heldout"};
+  if (result.header.seeds > 1) {
+    dots(result, files);
+    drawn.emplace_back("distribution");
   }
+  if (result.grid()) { drawn.emplace_back("grid"); }
+  if (result.header.scenes.size() > 1) {
+    scenes(result, files);
+    drawn.emplace_back("units");
+  }
+  if (result.sizes()) { drawn.emplace_back("outcomes"); }
+  // Variants are neighbours: these differ if there is anything to compare.
+  const bool several = result.variants.front().variant != result.variants.back().variant;
+  if (result.sizes() && several) { drawn.emplace_back("price"); }
+  files["common.gp"] = figure_scripts.at("common.gp");
+  for (const std::string& name : drawn) { files[name + ".gp"] = figure_scripts.at(name + ".gp"); }
+  std::filesystem::create_directories(directory / "figures");
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
   return draw(drawn, formats, directory);
 }

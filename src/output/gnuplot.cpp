@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <regex>
-#include <set>
 #include <thread>
 #include "options/options.hpp"
 #include "output/figures.hpp"
@@ -24,7 +23,6 @@ constexpr std::chrono::seconds kPatience{60};
 
 /// One gnuplot at work on one figure in one format.
 struct Drawing {
-  std::string figure;          // loss.png
   fs::path whole, part, said;  // said: its stdout and stderr
   pid_t id = 0;
   int error = 0;  // why it could not be started
@@ -61,11 +59,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 Drawing start_drawing(const std::string& name, const std::string& format, const fs::path& directory) {
-  Drawing drawing;
-  drawing.figure = name + "." + format;
-  drawing.whole = directory / drawing.figure;
-  drawing.part = unfinished(drawing.whole);
-  drawing.said = unfinished(directory / (drawing.figure + ".txt"));
+  const fs::path whole = directory / (name + "." + format);
+  Drawing drawing{whole, unfinished(whole), unfinished(whole.string() + ".txt")};
   // Without a font gnuplot draws figures without a word and exits with 0; then its letters have no size.
   const auto* const check =
       "if (GPVAL_TERM_VCHAR < 100) { printerr 'no font found; install fonts-dejavu-core'; exit status 1 }";
@@ -91,34 +86,36 @@ std::string last_line(const std::string& words) {
   return end == std::string::npos ? "" : words.substr(begin, end + 1 - begin);
 }
 
-/// Waits for the child and puts the figure in its place. Returns why there is none, or nothing; `words` is what gnuplot
-/// said.
-std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline, std::string& words) {
+/// Waits for the child and puts the figure in its place. Returns what gnuplot said; throws std::runtime_error that says
+/// why there is no figure.
+std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline) {
+  if (drawing.error != 0) { throw std::runtime_error(fmt::format("gnuplot: {}", std::strerror(drawing.error))); }
   int status = 0;
   while (waitpid(drawing.id, &status, WNOHANG) == 0) {
     if (stop_signal != 0 || std::chrono::steady_clock::now() >= deadline) {
       kill(drawing.id, SIGKILL);
       waitpid(drawing.id, &status, 0);
-      return stop_signal == 0 ? fmt::format("gnuplot took longer than {} s", kPatience.count()) : "interrupted";
+      throw std::runtime_error(stop_signal != 0 ? "interrupted"
+                                                : fmt::format("gnuplot took longer than {} s", kPatience.count()));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  words = last_line(read_file(drawing.said));
-  if (status != 0) { return "gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words); }
+  const auto words = last_line(read_file(drawing.said));
+  if (status != 0) {
+    throw std::runtime_error("gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
+  }
   const std::string format = drawing.whole.extension();
   const std::string content = fs::exists(drawing.part) ? read_file(drawing.part) : "";
   // On a full disk gnuplot exits with 0 and without a word.
   const auto end = content.rfind(format == ".png" ? "IEND" : format == ".svg" ? "</svg>" : "%%EOF");
   if (end == std::string::npos || content.size() - end > 16) {
-    return "the file that gnuplot wrote is not complete; is the disk full?";
+    throw std::runtime_error("the file that gnuplot wrote is not complete; is the disk full?");
   }
-  try {
-    if (format == ".svg") {  // without tooltips that say "gnuplot_plot_3"
-      write_file(drawing.part, std::regex_replace(content, std::regex("<title>gnuplot_plot_\\w+</title>\n?"), ""));
-    }
-    fs::rename(drawing.part, drawing.whole);
-  } catch (const std::exception& error) { return error.what(); }
-  return "";
+  if (format == ".svg") {  // without tooltips that say "gnuplot_plot_3"
+    write_file(drawing.part, std::regex_replace(content, std::regex("<title>gnuplot_plot_\\w+</title>\n?"), ""));
+  }
+  fs::rename(drawing.part, drawing.whole);
+  return words;
 }
 }  // namespace
 
@@ -130,22 +127,20 @@ std::vector<std::string> draw(const std::vector<std::string>& names, const std::
   }
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   std::vector<std::string> notes;
-  std::set<std::string> said;
-  bool missing = false;
   for (const Drawing& drawing : drawings) {
-    std::string words;
-    const std::string reason = drawing.error != 0 ? fmt::format("gnuplot: {}", std::strerror(drawing.error))
-                                                  : finish_drawing(drawing, deadline, words);
-    missing = missing || drawing.error == ENOENT;
-    if (!reason.empty()) {
-      notes.push_back(fmt::format("{} not drawn: {}", drawing.figure, reason));
-    } else if (!words.empty() && said.insert(words).second) {
-      notes.push_back("the figures are drawn, but gnuplot said: " + words);
+    try {
+      const std::string words = finish_drawing(drawing, deadline);
+      const std::string note = "the figures are drawn, but gnuplot said: " + words;
+      const bool known = words.empty() || std::find(notes.begin(), notes.end(), note) != notes.end();
+      if (!known) { notes.push_back(note); }
+    } catch (const std::exception& error) {
+      notes.push_back(fmt::format("{} not drawn: {}", drawing.whole.filename().string(), error.what()));
     }
     std::error_code ignored;
     fs::remove(drawing.part, ignored);
     fs::remove(drawing.said, ignored);
   }
+  const bool missing = !drawings.empty() && drawings.back().error == ENOENT;
   if (missing) { return {"gnuplot not found: the scripts and tables in figures/ are written, no figure drawn"}; }
   return notes;
 }

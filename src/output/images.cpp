@@ -1,9 +1,9 @@
-#include "output/images.hpp"
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include "output/figures.hpp"
 #include "util/files.hpp"
 
 // stb keeps its implementation in the header; this file alone compiles it.
