@@ -1,18 +1,29 @@
 #include "output/figures.hpp"
+#include <fcntl.h>
 #include <fmt/ranges.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <regex>
 #include <set>
+#include <thread>
 #include <tuple>
 #include "options/options.hpp"
 #include "run/statistics.hpp"
 #include "util/files.hpp"
+#include "util/stop.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
+namespace fs = std::filesystem;
 using Row = VariantResult;
-using Rows = std::vector<const Row*>;
 
 // ---- Tables: fields between tabs under a line of names; a blank line ends a block, so a block is never empty.
 
@@ -60,22 +71,6 @@ using Tables = std::map<std::string, std::string>;
 
 // ---- What several figures show
 
-/// Of every variant on the first scene.
-Rows best_rows(const ExperimentResult& result) {
-  Rows rows;
-  for (const Row& row : result.variants) {
-    if (row.scene == 0 && row.best) { rows.push_back(&row); }
-  }
-  return rows;
-}
-
-/// Where the name stands in the list, whose end it becomes where it is new.
-std::size_t place_in(std::vector<std::string>& names, const std::string& name) {
-  const auto place = static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
-  if (place == names.size()) { names.push_back(name); }
-  return place;
-}
-
 /// "3 diverged", "12 dead": what befell runs of this row, each on a line of its own below another text.
 std::string mishaps(const Row& row) {
   std::string text;
@@ -117,20 +112,18 @@ void about(const ExperimentResult& result, Tables& tables) {
 /// variant, `place` the row's among all; `map`, `x` and `y` are where it stands in a grid. Rows that differ in their
 /// depth alone are a block, the deepest, which is last, with a `label`.
 void all_rows(const ExperimentResult& result, Tables& tables) {
-  std::vector<std::string> variants;
-  std::vector<std::string> maps;
-  std::vector<std::string> optimizers;
+  std::map<std::string, std::size_t> variants, maps, optimizers;  // and their places
   std::set<double> rates;
-  Rows rows;
+  std::vector<const Row*> rows;
   for (const Row& row : result.variants) {
-    place_in(variants, row.variant);
-    place_in(maps, sized_name(row, result));
-    place_in(optimizers, row.optimizer);
+    variants.emplace(row.variant, variants.size());
+    maps.emplace(sized_name(row, result), maps.size());
+    optimizers.emplace(row.optimizer, optimizers.size());
     rates.insert(row.learning_rate);
     rows.push_back(&row);
   }
   const auto block = [&](const Row* row) {
-    return std::tuple(row->scene, place_in(variants, row->variant), row->width, row->optimizer, row->learning_rate);
+    return std::tuple(row->scene, variants.at(row->variant), row->width, row->optimizer, row->learning_rate);
   };
   std::stable_sort(rows.begin(), rows.end(), [&](const Row* one, const Row* two) {
     return std::pair(block(one), one->depth) < std::pair(block(two), two->depth);
@@ -145,7 +138,7 @@ void all_rows(const ExperimentResult& result, Tables& tables) {
     const Statistics& statistics = row.statistics;
     const SceneResult& scene = result.scene_of(row);
     const bool last = i + 1 == rows.size() || block(&row) != block(rows[i + 1]);
-    const std::size_t unit = row.best ? place_in(variants, row.variant) + 1 : 0;
+    const std::size_t unit = row.best ? variants.at(row.variant) + 1 : 0;
     const auto& [colour, point] = mark(row.variant);
     const std::string size = row.depth ? fmt::format("{}×{}", *row.depth, *row.width) : "";
     const std::string sized = sized_name(row, result);
@@ -156,8 +149,8 @@ void all_rows(const ExperimentResult& result, Tables& tables) {
     const RunRecord& run = row.runs[row.shown];
     const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / scene.splits.front().target_norm;
     text += line(row.scene + 1, &row - result.variants.data() + 1, unit, row_name(row, result), row.variant, colour,
-                 point, size, last ? size : "", row.optimizer, row.learning_rate, place_in(maps, sized), sized,
-                 std::distance(rates.begin(), rates.find(row.learning_rate)), place_in(optimizers, row.optimizer),
+                 point, size, last ? size : "", row.optimizer, row.learning_rate, maps.at(sized), sized,
+                 std::distance(rates.begin(), rates.find(row.learning_rate)), optimizers.at(row.optimizer),
                  row.parameters, row.seconds / static_cast<double>(row.runs.size()), loss, loss.min, loss.max,
                  row.floor, statistics.success, statistics.success.of, statistics.success.count, failed - vanished,
                  vanished, statistics.diverged, mishaps(row), statistics.first_success,
@@ -169,24 +162,26 @@ void all_rows(const ExperimentResult& result, Tables& tables) {
 
 // ---- What is shown beside the rows
 
+// Of the rows on the first scene the best of every variant.
+
 /// A block for each row: what the losses of its runs are at each logged step, which are the same for all runs; one that
 /// diverges counts for as long as it is finite.
 void loss(const ExperimentResult& result, Tables& tables) {
   std::string& text = tables["loss.tsv"] = line("row", "step", "median", "q1", "q3");
-  for (const Row* row : best_rows(result)) {
-    std::optional<Spread> spread;
-    for (std::size_t i = 0; i == 0 || spread; ++i) {
+  for (const Row& row : result.variants) {
+    if (row.scene > 0 || !row.best) { continue; }
+    for (std::size_t i = 0;; ++i) {
       std::int64_t step = 0;
       std::vector<double> losses;
-      for (const RunRecord& run : row->runs) {
+      for (const RunRecord& run : row.runs) {
         if (i < run.curve.size() && std::isfinite(run.curve[i].loss)) {
           step = run.curve[i].step;
           losses.push_back(run.curve[i].loss);
         }
       }
-      spread = spread_of(std::move(losses));
+      const auto spread = spread_of(std::move(losses));
       if (i > 0 && !spread) { break; }
-      text += line(row_name(*row, result), step, spread.value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0}));
+      text += line(row_name(row, result), step, spread.value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0}));
     }
     text += "\n";
   }
@@ -205,9 +200,8 @@ void panel(const ExperimentResult& result, Tables& tables) {
     const std::int64_t down = cells.height == 1 ? 2 : 1;
     const std::int64_t across = cells.width == 1 ? 2 : 1;
     for (std::int64_t i = 0; i < down * cells.height * across * cells.width; ++i) {
-      const std::int64_t y = i / (across * cells.width) / down;
-      const std::int64_t x = i % (across * cells.width) / across;
-      const double value = cells.pixels[static_cast<std::size_t>(y * cells.width + x)];
+      const std::int64_t pixel = i / across / cells.width / down * cells.width + i / across % cells.width;
+      const double value = cells.pixels[static_cast<std::size_t>(pixel)];
       const auto shown = static_cast<float>(std::clamp(value, scale.low, scale.high));  // NaN stays NaN
       tables["panel.f32"].append(reinterpret_cast<const char*>(&shown), sizeof shown);
     }
@@ -216,9 +210,10 @@ void panel(const ExperimentResult& result, Tables& tables) {
   add(scene.a, shared);
   add(scene.b, shared);
   add(scene.target, shared);
-  for (const Row* row : best_rows(result)) {
-    Image output = row->output.pixels.empty() ? scene.target : row->output;
-    if (row->output.pixels.empty()) { output.pixels.assign(output.pixels.size(), NAN); }  // diverged at once
+  for (const Row& row : result.variants) {
+    if (row.scene > 0 || !row.best) { continue; }
+    Image output = row.output.pixels.empty() ? scene.target : row.output;
+    if (row.output.pixels.empty()) { output.pixels.assign(output.pixels.size(), NAN); }  // diverged at once
     add(output, shared);
     add(error_map(output, scene.target), errors);
   }
@@ -247,10 +242,11 @@ void dots(const ExperimentResult& result, Tables& tables) {
 void heldout(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
   std::string& text = tables["heldout.tsv"] = line("row", "place", "split", "scenes", "median", "q1", "q3");
-  for (const Row* row : best_rows(result)) {
+  for (const Row& row : result.variants) {
+    if (row.scene > 0 || !row.best) { continue; }
     for (std::size_t i = 0; i < scene.splits.size(); ++i) {
-      text += line(row_name(*row, result), i + 1, scene.splits[i].name, scene.splits[i].scenes,
-                   row->statistics.split_errors[i]);
+      text += line(row_name(row, result), i + 1, scene.splits[i].name, scene.splits[i].scenes,
+                   row.statistics.split_errors[i]);
     }
     text += "\n";
   }
@@ -265,27 +261,156 @@ void scenes(const ExperimentResult& result, Tables& tables) {
     text += line(below, scene.splits.back().name, scene.success_error);
   }
 }
+
+// ---- gnuplot
+
+constexpr std::chrono::seconds kPatience{60};
+
+/// One gnuplot at work on one figure in one format.
+struct Drawing {
+  fs::path whole, part, said;  // said: its stdout and stderr
+  pid_t id = 0;
+  int error = 0;  // why it could not be started
+};
+
+/// Where fontconfig keeps what it finds out: where it always does, or where that can be written.
+fs::path font_cache() {
+  const char* const cache = std::getenv("XDG_CACHE_HOME");
+  const char* const home = std::getenv("HOME");
+  const fs::path usual = cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "") / ".cache";
+  std::error_code ignored;
+  fs::path existing = usual;
+  while (existing.has_relative_path() && !fs::exists(existing, ignored)) { existing = existing.parent_path(); }
+  const bool writable = usual.is_absolute() && access(existing.c_str(), W_OK) == 0;
+  return writable ? usual : fs::temp_directory_path(ignored);
+}
+
+/// What gnuplot and its libraries have to know, and nothing else: GNUTERM or a ~/.gnuplot would change the scripts'
+/// meaning. A locale of UTF-8 and decimal points, which every Debian has: in plain C, where a container often is,
+/// gnuplot warns about a degree sign that it cannot convert.
+std::vector<std::string> gnuplot_environment() {
+  std::vector<std::string> variables{"LC_ALL=C.UTF-8", "XDG_CACHE_HOME=" + font_cache().string()};
+  for (const char* name : {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "FONTCONFIG_FILE", "FONTCONFIG_PATH",
+                           "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_DATA_DIRS"}) {
+    if (const char* value = std::getenv(name)) { variables.push_back(fmt::format("{}={}", name, value)); }
+  }
+  return variables;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result(texts.size() + 1);  // the last is null
+  std::transform(texts.begin(), texts.end(), result.begin(), [](auto& text) { return text.data(); });
+  return result;
+}
+
+Drawing start_drawing(const std::string& name, const std::string& format, const fs::path& directory) {
+  const fs::path whole = directory / (name + "." + format);
+  Drawing drawing{whole, unfinished(whole), unfinished(whole.string() + ".txt")};
+  // Without a font gnuplot draws figures without a word and exits with 0; then its letters have no size.
+  const auto* const check =
+      "if (GPVAL_TERM_VCHAR < 100) { printerr 'no font found; install fonts-dejavu-core'; exit status 1 }";
+  const auto settings = fmt::format("format='{}'; drawing='../{}'", format, drawing.part.filename().string());
+  std::vector<std::string> arguments{"gnuplot", "-d", "-e", settings, name + ".gp", "-e", check};
+  auto environment = gnuplot_environment();
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, drawing.said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  posix_spawn_file_actions_addchdir_np(&actions, (directory / "figures").c_str());
+  drawing.error =
+      posix_spawnp(&drawing.id, "gnuplot", &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
+  posix_spawn_file_actions_destroy(&actions);
+  return drawing;
+}
+
+/// The last line that says something: before an error, gnuplot repeats the line of the script.
+std::string last_line(const std::string& words) {
+  const auto end = words.find_last_not_of(" \t\r\n");
+  const auto begin = words.find_last_of("\r\n", end) + 1;  // 0 where there is none
+  return end == std::string::npos ? "" : words.substr(begin, end + 1 - begin);
+}
+
+/// Waits for the child and puts the figure in its place. Returns what gnuplot said; throws std::runtime_error that says
+/// why there is no figure.
+std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline) {
+  if (drawing.error != 0) { throw std::runtime_error(fmt::format("gnuplot: {}", std::strerror(drawing.error))); }
+  int status = 0;
+  while (waitpid(drawing.id, &status, WNOHANG) == 0) {
+    if (stop_signal != 0 || std::chrono::steady_clock::now() >= deadline) {
+      kill(drawing.id, SIGKILL);
+      waitpid(drawing.id, &status, 0);
+      throw std::runtime_error(stop_signal != 0 ? "interrupted"
+                                                : fmt::format("gnuplot took longer than {} s", kPatience.count()));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  const auto words = last_line(read_file(drawing.said));
+  if (status != 0) {
+    throw std::runtime_error("gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
+  }
+  const std::string format = drawing.whole.extension();
+  const std::string content = fs::exists(drawing.part) ? read_file(drawing.part) : "";
+  // On a full disk gnuplot exits with 0 and without a word.
+  const auto end = content.rfind(format == ".png" ? "IEND" : format == ".svg" ? "</svg>" : "%%EOF");
+  if (end == std::string::npos || content.size() - end > 16) {
+    throw std::runtime_error("the file that gnuplot wrote is not complete; is the disk full?");
+  }
+  if (format == ".svg") {  // without tooltips that say "gnuplot_plot_3"
+    write_file(drawing.part, std::regex_replace(content, std::regex("<title>gnuplot_plot_\\w+</title>\n?"), ""));
+  }
+  fs::rename(drawing.part, drawing.whole);
+  return words;
+}
+
+/// Has gnuplot run `directory`/figures/NAME.gp for every name and format, and puts each picture into `directory`: a
+/// whole new one or none. Returns why a picture is missing, and what gnuplot said while it drew them.
+std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
+                              const fs::path& directory) {
+  std::vector<Drawing> drawings;  // all of them at once: each takes a second or so
+  for (const auto& name : names) {
+    for (const FigureFormat format : formats) { drawings.push_back(start_drawing(name, text_of(format), directory)); }
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  std::vector<std::string> notes;
+  for (const Drawing& drawing : drawings) {
+    try {
+      const std::string words = finish_drawing(drawing, deadline);
+      const std::string note = "the figures are drawn, but gnuplot said: " + words;
+      const bool known = words.empty() || std::find(notes.begin(), notes.end(), note) != notes.end();
+      if (!known) { notes.push_back(note); }
+    } catch (const std::exception& error) {
+      notes.push_back(fmt::format("{} not drawn: {}", drawing.whole.filename().string(), error.what()));
+    }
+    std::error_code ignored;
+    fs::remove(drawing.part, ignored);
+    fs::remove(drawing.said, ignored);
+  }
+  const bool missing = !drawings.empty() && drawings.back().error == ENOENT;
+  if (missing) { return {"gnuplot not found: the scripts and tables in figures/ are written, no figure drawn"}; }
+  return notes;
+}
 }  // namespace
 
 const std::vector<std::string> figure_names{"loss", "panel", "distribution", "heldout",
                                             "grid", "units", "outcomes",     "price"};
 
-void remove_figures(const std::filesystem::path& directory) {
+void remove_figures(const fs::path& directory) {
   const auto tables = directory / "figures";
   for (const char* name :
        {"about.tsv", "rows.tsv", "loss.tsv", "panel.tsv", "panel.f32", "dots.tsv", "heldout.tsv", "scenes.tsv"}) {
-    std::filesystem::remove(tables / name);
+    fs::remove(tables / name);
   }
-  for (const auto& [name, text] : figure_scripts) { std::filesystem::remove(tables / name); }
+  for (const auto& [name, text] : figure_scripts) { fs::remove(tables / name); }
   for (const std::string& name : figure_names) {
     for (const auto format : {FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}) {
-      std::filesystem::remove(directory / fmt::format("{}.{}", name, text_of(format)));
+      fs::remove(directory / fmt::format("{}.{}", name, text_of(format)));
     }
   }
 }
 
 std::vector<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
-                                       const std::filesystem::path& directory) {
+                                       const fs::path& directory) {
   if (formats.empty()) { return {}; }
   remove_figures(directory);
   Tables files;
@@ -306,7 +431,7 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
   if (result.sizes() && several) { drawn.emplace_back("price"); }
   files["common.gp"] = figure_scripts.at("common.gp");
   for (const std::string& name : drawn) { files[name + ".gp"] = figure_scripts.at(name + ".gp"); }
-  std::filesystem::create_directories(directory / "figures");
+  fs::create_directories(directory / "figures");
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
   return draw(drawn, formats, directory);
 }
