@@ -54,7 +54,7 @@ split_text(split) = split eq 'train' ? "the scene\ntrained on" : split eq 'insid
 rest(text) = text[strstrt(text, "\n") + 1:*]
 lines(text) = strstrt(text, "\n") == 0 ? 1 : 1 + lines(rest(text))
 longest(text) = strstrt(text, "\n") == 0 ? strlen(text) : max(strstrt(text, "\n") - 1, longest(rest(text)))
-joined(text) = strstrt(text, "\n") == 0 ? text : text[1:strstrt(text, "\n") - 1].' '.joined(rest(text))
+joined(text, by) = strstrt(text, "\n") == 0 ? text : text[1:strstrt(text, "\n") - 1].by.joined(rest(text), by)
 set encoding utf8; set datafile separator "\t"; set datafile columnheaders
 set border lc rgb dark; set tics nomirror out scale 0.5; unset key
 set style textbox opaque noborder margins 0.3,0.3; set pointintervalbox 0.01  # no halo between a point and its error bar
@@ -72,12 +72,14 @@ effort = sprintf('%d seed%s, %s steps', seeds, seeds > 1 ? 's' : '', about('step
 heading(title, note) = (title_ = title, note_ = note, "set label title_ at screen 14/width, screen 1 - 18/height; ". \
   "set label note_ at screen 14/width, screen 1 - 38/height font small textcolor rgb grey")
 
-# The best row of every variant on the first scene: name[i], variant[i], colour[i], point[i], for i in 1 to rows. A key of
-# them has key_lines(width); eval(key_below(width)) puts it at the bottom.
-widest = 0; stats 'rows.tsv' using (widest = max(widest, strlen(strcol('row'))), 0) nooutput
-rows = int(STATS_records); array name[rows]; array variant[rows]; array colour[rows]; array point[rows]
-stats 'rows.tsv' using (i = int($0) + 1, name[i] = strcol('row'), variant[i] = strcol('variant'), \
-  colour[i] = int(column('colour')), point[i] = int(column('point')), 0) nooutput
+# rows.tsv has a line for every row: here(what) of those on the first scene, of which shown() tells the best one of every
+# variant: name[i], variant[i], colour[i], point[i], for i in 1 to rows. A key of them has key_lines(width);
+# eval(key_below(width)) puts it at the bottom.
+here(what) = column('scene') == 1 ? what : NaN; shown = "column('scene') == 1 && column('unit') > 0"
+widest = 0; rows = 0; stats 'rows.tsv' using (@shown ? (rows = rows + 1, widest = max(widest, strlen(strcol('row')))) : 0) nooutput
+array name[rows]; array variant[rows]; array colour[rows]; array point[rows]
+stats 'rows.tsv' using (@shown ? (i = int(column('unit')), name[i] = strcol('row'), variant[i] = strcol('variant'), \
+  colour[i] = int(column('colour')), point[i] = int(column('point'))) : 0) nooutput
 key_columns(width) = int(max(1, min(rows, floor(width / (character * widest + 44)))))
 key_lines(width) = (rows + key_columns(width) - 1) / key_columns(width)
 key_below(width) = sprintf('set key at graph 0, screen %f left bottom horizontal maxcols %d Left reverse samplen 1', \

@@ -1,11 +1,11 @@
 # Training loss against the step: a line for the best row of every variant; of many seeds the median within its quartiles.
 load 'common.gp'
 # What diverges, or starts far away, leaves through the top.
-array end[rows]; array best[rows]; array titles[rows]; array order[rows]
-seen = see(fact('least loss')) + see(fact('largest loss')); ceiling = fact('loss of 0')
-stats 'rows.tsv' using (i = int($0) + 1, end[i] = cell('loss'), best[i] = cell('floor'), see(best[i]), \
-  ceiling = max(ceiling, cell('q3')), titles[i] = name[i].': '.number(end[i]).text(strcol('mishaps')), \
-  widest = max(widest, max(strlen(titles[i]), strlen(variant[i]) + 22)), 0) nooutput
+array end[rows]; array best[rows]; array titles[rows]; array order[rows]; ceiling = fact('loss of 0')
+stats 'loss.tsv' using (see(cell('q1')), see(cell('q3')), 0) nooutput
+stats 'rows.tsv' using (@shown ? (i = int(column('unit')), end[i] = cell('loss'), best[i] = cell('floor'), see(best[i]), \
+  ceiling = max(ceiling, cell('q3')), titles[i] = name[i].': '.number(end[i]).joined(text(strcol('mishaps')), ', '), \
+  widest = max(widest, max(strlen(titles[i]), strlen(variant[i]) + 22))) : 0) nooutput
 zero = 0; if (ceiling > 0 && 10 * ceiling > low) high = min(high, 10 * ceiling)
 
 # The key is in the order of the lines' right ends; without an end, on top.
@@ -23,7 +23,7 @@ steps = max(1, fact('steps')); set xrange [-0.01 * steps:steps]
 set key at screen (left + plot_width + 14) / width, graph 1 left top Left reverse samplen 3 \
   title (seeds > 1 ? 'median final loss' : 'final loss') left
 
-# loss.tsv has a block for each line of rows.tsv.
+# loss.tsv has a block for each of the rows shown.
 bands = seeds == 1 ? '' : "for [i=1:rows] 'loss.tsv' every :::i-1::i-1 ". \
   "using 'step':(inside(column('q1'))):(inside(column('q3'))) with filledcurves ". \
   "fs transparent solid (rows > 4 ? 0.16 : 0.25) noborder lc rgb colour[i] notitle, "

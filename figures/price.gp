@@ -11,17 +11,17 @@ do for [i=0:panels-1] {
   abscissa = i % 2 ? 'seconds' : 'parameters'
   error = i < 2 ? 'first' : 'last'; bottom = error.'_q1'; end = error.'_q3'
   eval(place(left + i % 2 * (plot_width + 64), top + i / 2 * (plot_height + 72), plot_width, plot_height))
-  eval(forget); stats 'price.tsv' using (see(cell(abscissa)), 0) nooutput
+  eval(forget); stats 'rows.tsv' using (column('scene') > 1 ? 0 : (see(cell(abscissa)), 0)) nooutput
   eval(log_axis('x', plot_width)); left_end = low
   eval(forget); most = 100; seen = see(1)                  # whatever is even more wrong would squeeze the others
-  stats 'price.tsv' using (see(cell(error)), see(cell(bottom)), see(cell(end)), 0) nooutput
+  stats 'rows.tsv' using (column('scene') > 1 ? 0 : (see(cell(error)), see(cell(bottom)), see(cell(end)), 0)) nooutput
   eval(log_axis('y', plot_height))
   if (i % 2) { eval(ends); set label 'output ≡ 0' at graph 1.01, first 1 font small }
   set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dt (2,4) lc rgb dark
-  set title 'Error on '.joined(split_text(about(error.' split')))
+  set title 'Error on '.joined(split_text(about(error.' split')), ' ')
   set xlabel (i + 2 < panels ? '' : i % 2 ? 'training time of a seed in seconds' : 'parameters')
-  set ylabel (i % 2 ? '' : 'relative error'); at(v) = max(v, left_end)
-  plot 'price.tsv' using (at(column(abscissa))):(inside(column(error))):'colour' with lines lw 0.7 lc rgb variable notitle, \
+  set ylabel (i % 2 ? '' : 'relative error'); at(v) = here(max(v, left_end))
+  plot 'rows.tsv' using (at(column(abscissa))):(inside(column(error))):'colour' with lines lw 0.7 lc rgb variable notitle, \
        '' using (at(column(abscissa))):(inside(column(error))):(inside(column(bottom))):(inside(column(end))):'colour' \
          with yerrorbars pt 0 lw 1.2 lc rgb variable notitle, \
        '' using (at(column(abscissa))):(inside(column(error))):(strcol('size') eq '-' ? 1.4*dot : 0.8*dot):'point':'colour' \

@@ -14,9 +14,7 @@
 #include <utility>
 #include "options/options.hpp"
 #include "output/figures.hpp"
-#include "output/folder.hpp"
-#include "output/images.hpp"
-#include "output/tables.hpp"
+#include "output/records.hpp"
 #include "run/experiment.hpp"
 #include "scenes/scene.hpp"
 #include "train/machine.hpp"

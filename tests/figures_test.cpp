@@ -8,7 +8,6 @@
 #include <set>
 #include <sstream>
 #include "executable.hpp"
-#include "output/images.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
@@ -186,12 +185,12 @@ TEST_F(Figures, TablesHoldTheNumbersOfSeveralSeeds) {
   EXPECT_EQ(column("loss.tsv", "median"), "9 4 3.25 14 6 3");  // of four, then of the three that go on
   EXPECT_EQ(column("loss.tsv", "q1"), "9 4 3.25 11 5 2.5");
   EXPECT_EQ(column("loss.tsv", "q3"), "9 4 3.25 17 8 4.5");
-  EXPECT_EQ(column("rows.tsv", "mishaps"), "- , 1 diverged");
+  EXPECT_EQ(column("rows.tsv", "mishaps"), "- \\n1 diverged");
   EXPECT_EQ(column("rows.tsv", "floor"), "3.125 0");
   EXPECT_EQ(column("rows.tsv", "seed"), "7 2");
   EXPECT_EQ(column("rows.tsv", "seed_error"), "0.8125 0.75");  // 3 of a norm of 4
-  EXPECT_EQ(column("distribution.tsv", "max"), "3.25 6");
-  EXPECT_EQ(column("distribution.tsv", "high"), "79.35 69.94");
+  EXPECT_EQ(column("rows.tsv", "max"), "3.25 6");
+  EXPECT_EQ(column("rows.tsv", "high"), "79.35 69.94");
   EXPECT_EQ(column("dots.tsv", "loss"), "3.25 3.25 3.25 3.25 2 3 6");
   EXPECT_EQ(column("heldout.tsv", "median"), "0.5 2 0.75 1500");
   EXPECT_EQ(column("heldout.tsv", "q3"), "0.5 2 1.125 1e+300");
@@ -270,6 +269,7 @@ TEST_F(Figures, WhatNoAxisHasAPlaceForIsDrawn) {
   several_seeds();
   result_.variants.push_back(result_.variants[1]);
   result_.variants.back().depth = result_.variants.back().width = 2;
+  result_.variants.back().best = false;
   result_.header.scenes.push_back(scene());
   SceneResult& noise = result_.header.scenes.back();
   noise.name = "noise -2 to -1";
@@ -314,8 +314,8 @@ TEST_F(Figures, GridCellsHaveTheColourOfTheirRate) {
   result_.variants[1].statistics.success = {0, 8, 0, 0, 0.32};
   result_.variants[1].statistics.dead = 3;
   ASSERT_EQ(draw({FigureFormat::png, FigureFormat::svg}), Notes{});
-  EXPECT_EQ(column("grid.tsv", "x"), "1 0 1 0");
-  EXPECT_EQ(column("grid.tsv", "rate"), "100 0 25 37.5");
+  EXPECT_EQ(column("rows.tsv", "x"), "0 1 0 1");
+  EXPECT_EQ(column("rows.tsv", "rate"), "0 100 37.5 25");
   const Picture grid(out_ / "grid.png");  // cells of 100 x 82 from (78.4, 80) on; no text 5 pixels into each
   EXPECT_EQ(grid.at(78.4 + 5, 85), sequential_colours.front());
   EXPECT_EQ(grid.at(178.4 + 5, 85), sequential_colours.back());
@@ -357,14 +357,14 @@ TEST_F(Figures, UnitsOutcomesAndPriceHoldTheirNumbers) {
   result_.variants.insert(result_.variants.end(), {deep, unit});
   result_.variants[2].best = false;
   ASSERT_EQ(draw({FigureFormat::svg}), Notes{});
-  EXPECT_EQ(column("units.tsv", "scene"), "1 1 2");  // the best rows
-  EXPECT_EQ(column("units.tsv", "first"), "nan nan 1500");
-  EXPECT_EQ(column("units.tsv", "sparsity"), "nan nan 2.5e-06");
+  EXPECT_EQ(column("rows.tsv", "unit"), "1 2 0 2");  // 0: not the best
+  EXPECT_EQ(column("rows.tsv", "step"), "nan nan nan 1500");
+  EXPECT_EQ(column("rows.tsv", "sparsity"), "nan nan nan 2.5e-06");
   EXPECT_TRUE(holds("units.svg", "a near-exact product on the others"));
-  EXPECT_EQ(column("outcomes.tsv", "success") + ", " + column("outcomes.tsv", "no_success"), "0 0 3, 1 1 2");
-  EXPECT_EQ(column("outcomes.tsv", "vanished") + ", " + column("outcomes.tsv", "diverged"), "0 0 1, 0 0 2");
-  EXPECT_EQ(column("price.tsv", "label"), "- - 2×8");
-  EXPECT_EQ(column("price.tsv", "seconds"), "3 3 0.375");
+  EXPECT_EQ(column("rows.tsv", "success") + ", " + column("rows.tsv", "no_success"), "0 0 3 0, 1 1 2 1");
+  EXPECT_EQ(column("rows.tsv", "vanished") + ", " + column("rows.tsv", "diverged"), "0 0 1 0, 0 0 2 0");
+  EXPECT_EQ(column("rows.tsv", "label"), "- - 2×8 -");
+  EXPECT_EQ(column("rows.tsv", "seconds"), "3 3 0.375 3");
   result_.variants = {deep};  // nothing to compare with
   ASSERT_EQ(draw({FigureFormat::svg}), Notes{});
   EXPECT_FALSE(exists("price.svg"));

@@ -40,7 +40,8 @@ TEST_F(Hostile, NoNameOfAFolderIsInterpreted) {
     for (const auto& entry : fs::recursive_directory_iterator(folder_ / "plain")) {
       const auto file = fs::relative(entry.path(), folder_ / "plain");
       const auto kind = file.extension();
-      if (kind == ".csv" || kind == ".gp" || kind == ".tsv" || file == "output-exp.png") {
+      const bool is_timed = file == "figures/rows.tsv";
+      if (kind == ".csv" || kind == ".gp" || (kind == ".tsv" && !is_timed) || file == "output-exp.png") {
         EXPECT_TRUE(read(folder_ / name / file) == read(entry.path())) << name << file;
       }
       EXPECT_TRUE(fs::exists(folder_ / name / file)) << name << file;

@@ -1,10 +1,10 @@
-#include "output/images.hpp"
 #include <gtest/gtest.h>
 #include <stb/stb_image.h>
 #include <unistd.h>
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include "output/figures.hpp"
 
 namespace conv_mult {
 namespace {

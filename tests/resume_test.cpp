@@ -5,7 +5,6 @@
 #include <random>
 #include "executable.hpp"
 #include "options/options.hpp"
-#include "output/folder.hpp"
 #include "output/records.hpp"
 #include "run/statistics.hpp"
 #include "util/files.hpp"

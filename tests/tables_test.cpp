@@ -1,4 +1,3 @@
-#include "output/tables.hpp"
 #include <gtest/gtest.h>
 #include <cmath>
 #include <limits>

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <unordered_map>
 #include "options/options.hpp"
 #include "output/records.hpp"
@@ -12,36 +11,35 @@ namespace {
 using Path = std::filesystem::path;
 
 template <typename Number>
-std::string shortest(Number value) {
-  return std::isfinite(static_cast<double>(value)) ? fmt::format("{}", value) : "";
-}
-template <typename Number>
 std::string shortest(const std::optional<Number>& value) {
-  return value ? shortest(*value) : "";
+  return value && std::isfinite(static_cast<double>(*value)) ? fmt::format("{}", *value) : "";
 }
 
+/// None of an empty field. Throws std::runtime_error for what is no number.
 template <typename Number>
 std::optional<Number> number_of(std::string_view text) {
   Number value{};
-  const auto* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, value);
-  if (!text.empty() && (error != std::errc() || end != last)) {
-    throw std::runtime_error(fmt::format("'{}' is not a number", text));
-  }
+  const auto error = std::from_chars(text.data(), text.data() + text.size(), value).ec;
+  if (!text.empty() && error != std::errc()) { throw std::runtime_error(fmt::format("'{}' is not a number", text)); }
   return text.empty() ? std::nullopt : std::optional(value);
 }
 
 // A loss or a weight has as few digits as identify it in the run's type: 35.97, not 35.970001220703125.
 
-void append_number(std::string& text, const std::string& begin, std::int64_t index, double value,
-                   const ExperimentResult& result) {
-  const auto digits = result.header.dtype == "float32" ? shortest(static_cast<float>(value)) : shortest(value);
+void append_number(std::string& text, const std::string& begin, std::int64_t index, double value, bool single) {
+  const auto digits = single ? shortest(std::optional(static_cast<float>(value))) : shortest(std::optional(value));
   fmt::format_to(std::back_inserter(text), "{}{},{}\n", begin, index, digits);
 }
 
-double typed_number(std::string_view text, const RunHeader& header) {
-  return header.dtype == "float32" ? static_cast<double>(number_of<float>(text).value_or(NAN))
-                                   : number_of<double>(text).value_or(NAN);
+double typed_number(std::string_view text, bool single) {
+  return single ? static_cast<double>(number_of<float>(text).value_or(NAN)) : number_of<double>(text).value_or(NAN);
+}
+
+/// The first line, which tells the columns.
+std::string heading(const CsvFile& file, const ExperimentResult& result) {
+  return fmt::format("variant,{}{}{}seed,{}\n", result.header.scenes.size() > 1 ? "scene," : "",
+                     result.sizes() ? "depth,width," : "", result.grid() ? "optimizer,learning_rate," : "",
+                     file.columns);
 }
 
 /// The part of the row in what its lines begin with.
@@ -58,21 +56,16 @@ std::string csv_key(const ExperimentResult& result, const VariantResult& row) {
       fmt::format("{}: damaged: {}; without summary.json beside it the run starts anew", path.string(), reason));
 }
 
-/// Calls `take` with each line of a file that summary.json knows.
-void for_lines(const Path& path, const Summary& summary, const std::function<void(std::string_view)>& take) {
+/// The text of a file that summary.json knows: as it was written, so it is a table with numbers in it.
+std::string known_text(const Path& path, const Summary& summary) {
   const auto known = std::find_if(summary.files.begin(), summary.files.end(),
                                   [&](const auto& file) { return file.first == path.filename(); });
   if (known == summary.files.end()) { damaged(path, "summary.json beside it does not name it"); }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) { fail("cannot read", path, last_error()); }
-  Checksum sum;
-  for (std::string line; std::getline(file, line);) {
-    take(line);
-    sum.add(line);
-    if (!file.eof()) { sum.add("\n"); }
-  }
-  const auto& [checksum, before] = known->second;
-  if (sum.digits() != checksum && sum.digits() != before) { damaged(path, "its checksum is not that in summary.json"); }
+  auto text = read_file(path);
+  const auto sum = checksum(text);
+  const auto& [now, before] = known->second;
+  if (sum != now && sum != before) { damaged(path, "its checksum is not that in summary.json"); }
+  return text;
 }
 
 Fields fields_of(std::string_view text) {
@@ -85,84 +78,69 @@ Fields fields_of(std::string_view text) {
   return fields;
 }
 
-/// The run of this seed, null where there is none; they are in order of the seeds. Of runs.csv a new one.
-RunRecord* run_of(VariantResult& row, std::int64_t seed, bool is_new) {
-  if (is_new) {
-    row.runs.emplace_back().seed = seed;
-    return &row.runs.back();
-  }
-  const auto run = std::lower_bound(row.runs.begin(), row.runs.end(), seed,
-                                    [](const RunRecord& each, std::int64_t sought) { return each.seed < sought; });
-  return run != row.runs.end() && run->seed == seed ? &*run : nullptr;
-}
+/// Those of a folder, of each row by what its lines begin with.
+using Runs = std::unordered_map<std::string, std::vector<RunRecord>>;
 
-/// Adds what the lines of a file say to the runs of the rows, which are known by what the lines begin with.
-void read_csv(const CsvFile& file, const Path& path, const Summary& summary, const RunHeader& header,
-              const std::unordered_map<std::string, VariantResult*>& rows) {
+/// Adds what the lines of a file say to the runs.
+void read_csv(const CsvFile& file, const Path& path, const Summary& summary, const ExperimentResult& result,
+              Runs& runs_of) {
   const bool is_list = &file == &csv_files.back();
-  const auto columns = fields_of(file.columns).size();
-  bool heading = true;
-  for_lines(path, summary, [&](std::string_view line) {
+  const auto columns = static_cast<std::ptrdiff_t>(fields_of(file.columns).size());
+  const auto text = known_text(path, summary);
+  const auto begin = heading(file, result);
+  if (text.rfind(begin, 0) != 0) { damaged(path, "its columns are those of another version"); }
+  for (auto rest = std::string_view(text).substr(begin.size()); !rest.empty();) {
+    const auto line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(line.size() + 1);
     auto fields = fields_of(line);
-    if (heading || fields.size() <= columns + 1) {
-      if (!heading) { damaged(path, fmt::format("'{}' is not a line of it", line)); }
-      heading = false;
-      return;
-    }
-    fields.erase(fields.begin(), fields.end() - static_cast<std::ptrdiff_t>(columns) - 1);
-    const auto row = rows.find(std::string(line.substr(0, static_cast<std::size_t>(fields[0].data() - line.data()))));
-    if (row == rows.end()) { damaged(path, fmt::format("summary.json knows no row of the line '{}'", line)); }
-    try {
-      const auto seed = number_of<std::int64_t>(fields[0]).value_or(-1);
-      fields.erase(fields.begin());
-      auto& runs = row->second->runs;
-      if (auto* run = run_of(*row->second, seed, is_list)) { file.take(*run, fields, header); }
-      if (is_list && runs.back().status == RunStatus::interrupted) { runs.pop_back(); }
-    } catch (const std::runtime_error& error) { damaged(path, error.what()); }
-  });
+    fields.erase(fields.begin(), fields.end() - columns - 1);
+    const auto row =
+        runs_of.find(std::string(line.substr(0, static_cast<std::size_t>(fields[0].data() - line.data()))));
+    if (row == runs_of.end()) { damaged(path, fmt::format("summary.json knows no row of the line '{}'", line)); }
+    auto& runs = row->second;
+    const auto seed = number_of<std::int64_t>(fields[0]).value_or(-1);
+    fields.erase(fields.begin());
+    if (is_list) { runs.emplace_back().seed = seed; }
+    const auto run = std::lower_bound(runs.begin(), runs.end(), seed,  // their order
+                                      [](const auto& each, std::int64_t sought) { return each.seed < sought; });
+    if (run != runs.end() && run->seed == seed) { file.take(*run, fields, result.header.dtype == "float32"); }
+    if (is_list && runs.back().status == RunStatus::interrupted) { runs.pop_back(); }
+  }
 }
 }  // namespace
 
 const std::vector<CsvFile> csv_files{
     {"loss.csv", "step,loss",
-     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
-        const ExperimentResult& result) {
-       for (const auto& [step, loss] : run.curve) { append_number(text, begin, step, loss, result); }
+     [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool single) {
+       for (const auto& [step, loss] : run.curve) { append_number(text, begin, step, loss, single); }
      },
-     [](RunRecord& run, const Fields& fields, const RunHeader& header) {
-       run.curve.push_back({number_of<std::int64_t>(fields[0]).value_or(-1), typed_number(fields[1], header)});
+     [](RunRecord& run, const Fields& fields, bool single) {
+       run.curve.push_back({number_of<std::int64_t>(fields[0]).value_or(-1), typed_number(fields[1], single)});
      }},
     {"evaluation.csv", "split,loss,relative_error",
-     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& row,
-        const ExperimentResult& result) {
-       const auto& splits = result.scene_of(row).splits;
-       for (std::size_t i = 0; i < splits.size() && run.status != RunStatus::interrupted; ++i) {
+     [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult& scene, bool) {
+       for (std::size_t i = 0; i < scene.splits.size() && run.status != RunStatus::interrupted; ++i) {
          const auto loss = run.split_losses.empty() ? std::nullopt : std::optional(run.split_losses[i]);
-         const double norm = splits[i].target_norm;
-         text += fmt::format("{}{},{},{}\n", begin, splits[i].name, shortest(loss),
-                             loss && norm > 0 ? shortest(*loss / norm) : "");
+         const double norm = scene.splits[i].target_norm;
+         const auto error = loss && norm > 0 ? std::optional(*loss / norm) : std::nullopt;
+         text += fmt::format("{}{},{},{}\n", begin, scene.splits[i].name, shortest(loss), shortest(error));
        }
      },
-     [](RunRecord& run, const Fields& fields, const RunHeader& /*header*/) {
+     [](RunRecord& run, const Fields& fields, bool) {
        if (run.status == RunStatus::ok) { run.split_losses.push_back(number_of<double>(fields[1]).value_or(INFINITY)); }
      }},
     {"weights.csv", "index,value",
-     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
-        const ExperimentResult& result) {
-       for (std::size_t i = 0; i < run.weights.size(); ++i) {
-         append_number(text, begin, static_cast<std::int64_t>(i), run.weights[i], result);
-       }
+     [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool single) {
+       std::int64_t index = 0;
+       for (const double weight : run.weights) { append_number(text, begin, index++, weight, single); }
      },
-     [](RunRecord& run, const Fields& fields, const RunHeader& header) {
-       run.weights.push_back(typed_number(fields[1], header));
-     }},
+     [](RunRecord& run, const Fields& fields, bool single) { run.weights.push_back(typed_number(fields[1], single)); }},
     {"runs.csv", "status,last_step,final_loss,first_success_step,success_at_best",
-     [](std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& /*row*/,
-        const ExperimentResult& /*result*/) {
+     [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool) {
        text += fmt::format("{}{},{},{},{},{}\n", begin, name_of(run.status), run.last_step, shortest(run.final_loss),
                            shortest(run.first_success_step), shortest(run.success_at_best));
      },
-     [](RunRecord& run, const Fields& fields, const RunHeader& /*header*/) {
+     [](RunRecord& run, const Fields& fields, bool) {
        for (const auto status : {RunStatus::interrupted, RunStatus::diverged, RunStatus::ok}) {
          run.status = fields[0] == name_of(status) ? status : run.status;
        }
@@ -174,15 +152,14 @@ const std::vector<CsvFile> csv_files{
 };
 
 void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& sink) {
-  sink(fmt::format("variant,{}{}{}seed,{}\n", result.header.scenes.size() > 1 ? "scene," : "",
-                   result.sizes() ? "depth,width," : "", result.grid() ? "optimizer,learning_rate," : "",
-                   file.columns));
+  sink(heading(file, result));
   std::string text;
   for (const auto& row : result.variants) {
     const auto key = csv_key(result, row);
     for (const auto& run : row.runs) {
       text.clear();
-      file.append(text, fmt::format("{}{},", key, run.seed), run, row, result);
+      file.append(text, fmt::format("{}{},", key, run.seed), run, result.scene_of(row),
+                  result.header.dtype == "float32");
       sink(text);
     }
   }
@@ -195,37 +172,35 @@ void add_results(const Path& directory, ExperimentResult& result) {
   try {
     summary = parse_summary(text);
   } catch (const std::runtime_error& error) { damaged(summary_path, error.what()); }
-  for_lines(directory / "config.toml", summary, [](std::string_view /*line*/) {});
-  auto& header = result.header;
-  std::tie(header.libtorch, header.device, header.threads) =
-      std::tie(summary.result.header.libtorch, summary.result.header.device, summary.result.header.threads);
-  const auto row_like = [&](const VariantResult& row) {
-    return std::find(result.variants.begin(), result.variants.end(), row);
-  };
-  std::unordered_map<std::string, VariantResult*> rows;
-  for (auto& row : summary.result.variants) {
-    if (row_like(row) == result.variants.end()) {
-      damaged(summary_path, fmt::format("it has a row of {} that its settings do not ask for", row.variant));
+  known_text(directory / "config.toml", summary);
+  const auto& made = summary.result.header;
+  result.header.libtorch = made.libtorch;
+  result.header.device = made.device;
+  result.header.threads = made.threads;
+  Runs runs_of;
+  for (const auto& known : summary.result.variants) {
+    const auto row = std::find(result.variants.begin(), result.variants.end(), known);
+    if (row == result.variants.end()) {
+      damaged(summary_path, fmt::format("it has a row of {} that its settings do not ask for", known.variant));
     }
-    rows.emplace(csv_key(result, *row_like(row)), &row);
+    row->seconds += known.seconds;
+    runs_of[csv_key(result, *row)];
   }
   for (auto file = csv_files.rbegin(); file != csv_files.rend(); ++file) {
-    read_csv(*file, directory / file->name, summary, header, rows);
+    read_csv(*file, directory / file->name, summary, result, runs_of);
   }
-  for (auto& row : summary.result.variants) {
-    auto& into = *row_like(row);
-    for (auto& run : row.runs) {
+  for (auto& row : result.variants) {
+    const auto key = csv_key(result, row);
+    for (auto& run : runs_of[key]) {
       const auto expect = [&](bool complete, const char* file) {
-        const auto what = fmt::format("{}, seed {} is not complete", row.variant, run.seed);
-        if (!complete) { damaged(directory / file, what); }
+        if (!complete) { damaged(directory / file, fmt::format("the run {}{} is not complete", key, run.seed)); }
       };
       expect(!run.curve.empty() && run.curve.back().step == run.last_step, "loss.csv");
-      expect(static_cast<std::int64_t>(run.weights.size()) == into.parameters, "weights.csv");
-      const auto splits = run.status == RunStatus::ok ? result.scene_of(into).splits.size() : 0;
+      expect(static_cast<std::int64_t>(run.weights.size()) == row.parameters, "weights.csv");
+      const auto splits = run.status == RunStatus::ok ? result.scene_of(row).splits.size() : 0;
       expect(run.split_losses.size() == splits, "evaluation.csv");
-      into.runs.push_back(std::move(run));
+      row.runs.push_back(std::move(run));
     }
-    into.seconds += row.seconds;
   }
 }
 

@@ -1,19 +1,29 @@
 #include "output/figures.hpp"
+#include <fcntl.h>
 #include <fmt/ranges.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <regex>
 #include <set>
+#include <thread>
 #include <tuple>
 #include "options/options.hpp"
-#include "output/images.hpp"
 #include "run/statistics.hpp"
 #include "util/files.hpp"
+#include "util/stop.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
+namespace fs = std::filesystem;
 using Row = VariantResult;
-using Rows = std::vector<const Row*>;
 
 // ---- Tables: fields between tabs under a line of names; a blank line ends a block, so a block is never empty.
 
@@ -56,28 +66,16 @@ std::string line(const Fields&... fields) {
   return fmt::format("{}\n", fmt::join({field(fields)...}, "\t"));
 }
 
-/// The files beside the scripts. A figure is drawn if there is a NAME.tsv. about.tsv holds what is no row's.
-struct Tables : std::map<std::string, std::string> {
-  std::string& start(const std::string& name, const std::string& columns) {
-    return (*this)[name] = replaced(columns, " ", "\t") + "\n";
-  }
-};
+/// The files beside the scripts, by name.
+using Tables = std::map<std::string, std::string>;
 
 // ---- What several figures show
 
-Rows first_scene_rows(const ExperimentResult& result, bool only_best) {
-  Rows rows;
-  for (const Row& row : result.variants) {
-    if (row.scene == 0 && (row.best || !only_best)) { rows.push_back(&row); }
-  }
-  return rows;
-}
-
-/// "3 diverged", "12 dead": what befell runs of this row, each after `before`.
-std::string mishaps(const Row& row, const std::string& before) {
+/// "3 diverged", "12 dead": what befell runs of this row, each on a line of its own below another text.
+std::string mishaps(const Row& row) {
   std::string text;
   for (const auto& [runs, what] : {std::pair{row.statistics.diverged, "diverged"}, {row.statistics.dead, "dead"}}) {
-    text += runs > 0 ? before + (row.runs.size() > 1 ? std::to_string(runs) + " " : "") + what : "";
+    text += runs > 0 ? "\n" + (row.runs.size() > 1 ? std::to_string(runs) + " " : "") + what : "";
   }
   return text;
 }
@@ -88,67 +86,105 @@ std::pair<std::uint32_t, int> mark(const std::string& name) {
   return variant == nullptr ? std::pair(0x606060U, 1) : std::pair(variant->colour, variant->point);
 }
 
-/// A line for the best row of every variant on the first scene, and what all figures may say.
-void common(const ExperimentResult& result, Tables& tables) {
+/// What is no row's.
+void about(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
   const SplitResult& split = scene.splits.front();
   const double norm = split.target_norm;
-  std::string& about = tables.start("about.tsv", "key value");
-  about += line("seeds", result.header.seeds);
-  about += line("steps", result.variants.front().steps);
-  about += line("loss", result.header.loss);
-  about += line("norm", norm);
-  about += line("loss of 0", result.header.loss == "mse" ? norm * norm / split.pixels : norm);
-  about += line("scene", scene.name);
-  about += line("scenes", result.header.scenes.size());
-  about += line("tested on", replaced(scene.test, " and ", "\nand "));
-  about += line("success", scene.success_error);
-  about += line("first split", split.name);
-  about += line("last split", scene.splits.back().name);
-  about += line("grid", result.grid());
-  std::string& text =
-      tables.start("rows.tsv", "row variant optimizer lr colour point loss q3 floor mishaps seed seed_loss seed_error");
-  for (const Row* row : first_scene_rows(result, true)) {
-    const Spread loss = drawable(row->statistics.final_loss);
-    const RunRecord& run = row->runs[row->shown];
-    const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / norm;
-    const auto& [colour, point] = mark(row->variant);
-    text += line(row_name(*row, result), row->variant, row->optimizer, row->learning_rate, colour, point, loss.median,
-                 loss.q3, row->floor, mishaps(*row, ", "), run.seed, run.final_loss, error);
+  std::string& text = tables["about.tsv"] = line("key", "value");
+  text += line("seeds", result.header.seeds);
+  text += line("steps", result.variants.front().steps);
+  text += line("loss", result.header.loss);
+  text += line("norm", norm);
+  text += line("loss of 0", result.header.loss == "mse" ? norm * norm / split.pixels : norm);
+  text += line("scene", scene.name);
+  text += line("scenes", result.header.scenes.size());
+  text += line("tested on", replaced(scene.test, " and ", "\nand "));
+  text += line("success", scene.success_error);
+  text += line("first split", split.name);
+  text += line("last split", scene.splits.back().name);
+  text += line("grid", result.grid());
+  text += line("width", scene.target.width);
+  text += line("height", scene.target.height);
+}
+
+/// A line for every row of every scene, the scenes one after the other. `unit` is 0 but for the best row of each
+/// variant, `place` the row's among all; `map`, `x` and `y` are where it stands in a grid. Rows that differ in their
+/// depth alone are a block, the deepest, which is last, with a `label`.
+void all_rows(const ExperimentResult& result, Tables& tables) {
+  std::map<std::string, std::size_t> variants, maps, optimizers;  // and their places
+  std::set<double> rates;
+  std::vector<const Row*> rows;
+  for (const Row& row : result.variants) {
+    variants.emplace(row.variant, variants.size());
+    maps.emplace(sized_name(row, result), maps.size());
+    optimizers.emplace(row.optimizer, optimizers.size());
+    rates.insert(row.learning_rate);
+    rows.push_back(&row);
+  }
+  const auto block = [&](const Row* row) {
+    return std::tuple(row->scene, variants.at(row->variant), row->width, row->optimizer, row->learning_rate);
+  };
+  std::stable_sort(rows.begin(), rows.end(), [&](const Row* one, const Row* two) {
+    return std::pair(block(one), one->depth) < std::pair(block(two), two->depth);
+  });
+  std::string& text = tables["rows.tsv"] =
+      line("scene", "place", "unit", "row", "variant", "colour", "point", "size", "label", "optimizer", "lr", "map",
+           "sized", "x", "y", "parameters", "seconds", "loss", "q1", "q3", "min", "max", "floor", "rate", "low", "high",
+           "runs", "success", "no_success", "vanished", "diverged", "mishaps", "step", "sparsity", "first", "first_q1",
+           "first_q3", "last", "last_q1", "last_q3", "seed", "seed_loss", "seed_error");
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Row& row = *rows[i];
+    const Statistics& statistics = row.statistics;
+    const SceneResult& scene = result.scene_of(row);
+    const bool last = i + 1 == rows.size() || block(&row) != block(rows[i + 1]);
+    const std::size_t unit = row.best ? variants.at(row.variant) + 1 : 0;
+    const auto& [colour, point] = mark(row.variant);
+    const std::string size = row.depth ? fmt::format("{}×{}", *row.depth, *row.width) : "";
+    const std::string sized = sized_name(row, result);
+    const Spread loss = drawable(statistics.final_loss);
+    const std::int64_t failed = statistics.success.of - statistics.success.count - statistics.diverged;
+    // Where an error of 1 is a success, so is an output of 0.
+    const std::int64_t vanished = scene.success_error.value_or(0) < 0.999 ? std::min(statistics.dead, failed) : 0;
+    const RunRecord& run = row.runs[row.shown];
+    const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / scene.splits.front().target_norm;
+    text += line(row.scene + 1, &row - result.variants.data() + 1, unit, row_name(row, result), row.variant, colour,
+                 point, size, last ? size : "", row.optimizer, row.learning_rate, maps.at(sized), sized,
+                 std::distance(rates.begin(), rates.find(row.learning_rate)), optimizers.at(row.optimizer),
+                 row.parameters, row.seconds / static_cast<double>(row.runs.size()), loss, loss.min, loss.max,
+                 row.floor, statistics.success, statistics.success.of, statistics.success.count, failed - vanished,
+                 vanished, statistics.diverged, mishaps(row), statistics.first_success,
+                 scene.success_error ? std::nullopt : statistics.sparsity_error, statistics.split_errors.front(),
+                 statistics.split_errors.back(), run.seed, run.final_loss, error);
+    text += last ? "\n" : "";
   }
 }
 
-// ---- A function for each figure
+// ---- What is shown beside the rows
+
+// Of the rows on the first scene the best of every variant.
 
 /// A block for each row: what the losses of its runs are at each logged step, which are the same for all runs; one that
 /// diverges counts for as long as it is finite.
 void loss(const ExperimentResult& result, Tables& tables) {
-  std::string& text = tables.start("loss.tsv", "row step median q1 q3");
-  double least = 1e300;  // of those that a logarithmic axis has a place for
-  double largest = 0;
-  for (const Row* row : first_scene_rows(result, true)) {
-    std::optional<Spread> spread;
-    for (std::size_t i = 0; i == 0 || spread; ++i) {
+  std::string& text = tables["loss.tsv"] = line("row", "step", "median", "q1", "q3");
+  for (const Row& row : result.variants) {
+    if (row.scene > 0 || !row.best) { continue; }
+    for (std::size_t i = 0;; ++i) {
       std::int64_t step = 0;
       std::vector<double> losses;
-      for (const RunRecord& run : row->runs) {
+      for (const RunRecord& run : row.runs) {
         if (i < run.curve.size() && std::isfinite(run.curve[i].loss)) {
           step = run.curve[i].step;
           losses.push_back(run.curve[i].loss);
         }
       }
-      spread = spread_of(std::move(losses));
+      const auto spread = spread_of(std::move(losses));
       if (i > 0 && !spread) { break; }
-      text += line(row_name(*row, result), step, spread.value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0}));
-      if (spread) {
-        least = std::min(least, spread->q1 > 0 ? spread->q1 : spread->q3 > 0 ? spread->q3 : 1e300);
-        largest = std::max(largest, spread->q3);
-      }
+      text += line(row_name(row, result), step, spread.value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0}));
     }
     text += "\n";
   }
-  tables["about.tsv"] += line("least loss", least);
-  tables["about.tsv"] += line("largest loss", largest);
 }
 
 /// Maps of float32 one after the other, and a line for each. Large images are averaged down; gnuplot draws none of
@@ -157,203 +193,245 @@ void panel(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
   const ColourScale shared = shared_scale(scene);
   const ColourScale errors = error_scale(result);
-  std::string& text = tables.start("panel.tsv", "map row width height low high");
-  const auto add = [&](const char* map, const std::string& row, const Image& image, const ColourScale& scale) {
+  std::string& text = tables["panel.tsv"] = line("width", "height", "low", "high");
+  const auto add = [&](const Image& image, const ColourScale& scale) {
     constexpr std::int64_t most_cells = 200;  // along a side
     const Image cells = averaged(image, most_cells);
     const std::int64_t down = cells.height == 1 ? 2 : 1;
     const std::int64_t across = cells.width == 1 ? 2 : 1;
     for (std::int64_t i = 0; i < down * cells.height * across * cells.width; ++i) {
-      const std::int64_t y = i / (across * cells.width) / down;
-      const std::int64_t x = i % (across * cells.width) / across;
-      const double value = cells.pixels[static_cast<std::size_t>(y * cells.width + x)];
+      const std::int64_t pixel = i / across / cells.width / down * cells.width + i / across % cells.width;
+      const double value = cells.pixels[static_cast<std::size_t>(pixel)];
       const auto shown = static_cast<float>(std::clamp(value, scale.low, scale.high));  // NaN stays NaN
       tables["panel.f32"].append(reinterpret_cast<const char*>(&shown), sizeof shown);
     }
-    text += line(map, row, across * cells.width, down * cells.height, scale.low, scale.high);
+    text += line(across * cells.width, down * cells.height, scale.low, scale.high);
   };
-  add("a", "", scene.a, shared);
-  add("b", "", scene.b, shared);
-  add("target", "", scene.target, shared);
-  for (const Row* row : first_scene_rows(result, true)) {
-    Image output = row->output.pixels.empty() ? scene.target : row->output;
-    if (row->output.pixels.empty()) { output.pixels.assign(output.pixels.size(), NAN); }  // diverged at once
-    add("output", row_name(*row, result), output, shared);
-    add("error", row_name(*row, result), error_map(output, scene.target), errors);
+  add(scene.a, shared);
+  add(scene.b, shared);
+  add(scene.target, shared);
+  for (const Row& row : result.variants) {
+    if (row.scene > 0 || !row.best) { continue; }
+    Image output = row.output.pixels.empty() ? scene.target : row.output;
+    if (row.output.pixels.empty()) { output.pixels.assign(output.pixels.size(), NAN); }  // diverged at once
+    add(output, shared);
+    add(error_map(output, scene.target), errors);
   }
-  tables["about.tsv"] += line("width", scene.target.width);
-  tables["about.tsv"] += line("height", scene.target.height);
 }
 
-/// Final losses as dots too, evenly over their ranks and so in any number true to the whole.
-void distribution(const ExperimentResult& result, Tables& tables) {
-  if (result.header.seeds == 1) { return; }
-  const Rows rows = first_scene_rows(result, false);
-  std::string& text = tables.start("distribution.tsv",
-                                   "place row colour median q1 q3 min max floor rate low high successes runs mishaps");
-  std::string& dots = tables.start("dots.tsv", "place row colour loss");
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = *rows[i];
-    const SuccessRate& success = row.statistics.success;
-    const Spread loss = drawable(row.statistics.final_loss);
-    const auto colour = mark(row.variant).first;
-    text += line(i + 1, row_name(row, result), colour, loss, loss.min, loss.max, row.floor, success, success.count,
-                 success.of, mishaps(row, "\n"));
+/// The final losses of every row on the first scene, evenly over their ranks and so in any number true to the whole.
+void dots(const ExperimentResult& result, Tables& tables) {
+  std::string& text = tables["dots.tsv"] = line("place", "colour", "loss");
+  const std::size_t most = 2400 * result.header.scenes.size() / result.variants.size() + 2;  // a row
+  for (const Row& row : result.variants) {
+    if (row.scene > 0) { continue; }
     std::vector<double> losses;
     for (const RunRecord& run : row.runs) {
       if (run.final_loss) { losses.push_back(*run.final_loss); }
     }
     std::sort(losses.begin(), losses.end());
     losses.resize(std::max<std::size_t>(losses.size(), 1), NAN);
-    const std::size_t shown = std::min({losses.size(), std::size_t{300}, 2400 / rows.size() + 2});
+    const std::size_t shown = std::min({losses.size(), std::size_t{300}, most});
     for (std::size_t k = 0; k < shown; ++k) {
       const std::size_t rank = k * (losses.size() - 1) / std::max<std::size_t>(shown - 1, 1);
-      dots += line(i + 1, row_name(row, result), colour, losses[rank]);
+      text += line(&row - result.variants.data() + 1, mark(row.variant).first, losses[rank]);
     }
   }
 }
 
 void heldout(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
-  std::string& text = tables.start("heldout.tsv", "row place split scenes median q1 q3");
-  for (const Row* row : first_scene_rows(result, true)) {
+  std::string& text = tables["heldout.tsv"] = line("row", "place", "split", "scenes", "median", "q1", "q3");
+  for (const Row& row : result.variants) {
+    if (row.scene > 0 || !row.best) { continue; }
     for (std::size_t i = 0; i < scene.splits.size(); ++i) {
-      text += line(row_name(*row, result), i + 1, scene.splits[i].name, scene.splits[i].scenes,
-                   row->statistics.split_errors[i]);
+      text += line(row_name(row, result), i + 1, scene.splits[i].name, scene.splits[i].scenes,
+                   row.statistics.split_errors[i]);
     }
     text += "\n";
   }
 }
 
-/// A block for the cells of every variant and size, whose rows are neighbours.
-void grid(const ExperimentResult& result, Tables& tables) {
-  if (!result.grid()) { return; }
-  const Rows rows = first_scene_rows(result, false);
-  std::set<double> rates;
-  for (const Row* row : rows) { rates.insert(row->learning_rate); }
-  std::vector<std::string> optimizers;
-  std::string& text = tables.start("grid.tsv", "map lr optimizer x y rate low high mishaps");
-  std::string newest = sized_name(*rows.front(), result);
-  for (const Row* row : rows) {
-    const std::string name = sized_name(*row, result);
-    text += name != newest ? "\n" : "";
-    newest = name;
-    auto optimizer = std::find(optimizers.begin(), optimizers.end(), row->optimizer);
-    optimizer = optimizer != optimizers.end() ? optimizer : optimizers.insert(optimizer, row->optimizer);
-    text += line(name, row->learning_rate, row->optimizer, std::distance(rates.begin(), rates.find(row->learning_rate)),
-                 optimizer - optimizers.begin(), row->statistics.success, mishaps(*row, "\n"));
-  }
-}
-
-void units(const ExperimentResult& result, Tables& tables) {
-  const auto& scenes = result.header.scenes;
-  if (scenes.size() == 1) { return; }
-  std::string& text = tables.start("units.tsv", "variant unit scene rate low high first sparsity median q1 q3");
-  const Rows best = first_scene_rows(result, true);
-  for (std::size_t unit = 0; unit < best.size(); ++unit) {
-    for (const Row& row : result.variants) {
-      if (row.variant == best[unit]->variant && row.best) {
-        const Statistics& statistics = row.statistics;
-        const bool near_exact = !result.scene_of(row).success_error;
-        text += line(row.variant, unit + 1, row.scene + 1, statistics.success, statistics.first_success,
-                     near_exact ? statistics.sparsity_error : std::nullopt, statistics.split_errors.back());
-      }
-    }
-    text += "\n";
-  }
-  std::string& texts = tables.start("scenes.tsv", "text split success");
-  for (const SceneResult& scene : scenes) {  // "noise 1 to 2" and what it is tested on have lines of their own
-    std::string below = scene.name;
+void scenes(const ExperimentResult& result, Tables& tables) {
+  std::string& text = tables["scenes.tsv"] = line("text", "split", "success");
+  for (const SceneResult& scene : result.header.scenes) {
+    std::string below = scene.name;  // "noise 1 to 2" and what it is tested on have lines of their own
     if (const auto space = below.find(' '); !scene.test.empty() && space != std::string::npos) { below[space] = '\n'; }
     below += scene.test.empty() ? "" : "\n→ " + replaced(scene.test, " and ", "\nand ");
-    texts += line(below, scene.splits.back().name, scene.success_error);
+    text += line(below, scene.splits.back().name, scene.success_error);
   }
 }
 
-void outcomes(const ExperimentResult& result, Tables& tables) {
-  if (!result.sizes()) { return; }
-  std::string& text = tables.start("outcomes.tsv", "place row success no_success vanished diverged");
-  int place = 0;
-  for (const Row* row : first_scene_rows(result, false)) {
-    const Statistics& statistics = row->statistics;
-    const std::int64_t failed = statistics.success.of - statistics.success.count - statistics.diverged;
-    // Where an error of 1 is a success, so is an output of 0.
-    const bool judged = result.header.scenes.front().success_error.value_or(0) < 0.999;
-    const std::int64_t vanished = judged ? std::min(statistics.dead, failed) : 0;
-    text += line(++place, row_name(*row, result), statistics.success.count, failed - vanished, vanished,
-                 statistics.diverged);
-  }
-}
+// ---- gnuplot
 
-/// A block for each line over depth.
-void price(const ExperimentResult& result, Tables& tables) {
-  // Variants are neighbours: these differ if there is anything to compare.
-  if (!result.sizes() || result.variants.front().variant == result.variants.back().variant) { return; }
-  std::map<std::tuple<std::string, std::optional<std::int64_t>, std::string, double>, Rows> lines;
-  for (const Row* row : first_scene_rows(result, false)) {
-    lines[{row->variant, row->width, row->optimizer, row->learning_rate}].push_back(row);
-  }
-  const auto* const columns =
-      "variant size label colour point parameters seconds first first_q1 first_q3 last last_q1 last_q3";
-  std::string& text = tables.start("price.tsv", columns);
-  for (auto& [key, rows] : lines) {
-    std::stable_sort(rows.begin(), rows.end(), [](const Row* one, const Row* two) { return one->depth < two->depth; });
-    for (const Row* row : rows) {
-      const auto& errors = row->statistics.split_errors;
-      const auto& [colour, point] = mark(row->variant);
-      const std::string size = row->depth ? fmt::format("{}×{}", *row->depth, *row->width) : "";
-      text += line(row->variant, size, row == rows.back() ? size : "", colour, point, row->parameters,
-                   row->seconds / static_cast<double>(row->runs.size()), errors.front(), errors.back());
-    }
-    text += "\n";
-  }
-}
+constexpr std::chrono::seconds kPatience{60};
 
-/// figures/NAME.gp draws what the function writes into NAME.tsv; where it writes none, there is no such figure.
-struct Figure {
-  const char* name;
-  void (*tables)(const ExperimentResult&, Tables&);
+/// One gnuplot at work on one figure in one format.
+struct Drawing {
+  fs::path whole, part, said;  // said: its stdout and stderr
+  pid_t id = 0;
+  int error = 0;  // why it could not be started
 };
-constexpr Figure kFigures[] = {{"loss", loss}, {"panel", panel}, {"distribution", distribution}, {"heldout", heldout},
-                               {"grid", grid}, {"units", units}, {"outcomes", outcomes},         {"price", price}};
-constexpr const char* kOtherTables[] = {"about.tsv", "rows.tsv", "panel.f32", "dots.tsv", "scenes.tsv"};
+
+/// Where fontconfig keeps what it finds out: where it always does, or where that can be written.
+fs::path font_cache() {
+  const char* const cache = std::getenv("XDG_CACHE_HOME");
+  const char* const home = std::getenv("HOME");
+  const fs::path usual = cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "") / ".cache";
+  std::error_code ignored;
+  fs::path existing = usual;
+  while (existing.has_relative_path() && !fs::exists(existing, ignored)) { existing = existing.parent_path(); }
+  const bool writable = usual.is_absolute() && access(existing.c_str(), W_OK) == 0;
+  return writable ? usual : fs::temp_directory_path(ignored);
+}
+
+/// What gnuplot and its libraries have to know, and nothing else: GNUTERM or a ~/.gnuplot would change the scripts'
+/// meaning. A locale of UTF-8 and decimal points, which every Debian has: in plain C, where a container often is,
+/// gnuplot warns about a degree sign that it cannot convert.
+std::vector<std::string> gnuplot_environment() {
+  std::vector<std::string> variables{"LC_ALL=C.UTF-8", "XDG_CACHE_HOME=" + font_cache().string()};
+  for (const char* name : {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "FONTCONFIG_FILE", "FONTCONFIG_PATH",
+                           "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_DATA_DIRS"}) {
+    if (const char* value = std::getenv(name)) { variables.push_back(fmt::format("{}={}", name, value)); }
+  }
+  return variables;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result(texts.size() + 1);  // the last is null
+  std::transform(texts.begin(), texts.end(), result.begin(), [](auto& text) { return text.data(); });
+  return result;
+}
+
+Drawing start_drawing(const std::string& name, const std::string& format, const fs::path& directory) {
+  const fs::path whole = directory / (name + "." + format);
+  Drawing drawing{whole, unfinished(whole), unfinished(whole.string() + ".txt")};
+  // Without a font gnuplot draws figures without a word and exits with 0; then its letters have no size.
+  const auto* const check =
+      "if (GPVAL_TERM_VCHAR < 100) { printerr 'no font found; install fonts-dejavu-core'; exit status 1 }";
+  const auto settings = fmt::format("format='{}'; drawing='../{}'", format, drawing.part.filename().string());
+  std::vector<std::string> arguments{"gnuplot", "-d", "-e", settings, name + ".gp", "-e", check};
+  auto environment = gnuplot_environment();
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, drawing.said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  posix_spawn_file_actions_addchdir_np(&actions, (directory / "figures").c_str());
+  drawing.error =
+      posix_spawnp(&drawing.id, "gnuplot", &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
+  posix_spawn_file_actions_destroy(&actions);
+  return drawing;
+}
+
+/// The last line that says something: before an error, gnuplot repeats the line of the script.
+std::string last_line(const std::string& words) {
+  const auto end = words.find_last_not_of(" \t\r\n");
+  const auto begin = words.find_last_of("\r\n", end) + 1;  // 0 where there is none
+  return end == std::string::npos ? "" : words.substr(begin, end + 1 - begin);
+}
+
+/// Waits for the child and puts the figure in its place. Returns what gnuplot said; throws std::runtime_error that says
+/// why there is no figure.
+std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline) {
+  if (drawing.error != 0) { throw std::runtime_error(fmt::format("gnuplot: {}", std::strerror(drawing.error))); }
+  int status = 0;
+  while (waitpid(drawing.id, &status, WNOHANG) == 0) {
+    if (stop_signal != 0 || std::chrono::steady_clock::now() >= deadline) {
+      kill(drawing.id, SIGKILL);
+      waitpid(drawing.id, &status, 0);
+      throw std::runtime_error(stop_signal != 0 ? "interrupted"
+                                                : fmt::format("gnuplot took longer than {} s", kPatience.count()));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  const auto words = last_line(read_file(drawing.said));
+  if (status != 0) {
+    throw std::runtime_error("gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
+  }
+  const std::string format = drawing.whole.extension();
+  const std::string content = fs::exists(drawing.part) ? read_file(drawing.part) : "";
+  // On a full disk gnuplot exits with 0 and without a word.
+  const auto end = content.rfind(format == ".png" ? "IEND" : format == ".svg" ? "</svg>" : "%%EOF");
+  if (end == std::string::npos || content.size() - end > 16) {
+    throw std::runtime_error("the file that gnuplot wrote is not complete; is the disk full?");
+  }
+  if (format == ".svg") {  // without tooltips that say "gnuplot_plot_3"
+    write_file(drawing.part, std::regex_replace(content, std::regex("<title>gnuplot_plot_\\w+</title>\n?"), ""));
+  }
+  fs::rename(drawing.part, drawing.whole);
+  return words;
+}
+
+/// Has gnuplot run `directory`/figures/NAME.gp for every name and format, and puts each picture into `directory`: a
+/// whole new one or none. Returns why a picture is missing, and what gnuplot said while it drew them.
+std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
+                              const fs::path& directory) {
+  std::vector<Drawing> drawings;  // all of them at once: each takes a second or so
+  for (const auto& name : names) {
+    for (const FigureFormat format : formats) { drawings.push_back(start_drawing(name, text_of(format), directory)); }
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  std::vector<std::string> notes;
+  for (const Drawing& drawing : drawings) {
+    try {
+      const std::string words = finish_drawing(drawing, deadline);
+      const std::string note = "the figures are drawn, but gnuplot said: " + words;
+      const bool known = words.empty() || std::find(notes.begin(), notes.end(), note) != notes.end();
+      if (!known) { notes.push_back(note); }
+    } catch (const std::exception& error) {
+      notes.push_back(fmt::format("{} not drawn: {}", drawing.whole.filename().string(), error.what()));
+    }
+    std::error_code ignored;
+    fs::remove(drawing.part, ignored);
+    fs::remove(drawing.said, ignored);
+  }
+  const bool missing = !drawings.empty() && drawings.back().error == ENOENT;
+  if (missing) { return {"gnuplot not found: the scripts and tables in figures/ are written, no figure drawn"}; }
+  return notes;
+}
 }  // namespace
 
-const std::vector<std::string> figure_names = [] {
-  std::vector<std::string> names;
-  for (const Figure& figure : kFigures) { names.emplace_back(figure.name); }
-  return names;
-}();
+const std::vector<std::string> figure_names{"loss", "panel", "distribution", "heldout",
+                                            "grid", "units", "outcomes",     "price"};
 
-void remove_figures(const std::filesystem::path& directory) {
+void remove_figures(const fs::path& directory) {
   const auto tables = directory / "figures";
-  for (const char* name : kOtherTables) { std::filesystem::remove(tables / name); }
-  for (const auto& [name, text] : figure_scripts) { std::filesystem::remove(tables / name); }
+  for (const char* name :
+       {"about.tsv", "rows.tsv", "loss.tsv", "panel.tsv", "panel.f32", "dots.tsv", "heldout.tsv", "scenes.tsv"}) {
+    fs::remove(tables / name);
+  }
+  for (const auto& [name, text] : figure_scripts) { fs::remove(tables / name); }
   for (const std::string& name : figure_names) {
-    std::filesystem::remove(tables / (name + ".tsv"));
     for (const auto format : {FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}) {
-      std::filesystem::remove(directory / fmt::format("{}.{}", name, text_of(format)));
+      fs::remove(directory / fmt::format("{}.{}", name, text_of(format)));
     }
   }
 }
 
 std::vector<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
-                                       const std::filesystem::path& directory) {
+                                       const fs::path& directory) {
   if (formats.empty()) { return {}; }
   remove_figures(directory);
-  std::filesystem::create_directories(directory / "figures");
   Tables files;
-  common(result, files);
-  std::vector<std::string> drawn;
-  files["common.gp"] = figure_scripts.at("common.gp");
-  for (const Figure& figure : kFigures) {
-    const std::string name = figure.name;
-    figure.tables(result, files);
-    if (files.count(name + ".tsv") > 0) {
-      files[name + ".gp"] = figure_scripts.at(name + ".gp");
-      drawn.push_back(name);
-    }
+  for (const auto write : {about, all_rows, loss, panel, heldout}) { write(result, files); }
+  std::vector<std::string> drawn{"loss", "panel", "heldout"};
+  if (result.header.seeds > 1) {
+    dots(result, files);
+    drawn.emplace_back("distribution");
   }
+  if (result.grid()) { drawn.emplace_back("grid"); }
+  if (result.header.scenes.size() > 1) {
+    scenes(result, files);
+    drawn.emplace_back("units");
+  }
+  if (result.sizes()) { drawn.emplace_back("outcomes"); }
+  // Variants are neighbours: these differ if there is anything to compare.
+  const bool several = result.variants.front().variant != result.variants.back().variant;
+  if (result.sizes() && several) { drawn.emplace_back("price"); }
+  files["common.gp"] = figure_scripts.at("common.gp");
+  for (const std::string& name : drawn) { files[name + ".gp"] = figure_scripts.at(name + ".gp"); }
+  fs::create_directories(directory / "figures");
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
   return draw(drawn, formats, directory);
 }

@@ -1,5 +1,7 @@
 #pragma once
+// Pictures: heat maps by stb, figures by gnuplot.
 
+#include <array>
 #include <filesystem>
 #include <map>
 #include "options/config.hpp"
@@ -21,15 +23,43 @@ void remove_figures(const std::filesystem::path& directory);
 /// variant, the others always. The result is complete: every row has a run of each seed, none was interrupted, no cell
 /// of a grid is missing, and there are splits. What an earlier run left is removed. The scripts are run from within
 /// figures/, so no path of the user's enters one. Each picture is drawn under a temporary name and renamed. Returns
-/// one-line notes for the user (no gnuplot, gnuplot failed); throws std::runtime_error where a file cannot be written.
-/// A stop_signal ends drawing early. Without a format, nothing is done.
+/// one-line notes for the user: why a picture is missing (no gnuplot, its exit code, no font, a file without its end,
+/// 60 s without an end, or a stop_signal), and what gnuplot said while it drew them; throws std::runtime_error where a
+/// file cannot be written. Without a format, nothing is done.
 std::vector<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
                                        const std::filesystem::path& directory);
 
-/// Has gnuplot run `directory`/figures/NAME.gp for every name and format, all at once, and puts each picture into
-/// `directory` as NAME.FORMAT: a whole new one or none. Returns one-line notes: why a picture is missing (no gnuplot,
-/// its exit code, no font, a file without its end, 60 s without an end, or a stop_signal), and what gnuplot said while
-/// it drew them.
-std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
-                              const std::filesystem::path& directory);
+using Rgb = std::array<std::uint8_t, 3>;
+
+/// Colour maps as evenly spaced stops, interpolated linearly in sRGB; the heat maps and gnuplot share them.
+/// `sequential` is viridis (van der Walt & Smith 2015): its luminance rises steadily, so it survives grey print.
+/// `diverging` runs blue - white - red: zero is white.
+extern const std::vector<Rgb> sequential_colours;
+extern const std::vector<Rgb> diverging_colours;
+
+/// A closed range of values that is spread over a colour map.
+struct ColourScale {
+  double low = 0, high = 1;
+};
+
+/// The scale that `a`, `b`, `target` and every output share. It spans a, b and target (what the model should produce),
+/// so one wild output cannot wash the others out; values beyond it are clamped to the end colours.
+ColourScale shared_scale(const SceneResult& scene);
+
+/// The image with at most `most` pixels a side: beyond that, the means of blocks of pixels.
+Image averaged(const Image& image, std::int64_t most);
+
+/// output - target, pixel by pixel. Both images have the same size.
+Image error_map(const Image& output, const Image& target);
+
+/// Symmetric about 0 over all finite errors of all variants; [-1, 1] where every error is 0.
+ColourScale error_scale(const ExperimentResult& result);
+
+/// The colour of `value`, clamped to the scale; NaN is mid-grey.
+Rgb colour_of(double value, const ColourScale& scale, const std::vector<Rgb>& colours);
+
+/// Of the first scene: writes a.png, b.png, target.png and output-V.png, error-V.png per variant (its best row) into
+/// `directory`, each pixel enlarged by a whole factor to about 400 px; images of more than 1024 px a side are averaged
+/// down. Throws std::runtime_error on I/O errors.
+void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory);
 }  // namespace conv_mult

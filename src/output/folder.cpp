@@ -1,4 +1,3 @@
-#include "output/folder.hpp"
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -6,6 +5,7 @@
 #include <fstream>
 #include <stdexcept>
 #include "output/figures.hpp"
+#include "output/records.hpp"
 #include "util/files.hpp"
 #include "variants/variant.hpp"
 
@@ -13,23 +13,20 @@ namespace conv_mult {
 namespace {
 namespace fs = std::filesystem;
 
-// Only names that this program writes are removed.
-
-void remove_old_pictures(const fs::path& out) {
-  for (const auto* name : {"a.png", "b.png", "target.png"}) { fs::remove(out / name); }
+/// Only names that this program writes. Of the tables config.toml goes first, so that --resume never takes the numbers
+/// of one run for those of another.
+void remove_old_files(const fs::path& out, bool tables_too) {
+  std::vector<std::string> names{"a.png", "b.png", "target.png"};
   for (const auto* variant : all_variants) {
     const std::string name = variant->name;
-    for (const auto& file : {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"}) {
-      fs::remove(out / file);
-    }
+    names.insert(names.end(), {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"});
   }
+  if (tables_too) {
+    names.insert(names.end(), {"config.toml", "summary.json"});
+    for (const auto& file : csv_files) { names.emplace_back(file.name); }
+  }
+  for (const auto& name : names) { fs::remove(out / name); }
   remove_figures(out);
-}
-
-/// config.toml goes first, so that --resume never takes the numbers of one run for those of another.
-void remove_old_tables(const fs::path& out) {
-  for (const auto* name : {"config.toml", "summary.json"}) { fs::remove(out / name); }
-  for (const auto& file : csv_files) { fs::remove(out / file.name); }
 }
 }  // namespace
 
@@ -66,10 +63,7 @@ void OutputFolder::go_on() {
 }
 
 void OutputFolder::write(const ExperimentResult& result) {
-  if (!written_) {
-    remove_old_pictures(path_);
-    if (known_.empty()) { remove_old_tables(path_); }
-  }
+  if (!written_) { remove_old_files(path_, known_.empty()); }
   KnownFiles known;
   const auto stage = [&](const std::string& name, const std::function<void(const Sink&)>& write_content) {
     const auto before = known_.empty() ? std::nullopt : std::optional(known_.at(known.size()).second.checksum);

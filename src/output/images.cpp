@@ -1,9 +1,9 @@
-#include "output/images.hpp"
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include "output/figures.hpp"
 #include "util/files.hpp"
 
 // stb keeps its implementation in the header; this file alone compiles it.
@@ -73,7 +73,6 @@ ColourScale shared_scale(const SceneResult& scene) {
 Image averaged(const Image& image, std::int64_t most) {
   const std::int64_t tall = (image.height + most - 1) / most;
   const std::int64_t wide = (image.width + most - 1) / most;
-  if (tall == 1 && wide == 1) { return image; }
   Image small{(image.height + tall - 1) / tall, (image.width + wide - 1) / wide, {}};
   for (std::int64_t top = 0; top < image.height; top += tall) {
     for (std::int64_t left = 0; left < image.width; left += wide) {

@@ -1,5 +1,6 @@
 #pragma once
-// What programs read: the CSV files, summary.json, and the way back from them to the records.
+// What is told of a result: the table on stdout, the CSV files and summary.json, the folder that they stand in, and the
+// way back from them to the records.
 
 #include <functional>
 #include <string_view>
@@ -17,10 +18,10 @@ using Fields = std::vector<std::string_view>;
 struct CsvFile {
   const char* name;
   const char* columns;  ///< after these
-  void (*append)(std::string& text, const std::string& begin, const RunRecord& run, const VariantResult& row,
-                 const ExperimentResult& result);
-  /// The inverse, of one line. Throws std::runtime_error for what is no number.
-  void (*take)(RunRecord& run, const Fields& fields, const RunHeader& header);
+  /// `single`: losses and weights are float32.
+  void (*append)(std::string& text, const std::string& begin, const RunRecord& run, const SceneResult& scene,
+                 bool single);
+  void (*take)(RunRecord& run, const Fields& fields, bool single);  ///< the inverse, of one line
 };
 
 /// All of them; runs.csv is the last, since whatever it names has to be in the others.
@@ -76,4 +77,56 @@ void join_seeds(const std::vector<std::string>& folders, const ReadSettings& rea
 /// settings or a seed of `config` is in none or in two of them.
 void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,
                 ExperimentResult& result);
+
+/// --out, and the numbers in it. Throws std::runtime_error that names the path and the reason.
+class OutputFolder {
+ public:
+  /// Creates the folder where it is missing and proves that a file can be written there, leaving none behind. If
+  /// `alone`, takes the folder for this process (flock: whatever ends the process gives it back) and removes what runs
+  /// that were killed left unfinished. `settings` is the text of config.toml.
+  OutputFolder(std::filesystem::path path, std::string settings, bool alone);
+  ~OutputFolder();
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+
+  /// Why another run would not be noticed: many a file system cannot lock. Empty where it would be.
+  const std::string& unlocked() const { return unlocked_; }
+
+  /// The run in the folder is this one: its tables stay until better ones take their place.
+  void go_on();
+
+  /// summary.json and the CSV files with all runs so far, runs.csv last: whatever it names is in the others. The first
+  /// call removes what an older run left, pictures too, and writes config.toml: numbers of one run never stand beside
+  /// pictures or settings of another.
+  void write(const ExperimentResult& result);
+
+ private:
+  std::filesystem::path path_;
+  std::string settings_, unlocked_;
+  KnownFiles known_;  ///< as they stand in the folder
+  bool written_ = false;
+  int descriptor_ = -1;  ///< of the lock
+};
+
+/// "0.25 s", "2 min 5 s".
+std::string time_text(double seconds);
+
+/// How a terminal wants it.
+struct TableStyle {
+  std::size_t width = 0;  ///< columns of it, for which the least important of the table go; 0: as many as needed
+  bool colour = false;    ///< whether escape sequences mark the best of each column
+};
+
+/// The table on stdout, one for each scene: a line per row, with the floor, the errors on held-out scenes and, of many
+/// seeds, statistics. A column that would say nothing of any row is left out.
+std::string result_table(const ExperimentResult& result, const TableStyle& style = {});
+
+/// What a row's numbers say, in a sentence: whether it is at its floor, fits what it was trained on, multiplies on
+/// scenes that it never saw, and how far it is off; of many seeds in how many, with the 95 % interval:
+///   at its limit     the median loss is at most 1 % above a floor that is not 0;
+///   fits, multiplies more than half of the seeds succeed on the split that is judged, and on every split.
+std::string verdict(const VariantResult& row, const ExperimentResult& result);
+
+/// The verdicts on all rows, a line for each.
+std::string verdicts(const ExperimentResult& result);
 }  // namespace conv_mult

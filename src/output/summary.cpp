@@ -2,7 +2,6 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include "output/records.hpp"
-#include "output/tables.hpp"
 
 // What does not exist is null; so is, by the library itself, what is not finite.
 template <typename T>

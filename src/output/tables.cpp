@@ -1,7 +1,7 @@
-#include "output/tables.hpp"
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include "output/records.hpp"
 #include "run/statistics.hpp"
 
 namespace conv_mult {
@@ -102,29 +102,28 @@ std::size_t length(const std::string& utf8) {
 /// The first column and a column of words are flush left, numbers flush right.
 std::string aligned(const std::vector<std::vector<Cell>>& rows, const TableStyle& style) {
   struct Column {
-    std::size_t index, width;
-    double best;
+    std::size_t index, width = 0;
+    int importance;
+    double best = INFINITY;
   };
   std::vector<Column> columns;
   std::size_t total = 0;
   for (std::size_t i = 0; i < rows.front().size(); ++i) {
-    Column column{i, length(rows.front()[i].heading), INFINITY};
-    std::size_t said = 0;
+    Column column{i, 0, rows.front()[i].importance};
     for (const auto& row : rows) {
-      said += row[i].text.size();
       column.width = std::max(column.width, length(row[i].text));
       column.best = std::fmin(column.best, row[i].value);
     }
-    if (said == 0) { continue; }
+    if (column.width == 0) { continue; }
+    column.width = std::max(column.width, length(rows.front()[i].heading));
     columns.push_back(column);
     total += column.width + 2;
   }
-  const auto importance = [&](const Column& column) { return rows.front()[column.index].importance; };
   while (style.width > 0 && total - 2 > style.width) {
-    const auto least = std::min_element(columns.begin(), columns.end(), [&](const auto& one, const auto& two) {
-      return importance(one) < importance(two);
+    const auto least = std::min_element(columns.begin(), columns.end(), [](const auto& one, const auto& two) {
+      return one.importance < two.importance;
     });
-    if (importance(*least) == 9) { break; }
+    if (least->importance == 9) { break; }
     total -= least->width + 2;
     columns.erase(least);
   }
@@ -152,11 +151,11 @@ std::string in_seeds(const SuccessRate& rate) {
   return fmt::format(" in {} of {} seeds ({})", grouped(rate.count), grouped(rate.of), interval_text(rate));
 }
 
-std::string with_scene(const ExperimentResult& result, std::size_t scene, const std::string& text) {
+/// What stands above what is said of a scene, where there are several.
+std::string scene_heading(const ExperimentResult& result, std::size_t scene) {
   const auto& [name, test] = std::tie(result.header.scenes[scene].name, result.header.scenes[scene].test);
-  return result.header.scenes.size() == 1
-             ? text
-             : fmt::format("{}{}{}\n{}", scene > 0 ? "\n" : "", name, test.empty() ? "" : ", outside: " + test, text);
+  if (result.header.scenes.size() == 1) { return ""; }
+  return fmt::format("{}{}{}\n", scene > 0 ? "\n" : "", name, test.empty() ? "" : ", outside: " + test);
 }
 }  // namespace
 
@@ -176,7 +175,7 @@ std::string result_table(const ExperimentResult& result, const TableStyle& style
       if (row.scene == scene && !row.runs.empty()) { rows.push_back(cells_of(row, result)); }
     }
     if (rows.empty()) { break; }  // interrupted before
-    text += with_scene(result, scene, aligned(rows, style));
+    text += scene_heading(result, scene) + aligned(rows, style);
   }
   return text;
 }
@@ -221,13 +220,12 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
 
 std::string verdicts(const ExperimentResult& result) {
   std::string text;
-  for (std::size_t scene = 0; scene < result.header.scenes.size(); ++scene) {
-    std::string lines;
-    for (const auto& row : result.variants) {
-      if (row.scene != scene || row.runs.empty()) { continue; }
-      lines += fmt::format("{}: {}\n", row_name(row, result), verdict(row, result));
-    }
-    text += lines.empty() ? "" : with_scene(result, scene, lines);
+  const VariantResult* before = nullptr;
+  for (const auto& row : result.variants) {
+    if (row.runs.empty()) { continue; }
+    text += before == nullptr || before->scene != row.scene ? scene_heading(result, row.scene) : "";
+    text += fmt::format("{}: {}\n", row_name(row, result), verdict(row, result));
+    before = &row;
   }
   return text;
 }

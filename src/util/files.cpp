@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr auto unfinished_prefix = ".conv_mult-";
 
+std::string digits(XXH64_hash_t hash) { return fmt::format("{:016x}", hash); }
+
 /// What failed is removed.
 void check_unfinished(const fs::path& path, const std::error_code& error) {
   if (!error) { return; }
@@ -43,14 +45,15 @@ void remove_unfinished(const fs::path& directory) {
 
 std::string stage_file(const fs::path& path, const std::function<void(const Sink&)>& write) {
   std::ofstream file(unfinished(path), std::ios::binary | std::ios::trunc);
-  Checksum sum;
+  XXH3_state_t sum;
+  XXH3_64bits_reset(&sum);
   write([&](std::string_view piece) {
     file << piece;
-    sum.add(piece);
+    XXH3_64bits_update(&sum, piece.data(), piece.size());
   });
   file.close();
   check_unfinished(path, file.fail() ? last_error() : std::error_code());
-  return sum.digits();
+  return digits(XXH3_64bits_digest(&sum));
 }
 
 void publish_file(const fs::path& path) {
@@ -72,17 +75,5 @@ std::string read_file(const fs::path& path) {
   return content.str();
 }
 
-struct Checksum::State : XXH3_state_t {};
-
-Checksum::Checksum() : state_(std::make_shared<State>()) { XXH3_64bits_reset(state_.get()); }
-
-void Checksum::add(std::string_view text) { XXH3_64bits_update(state_.get(), text.data(), text.size()); }
-
-std::string Checksum::digits() const { return fmt::format("{:016x}", XXH3_64bits_digest(state_.get())); }
-
-std::string checksum(std::string_view text) {
-  Checksum sum;
-  sum.add(text);
-  return sum.digits();
-}
+std::string checksum(std::string_view text) { return digits(XXH3_64bits(text.data(), text.size())); }
 }  // namespace conv_mult

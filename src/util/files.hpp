@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -36,17 +35,6 @@ void write_file(const std::filesystem::path& path, std::string_view content);
 /// The whole file. Throws std::runtime_error that names the path.
 std::string read_file(const std::filesystem::path& path);
 
-/// Of what is added piece by piece: 16 digits that tell a damaged file (XXH3 of 64 bits), not a forged one.
-class Checksum {
- public:
-  Checksum();
-  void add(std::string_view text);
-  std::string digits() const;
-
- private:
-  struct State;
-  std::shared_ptr<State> state_;
-};
-
+/// 16 digits that tell a damaged text, not a forged one (XXH3 of 64 bits).
 std::string checksum(std::string_view text);
 }  // namespace conv_mult
