@@ -7,7 +7,7 @@
 #include "options/options.hpp"
 #include "output/folder.hpp"
 #include "output/records.hpp"
-#include "run/statistics.hpp"
+#include "run/results.hpp"
 #include "util/files.hpp"
 
 namespace conv_mult {

@@ -6,7 +6,6 @@
 #include <tuple>
 #include "options/options.hpp"
 #include "output/images.hpp"
-#include "run/statistics.hpp"
 #include "util/files.hpp"
 #include "variants/variant.hpp"
 

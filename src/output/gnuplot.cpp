@@ -14,7 +14,7 @@
 #include "options/options.hpp"
 #include "output/figures.hpp"
 #include "util/files.hpp"
-#include "util/stop.hpp"
+#include "util/pool.hpp"
 
 namespace conv_mult {
 namespace {

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include "run/statistics.hpp"
 
 namespace conv_mult {
 namespace {
