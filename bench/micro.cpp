@@ -57,9 +57,8 @@ HWY_AFTER_NAMESPACE();
 #include <torch/optim/adam.h>
 #include <string>
 #include "output/records.hpp"
-#include "run/statistics.hpp"
+#include "run/results.hpp"
 #include "scenes/scene.hpp"
-#include "train/fused.hpp"
 #include "train/machine.hpp"
 #include "train/trainer.hpp"
 #include "variants/common.hpp"
@@ -154,7 +153,7 @@ void gpu_steps(State& state, std::int64_t size, DataForm form, std::int64_t seed
   config.steps = 500;
   for (auto _ : state) {
     auto model = make_model({&variants::exp, {}}, {0, seeds}, at::kFloat, gpu);
-    train(model, {data, {}}, config, {[](std::int64_t, const at::Tensor&) { return true; }, 0, {}});
+    train(model, {data, {}}, config, [](std::int64_t, const at::Tensor&) { return true; });
   }
   rate(state, "steps", 500);
 }
@@ -174,7 +173,9 @@ void floor_of_the_baseline(State& state) {
 
 void recording_losses_of_seeds(State& state) {
   const std::vector<double> losses(static_cast<std::size_t>(state.range(0)), 1.0);
-  Recorder recorder(0, state.range(0), {1'000'000'000, 1'000'000'000, 0.5});
+  Config config;
+  config.steps = config.log_every = 1'000'000'000;
+  Recorder recorder(0, state.range(0), config, 0.5);
   std::int64_t step = 0;
   for (auto _ : state) { recorder.take(++step, losses.data()); }
 }

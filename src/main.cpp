@@ -19,7 +19,7 @@
 #include "scenes/scene.hpp"
 #include "train/machine.hpp"
 #include "util/files.hpp"
-#include "util/stop.hpp"
+#include "util/pool.hpp"
 #include "variants/variant.hpp"
 
 #ifdef CONV_MULT_CHECK
@@ -74,8 +74,9 @@ int report_error(ExitCode code, const std::string& message) {
   return code;
 }
 
-void note(const Config& config, const std::string& text) {
-  if (!config.quiet) { say(text); }
+template <typename... Args>
+void note(const Config& config, fmt::format_string<Args...> text, Args&&... args) {
+  if (!config.quiet) { say(fmt::format(text, std::forward<Args>(args)...)); }
 }
 
 /// Whether it is a terminal that takes escape sequences.
@@ -136,22 +137,11 @@ Vocabulary vocabulary() {
     words.variants.emplace_back(variant->name);
     if (variant->sized && variant->depth == 0) { words.sized.emplace_back(variant->name); }
   }
-  for (const auto& kind : scene_kinds) { words.scenes.emplace_back(kind.name); }
+  for (const auto& kind : scene_kinds) { words.scenes.push_back(kind.first); }
   return words;
 }
 
 constexpr auto stdout_is_closed = "cannot write to stdout";
-
-void write_pictures(const ExperimentResult& result, const Config& config) {
-  write_heat_maps(result, config.out);
-  for (const auto& row : result.variants) {
-    if (row.saved_model.empty()) { continue; }
-    write_file(fmt::format("{}/model-{}.pt", config.out, row.variant), row.saved_model);
-  }
-  for (const auto& text : write_figures(result, config.figures, config.out)) {
-    if (stop_signal == 0) { note(config, text); }
-  }
-}
 
 int run(int argc, char** argv) {
   const auto words = vocabulary();
@@ -173,26 +163,24 @@ int run(int argc, char** argv) {
   if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
   OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
   if (!folder.unlocked().empty()) {
-    note(config,
-         fmt::format("'{}' cannot be locked ({}): let no other run write there", config.out, folder.unlocked()));
+    note(config, "'{}' cannot be locked ({}): let no other run write there", config.out, folder.unlocked());
   }
   if (config.resume) {
     add_earlier_run(config.out, command.config, read_settings, begun);
     folder.go_on();
   } else if (const auto differing = other_settings(config.out, command.config, read_settings)) {
-    constexpr auto message =
-        "'{}' holds a run of other settings ({}): its files are replaced by this one's first results";
-    note(config, fmt::format(message, config.out, *differing));
+    note(config, "'{}' holds a run of other settings ({}): its files are replaced by this one's first results",
+         config.out, *differing);
   }
   const auto cores = usable_cores();
   if (config.threads > cores) {
-    note(config, fmt::format("--threads: {} would wait for each other on the {} cores that may be used: it is {}",
-                             config.threads, cores, cores));
+    note(config, "--threads: {} would wait for each other on the {} cores that may be used: it is {}", config.threads,
+         cores, cores);
   }
   prepare_process(config.threads == 0 ? cores : std::min(config.threads, cores));
   for (const auto& source : plan.sources) {
     if (!source.stream && target_norm(source.train()) == 0) {
-      note(config, fmt::format("warning: {}: a times b is zero everywhere: there is nothing to learn", source.name));
+      note(config, "warning: {}: a times b is zero everywhere: there is nothing to learn", source.name);
     }
   }
 
@@ -207,13 +195,23 @@ int run(int argc, char** argv) {
     }
   };
   const auto on_row = [&](const std::string& row, double seconds) {
-    if (!is_terminal(STDERR_FILENO)) { note(config, fmt::format("{}: trained in {:.2f} s", row, seconds)); }
+    if (!is_terminal(STDERR_FILENO)) { note(config, "{}: trained in {:.2f} s", row, seconds); }
   };
   const auto result = run_experiment(
       plan, std::move(begun),
       {[&](const Progress& progress) { show_progress(config, progress, plan.rows.size()); }, on_row, write});
   const bool printed = print(result_table(result, style) + (config.quiet ? "" : '\n' + verdicts(result)));
-  if (result.status != ExperimentStatus::interrupted) { write_pictures(result, config); }
+  if (result.status != ExperimentStatus::interrupted) {
+    write_heat_maps(result, config.out);
+    for (const auto& row : result.variants) {
+      if (!row.saved_model.empty()) {
+        write_file(fmt::format("{}/model-{}.pt", config.out, row.variant), row.saved_model);
+      }
+    }
+    for (const auto& text : write_figures(result, config.figures, config.out)) {
+      if (stop_signal == 0) { note(config, "{}", text); }
+    }
+  }
   if (stop_signal != 0) {
     const bool any = std::any_of(result.variants.begin(), result.variants.end(),
                                  [](const auto& row) { return row.statistics.success.of > 0; });
@@ -221,10 +219,10 @@ int run(int argc, char** argv) {
                            ? "interrupted while the figures were drawn; the tables in '{}' are complete"
                        : any ? "interrupted: the finished blocks of seeds are in '{}', and --resume goes on there"
                              : "interrupted before a block of seeds was finished: '{}' has no more than losses";
-    note(config, fmt::format(fmt::runtime(what), config.out));
+    note(config, fmt::runtime(what), config.out);
     return killed_by_signal + stop_signal;
   }
-  note(config, fmt::format("figures and tables are in '{}'", config.out));
+  note(config, "figures and tables are in '{}'", config.out);
   if (!printed) { return report_error(failed, stdout_is_closed); }
   if (config.require_ratio && !meets_ratio(result, *config.require_ratio)) {
     constexpr auto message = "--require-ratio {}: exp's final loss is more than that times baseline's, see the table";

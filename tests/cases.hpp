@@ -63,14 +63,14 @@ class EachVariant : public testing::TestWithParam<std::pair<const Variant*, bool
     std::vector<Dataset> forms;
     if (variant_.takes != Takes::images || kernel_size == 1) {
       forms.push_back(make_dataset(scene, DataForm::patches, kernel_size, variant_.encode));
-      forms.push_back(unfolded(make_image_dataset(scene, DataForm::image, variant_.encode), kernel_size));
+      forms.push_back(unfolded(make_dataset(scene, DataForm::image, 1, variant_.encode), kernel_size));
     }
     if (variant_.takes == Takes::images && scene.has_runs()) {
       forms.push_back(make_shortened_dataset(scene, architecture().size.depth * (kernel_size / 2)));
     }
     if (variant_.takes != Takes::patches) {
-      forms.push_back(make_image_dataset(scene, DataForm::image, variant_.encode));
-      forms.push_back(make_image_dataset(scene, DataForm::literal, variant_.encode));
+      forms.push_back(make_dataset(scene, DataForm::image, 1, variant_.encode));
+      forms.push_back(make_dataset(scene, DataForm::literal, 1, variant_.encode));
     }
     return forms;
   }
@@ -88,14 +88,13 @@ class EachVariant : public testing::TestWithParam<std::pair<const Variant*, bool
 inline at::Tensor train_all(Model& model, const TrainingData& data, const TrainingConfig& config) {
   std::vector<at::Tensor> blocks;
   std::int64_t next = 0;
-  TrainingCallbacks callbacks;
-  callbacks.on_losses = [&](std::int64_t step, const at::Tensor& losses) {
+  const auto on_losses = [&](std::int64_t step, const at::Tensor& losses) {
     EXPECT_EQ(step, next);
     next += losses.size(0);
     blocks.push_back(losses.clone());
     return true;
   };
-  train(model, data, config, callbacks);
+  train(model, data, config, on_losses);
   return at::cat(blocks);
 }
 

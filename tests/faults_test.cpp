@@ -11,7 +11,7 @@
 #include "executable.hpp"
 #include "options/options.hpp"
 #include "output/records.hpp"
-#include "run/plan.hpp"
+#include "run/experiment.hpp"
 #include "stb/stb_image.h"
 #include "train/machine.hpp"
 

@@ -1,4 +1,3 @@
-#include "train/fused.hpp"
 #include <hwy/highway.h>
 #include <torch/optim.h>
 #include <cmath>
@@ -6,6 +5,7 @@
 #include <memory>
 #include "cases.hpp"
 #include "options/text.hpp"
+#include "train/trainer.hpp"
 #include "util/pool.hpp"
 
 namespace conv_mult {
@@ -165,7 +165,7 @@ TEST(Fused, NetworksOfAnySize) {
     for (const auto& size : {Size{3, 1, 4}, {1, 2, 3}, {3, 3, 9}, {5, 2, 18}, {3, 4, 1}}) {
       SCOPED_TRACE(testing::Message() << variant->name << ' ' << size.kernel_size << ' ' << size.depth << ' '
                                       << size.width);
-      const auto data = make_image_dataset(random_scene(6, 7), DataForm::image);
+      const auto data = make_dataset(random_scene(6, 7), DataForm::image, 1);
       const auto model = make_model({variant, size}, {3, 5}, at::kDouble, at::kCPU);
       for (const auto loss : both_losses) {
         const auto expected = by_autograd(model, data, loss);
@@ -210,7 +210,7 @@ TEST(Fused, UpdatesAreThoseOfTorchsOptimizers) {
 TEST(Fused, NaluDoesNotHideAPathThatExplodes) {
   // The gate is 1, so the power has the factor 0; and the power is infinite.
   const auto huge = torch::full({1, 1, 1, 1}, 1e200, at::kDouble);
-  const auto data = unfolded(make_image_dataset(make_scene(huge, huge), DataForm::image, variants::nalu.encode), 1);
+  const auto data = unfolded(make_dataset(make_scene(huge, huge), DataForm::image, 1, variants::nalu.encode), 1);
   const auto model = model_with(variants::nalu, torch::tensor({{9, 9, 9, 9, 1, 1}}, at::kDouble));
   EXPECT_TRUE(std::isnan(by_autograd(model, data).losses.item<double>()));
   EXPECT_TRUE(std::isnan(fused(model, data).losses.item<double>()));

@@ -29,10 +29,10 @@ TEST(LeastSquares, RankDeficientProblemsAreSolvedExactly) {
     EXPECT_EQ(best_affine(make_dataset(row_scene({0, 1, 1, 0}, {0, 2, 2, 0}), form, 1), 1), 0);
   }
   // A 1x1 image meets 17 of 18 weights with padding only.
-  EXPECT_EQ(best_affine(make_image_dataset(random_scene(1, 1), DataForm::image), 3), 0);
+  EXPECT_EQ(best_affine(make_dataset(random_scene(1, 1), DataForm::image, 1), 3), 0);
   // A zero target is met by zero weights.
   const auto zero = torch::zeros({1, 1, 5, 5}, at::kDouble);
-  EXPECT_EQ(best_affine(make_image_dataset(make_scene(zero, zero), DataForm::image), 3), 0);
+  EXPECT_EQ(best_affine(make_dataset(make_scene(zero, zero), DataForm::image, 1), 3), 0);
   EXPECT_TRUE(std::isnan(best_affine(make_dataset(row_scene({1e200, 1}, {1e200, 1}), DataForm::image, 1), 1)));
 }
 
@@ -46,11 +46,11 @@ TEST(LeastSquares, FormsAndBlocksAgree) {
 
 TEST(LeastSquares, FloorOfExpIsWhatItsSignCannotReach) {
   // exp > 0: a positive product can be approached, a negative one not at all.
-  const auto positive = make_image_dataset(row_scene({0, 0, 1, 1}, {0, 2, 0, 2}), DataForm::literal);
-  const auto negative = make_image_dataset(row_scene({0, 0, 1, 1}, {0, -2, 0, -2}), DataForm::literal);
+  const auto positive = make_dataset(row_scene({0, 0, 1, 1}, {0, 2, 0, 2}), DataForm::literal, 1);
+  const auto negative = make_dataset(row_scene({0, 0, 1, 1}, {0, -2, 0, -2}), DataForm::literal, 1);
   EXPECT_EQ(variants::exp.floor(positive, {1}), 0);
   EXPECT_EQ(variants::exp.floor(negative, {1}), 2);
-  EXPECT_FALSE(variants::exp.floor(make_image_dataset(random_scene(3, 3), DataForm::image), {1}));
+  EXPECT_FALSE(variants::exp.floor(make_dataset(random_scene(3, 3), DataForm::image, 1), {1}));
   // The weights of the proof: T (a + b / 2) + log 2 - 2 T, with T large.
   const auto model = make_model({&variants::exp, {1}}, torch::tensor({{50.0, 25.0, std::log(2) - 100}}, at::kDouble));
   EXPECT_LT(losses_of(LossKind::l2, forward(model, positive), positive).item<double>(), 1e-12);

@@ -1,4 +1,3 @@
-#include "train/model_file.hpp"
 #include <stdexcept>
 #include "cases.hpp"
 

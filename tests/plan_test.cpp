@@ -1,7 +1,7 @@
-#include "run/plan.hpp"
 #include <gtest/gtest.h>
 #include <fstream>
 #include <tuple>
+#include "run/experiment.hpp"
 #include "util/pool.hpp"
 #include "variants/variant.hpp"
 

@@ -6,7 +6,7 @@
 #include "executable.hpp"
 #include "options/options.hpp"
 #include "output/records.hpp"
-#include "run/statistics.hpp"
+#include "run/results.hpp"
 #include "util/files.hpp"
 
 namespace conv_mult {

@@ -1,8 +1,8 @@
-#include "run/statistics.hpp"
 #include <gtest/gtest.h>
 #include <cmath>
 #include <limits>
 #include <tuple>
+#include "run/results.hpp"
 
 namespace conv_mult {
 namespace {
@@ -53,7 +53,10 @@ ExperimentResult result_with(const std::vector<VariantResult>& rows = {}) {
 /// The records of runs with these losses, [step][run].
 std::vector<RunRecord> record(const std::vector<std::vector<double>>& losses, std::int64_t steps,
                               std::int64_t log_every = 1, double success_loss = 0.5) {
-  Recorder recorder(7, static_cast<std::int64_t>(losses.front().size()), {steps, log_every, success_loss});
+  Config config;
+  config.steps = steps;
+  config.log_every = log_every;
+  Recorder recorder(7, static_cast<std::int64_t>(losses.front().size()), config, success_loss);
   std::int64_t step = 0;
   for (const auto& each : losses) { recorder.take(step++, each.data()); }
   return recorder.finish();
@@ -179,7 +182,7 @@ TEST(Statistics, SuccessIsReadOffTheJudgedSplit) {
   const auto statistics = statistics_of(runs, scene);
   EXPECT_EQ(statistics.success.count, 1);
   EXPECT_EQ(statistics.sparsity_error, 0.001);  // of the run that succeeded
-  Recorder recorder(0, 2, {100, 1, 0});
+  Recorder recorder(0, 2, {}, 0);
   const std::vector<double> losses{1e-9, 1};
   recorder.take(0, losses.data());
   recorder.check(0, std::vector{5.0, not_a_number}.data(), 3, std::vector{1.0, 0.5}.data());

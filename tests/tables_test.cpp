@@ -5,13 +5,16 @@
 #include <sstream>
 #include <tuple>
 #include "output/records.hpp"
-#include "run/statistics.hpp"
+#include "run/results.hpp"
 
 namespace conv_mult {
 namespace {
 /// A run that went through these losses, in float32.
 RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int64_t steps) {
-  Recorder recorder(seed, 1, {steps, 2, 0.5});
+  Config config;
+  config.steps = steps;
+  config.log_every = 2;
+  Recorder recorder(seed, 1, config, 0.5);
   std::int64_t step = 0;
   for (const double loss : losses) { recorder.take(step++, &loss); }
   auto run = recorder.finish().front();

@@ -1,6 +1,6 @@
-#include "run/task.hpp"
 #include <cmath>
 #include "cases.hpp"
+#include "run/experiment.hpp"
 #include "scenes/scene.hpp"
 
 namespace conv_mult {
@@ -44,7 +44,7 @@ TEST_P(Tasks, IsTrainedOnTheSameScenesStepAfterStep) {
         next = 0;
       }
       const auto scene = make_scene(scenes.a.narrow(0, next, 1), scenes.b.narrow(0, next, 1));
-      const auto image = make_image_dataset(scene, DataForm::image, variant_.encode);
+      const auto image = make_dataset(scene, DataForm::image, 1, variant_.encode);
       const auto expected = data.first.form == DataForm::patches ? unfolded(image, 1) : image;
       ASSERT_TRUE(torch::equal(data.first.target, expected.target)) << step;
       ASSERT_TRUE(torch::equal(data.first.input, expected.input)) << step;
@@ -61,7 +61,7 @@ TEST_P(Tasks, ErrorsAndPicturesAreThoseOfWholeImages) {
     const OwnTask own(config);
     const auto model = make_model(architecture(), {0, 3}, at::kDouble, at::kCPU);
     const auto on = [&](const Scene& scenes) {
-      const auto image = make_image_dataset(scenes, DataForm::image, variant_.encode);
+      const auto image = make_dataset(scenes, DataForm::image, 1, variant_.encode);
       return variant_.takes == Takes::patches ? unfolded(image, 3) : image;
     };
     for (std::size_t i = 0; i < own.sources[0].splits.size(); ++i) {
@@ -71,7 +71,7 @@ TEST_P(Tasks, ErrorsAndPicturesAreThoseOfWholeImages) {
       for (std::int64_t scene = 0; scene < split.scenes; ++scene) {
         const auto data = on(split.draw(scene, 1));
         squares += losses_of(LossKind::l2, forward(model, data), data).detach().square();
-        target = std::hypot(target, data.target_norm());
+        target = std::hypot(target, data.target.norm().item<double>());
       }
       EXPECT_LE(worst_difference(own.task.errors(model, i), squares.sqrt()), 1e-11) << split.name;
       EXPECT_NEAR(own.record().splits[i].target_norm, target, 1e-9);

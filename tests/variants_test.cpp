@@ -162,7 +162,7 @@ TEST(Variants, OutputsAreThoseOfTheirDefinitions) {
     auto weights = weights_of(make_model({variant, {3}}, {9, 1}, at::kDouble, at::kCPU));
     weights.slice(1, 18, 36) += torch::linspace(-1, 1, std::min<std::int64_t>(18, weights.size(1) - 18));
     const Numbers p(weights.data_ptr<double>(), weights.data_ptr<double>() + weights.numel());
-    const auto data = unfolded(make_image_dataset(scene, DataForm::image, variant->encode), 3);
+    const auto data = unfolded(make_dataset(scene, DataForm::image, 1, variant->encode), 3);
     const auto output = forward(make_model({variant, {3}}, weights), data);
     const auto padded = at::constant_pad_nd(plain(scene), {1, 1, 1, 1}, std::nan(""));
     for (std::int64_t y = 0; y < 4; ++y) {
@@ -176,7 +176,7 @@ TEST(Variants, OutputsAreThoseOfTheirDefinitions) {
 }
 
 TEST(Variants, DeepNetworksAreTheirLayersInARow) {
-  const auto data = make_image_dataset(random_scene(6, 7), DataForm::image);
+  const auto data = make_dataset(random_scene(6, 7), DataForm::image, 1);
   for (const auto* variant : {&variants::relu, &variants::stacked_exp}) {
     for (const std::int64_t depth : {1, 2, 4}) {
       const auto model = make_model({variant, {3, depth, 3}}, {1, 2}, at::kDouble, at::kCPU);
@@ -222,7 +222,7 @@ TEST_P(Variants, GradientsEqualCentralDifferences) {
 /// Whether the output is `expected`, [1, 1, H, W], up to roundings, in float64 and in float32.
 void expect_output(const Model& model, const Scene& scene, const at::Tensor& expected, double rounding = 0) {
   for (const auto dtype : {at::kDouble, at::kFloat}) {
-    const auto image = make_image_dataset(cast(scene, dtype), DataForm::image, model.variant().encode);
+    const auto image = make_dataset(cast(scene, dtype), DataForm::image, 1, model.variant().encode);
     const auto data = model.variant().takes == Takes::images ? image : unfolded(image, 3);
     const auto output = forward(make_model(model.architecture, weights_of(model).to(dtype)), data);
     const auto error = (output.flatten().to(at::kDouble) - expected.flatten()).abs();
@@ -265,14 +265,13 @@ TEST(Variants, SolutionsMultiplyWithTheirOffsetsAndSigns) {
 }
 
 TEST(Variants, NoiseIsDividedOutWhereWeightsAreWhole) {
-  const auto data = unfolded(make_image_dataset(random_scene(4, 4), DataForm::image, variants::snmu.encode), 3);
+  const auto data = unfolded(make_dataset(random_scene(4, 4), DataForm::image, 1, variants::snmu.encode), 3);
   auto whole = solution_of({&variants::snmu, {}});
-  whole.noise.assign(1, {0, 0});
   EXPECT_TRUE(torch::allclose(forward_in_training(whole, data), forward(whole, data), 1e-12, 1e-14));
   const auto three = make_scene(torch::full({1, 1, 1, 1}, 3.0), torch::full({1, 1, 1, 1}, 3.0));
-  const auto pixel = make_image_dataset(cast(three, at::kDouble), DataForm::image, variants::snmu.encode);
+  const auto pixel = make_dataset(cast(three, at::kDouble), DataForm::image, 1, variants::snmu.encode);
   auto half = model_with({&variants::snmu, {1}}, {0.5, 0});
-  const double n = 1 + 4 * Random(half.noise.front()).unit();
+  const double n = 1 + 4 * Random(0, 16).unit();
   EXPECT_DOUBLE_EQ(forward_in_training(half, pixel).item<double>(), (3 * n + 1) / (n + 1));  // not 2
 }
 
@@ -302,11 +301,11 @@ TEST(Variants, SparsityErrorIsTheWorstWeights) {
 TEST(Variants, LossIsTheNormItselfOrItsMeanSquare) {
   const auto two = torch::full({1, 1, 1, 2}, 2.0, at::kDouble);
   const auto scene = make_scene(two, two / 2);
-  const auto data = make_image_dataset(scene, DataForm::literal);  // target (2, 2)
+  const auto data = make_dataset(scene, DataForm::literal, 1);  // target (2, 2)
   const auto output = torch::tensor({5.0, 6.0}, at::kDouble).reshape({1, 1, 1, 2});
   EXPECT_DOUBLE_EQ(losses_of(LossKind::l2, output, data).item<double>(), 5);  // sqrt(3^2 + 4^2)
   EXPECT_DOUBLE_EQ(losses_of(LossKind::mse, output, data).item<double>(), 12.5);
-  const auto patches = *make_patch_dataset(scene, 1, 2);  // one patch that stands for two pixels
+  const auto patches = make_dataset(scene, DataForm::patches, 1);  // one patch that stands for two pixels
   const auto five = torch::full({1, 1, 1, 1}, 5.0, at::kDouble);
   EXPECT_DOUBLE_EQ(losses_of(LossKind::mse, five, patches).item<double>(), 9);
 }

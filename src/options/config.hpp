@@ -38,7 +38,7 @@ struct ImageSize {
 };
 
 /// How good a run has to be: a relative error of at most `error`; or, where it is judged on other data, a mean squared
-/// error of at most `mse`; else near-exact, see run/task.hpp. Not `given`: what the scene asks for.
+/// error of at most `mse`; else near-exact, see Task. Not `given`: what the scene asks for.
 struct Success {
   bool given = false;
   std::optional<double> error;

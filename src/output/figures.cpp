@@ -15,9 +15,8 @@
 #include <thread>
 #include <tuple>
 #include "options/options.hpp"
-#include "run/statistics.hpp"
 #include "util/files.hpp"
-#include "util/stop.hpp"
+#include "util/pool.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {

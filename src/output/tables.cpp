@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include "output/records.hpp"
-#include "run/statistics.hpp"
 
 namespace conv_mult {
 namespace {

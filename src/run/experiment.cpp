@@ -7,22 +7,35 @@
 #include <iterator>
 #include <mutex>
 #include "options/options.hpp"
-#include "run/statistics.hpp"
-#include "run/task.hpp"
 #include "train/machine.hpp"
 #include "util/pool.hpp"
-#include "util/stop.hpp"
 
 namespace conv_mult {
 namespace {
+std::vector<SavedModel> models_of(const Config& config) {
+  if (!config.load_model.empty()) { return load_models(config.load_model); }
+  std::vector<SavedModel> models;
+  using Sizes = std::vector<std::int64_t>;
+  for (const auto& name : config.variants) {
+    const auto* variant = find_variant(name);
+    const auto own_widths = config.widths.empty() ? Sizes{variant->width} : config.widths;
+    for (const auto depth : !variant->sized ? Sizes{1} : variant->depth > 0 ? Sizes{variant->depth} : config.depths) {
+      for (const auto width : variant->sized ? own_widths : Sizes{1}) {
+        models.push_back({{variant, {config.kernel_size, depth, width, config.bias && variant->may_have_bias}}, {}});
+      }
+    }
+  }
+  return models;
+}
+
+/// Numbers that the layers make of a pixel.
+double values_per_pixel(const Size& size) { return 1 + static_cast<double>((size.depth - 1) * size.width); }
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// An L2 norm of errors over so many pixels as a loss.
-double loss_of_norm(LossKind kind, double norm, double pixels) {
-  return kind == LossKind::mse ? norm * norm / pixels : norm;
-}
+bool was_interrupted(const RunRecord& run) { return run.status == RunStatus::interrupted; }
 
 Model in_float64(const Model& model) { return make_model(model.architecture, weights_of(model)); }
 
@@ -51,7 +64,7 @@ class Experiment {
   Experiment(const Plan& plan, ExperimentResult& result, const ExperimentCallbacks& callbacks)
       : plan_(plan), config_(plan.config), callbacks_(callbacks), device_(resolve_device(config_.device)),
         dtype_(config_.dtype == Dtype::float64 ? at::kDouble : at::kFloat), result_(result),
-        block_sizes_(plan.rows.size()), changed_(plan.rows.size(), true) {
+        block_sizes_(plan.rows.size()) {
     for (std::size_t i = 0; i < plan.sources.size(); ++i) {
       result_.header.scenes[i] = tasks_.emplace_back(config_, plan.sources[i]).record();
     }
@@ -60,6 +73,27 @@ class Experiment {
     result_.header.libtorch = TORCH_VERSION;
   }
 
+  void run() {
+    parallel_for(static_cast<std::int64_t>(plan_.rows.size()),
+                 [this](std::int64_t row) { start_row(static_cast<std::size_t>(row)); });
+    const auto blocks = missing_blocks();
+    parallel_for(static_cast<std::int64_t>(blocks.size()),
+                 [&](std::int64_t block) { train_block(blocks[static_cast<std::size_t>(block)]); });
+    const bool complete = std::all_of(result_.variants.begin(), result_.variants.end(),
+                                      [this](const VariantResult& row) { return is_complete(row); });
+    result_.status = complete ? ExperimentStatus::complete : ExperimentStatus::interrupted;
+    publish();
+    for (std::size_t i = 0; complete && i < result_.variants.size(); ++i) {
+      auto& row = result_.variants[i];
+      if (!row.best || row.scene != 0) { continue; }
+      const auto& architecture = plan_.rows[i].architecture;
+      const auto shown = model_of(architecture, {row.runs[row.shown]});
+      row.output = tasks_[row.scene].render(shown);
+      if (config_.save_model) { row.saved_model = model_file(make_model(architecture, weights_of(shown).to(dtype_))); }
+    }
+  }
+
+ private:
   /// What is known of a row before it is trained, and of the runs that it has.
   void start_row(std::size_t index) {
     const auto& architecture = plan_.rows[index].architecture;
@@ -78,7 +112,7 @@ class Experiment {
   }
 
   /// The seeds that the rows lack, so that every thread has work.
-  std::vector<Block> blocks() {
+  std::vector<Block> missing_blocks() {
     const auto seeds = seeds_of_shard(config_);
     std::vector<Block> blocks;
     started_ = Clock::now();
@@ -111,9 +145,10 @@ class Experiment {
     const auto place = std::upper_bound(row.runs.begin(), row.runs.end(), block.seeds.first,
                                         [](std::int64_t seed, const RunRecord& run) { return seed < run.seed; });
     row.runs.insert(place, std::make_move_iterator(runs.begin()), std::make_move_iterator(runs.end()));
-    changed_[block.row] = true;
-    progress_.rows_done += is_complete(row) ? 1 : 0;
-    if (is_complete(row)) { callbacks_.on_row(name_of(row), row.seconds); }
+    if (is_complete(row)) {
+      ++progress_.rows_done;
+      callbacks_.on_row(name_of(row), row.seconds);
+    }
     if (Clock::now() >= next_publication_) { publish(); }
   }
 
@@ -121,34 +156,15 @@ class Experiment {
   /// most is spent on it.
   void publish() {
     const auto start = Clock::now();
-    for (std::size_t i = 0; i < changed_.size(); ++i) {
-      auto& row = result_.variants[i];
-      if (changed_[i]) {
-        row.statistics = statistics_of(row.runs, result_.scene_of(row));
-        row.shown = median_run(row.runs);
-      }
-      changed_[i] = false;
+    for (auto& row : result_.variants) {
+      row.statistics = statistics_of(row.runs, result_.scene_of(row));
+      row.shown = median_run(row.runs);
     }
     mark_best(result_.variants);
     callbacks_.on_results(result_);
     next_publication_ = Clock::now() + 20 * (Clock::now() - start);
   }
 
-  bool is_complete() const {
-    return std::all_of(result_.variants.begin(), result_.variants.end(),
-                       [this](const VariantResult& row) { return is_complete(row); });
-  }
-
-  /// The output over the whole scene and, if asked for, the file of the model.
-  void add_shown_run(const RowPlan& plan, VariantResult& row) const {
-    const auto model = model_of(plan.architecture, {row.runs[row.shown]});
-    row.output = tasks_[row.scene].render(model);
-    if (config_.save_model) {
-      row.saved_model = model_file(make_model(plan.architecture, weights_of(model).to(dtype_)));
-    }
-  }
-
- private:
   bool is_complete(const VariantResult& row) const {
     return static_cast<std::int64_t>(row.runs.size()) == seeds_of_shard(config_).count &&
            std::none_of(row.runs.begin(), row.runs.end(), was_interrupted);
@@ -159,22 +175,17 @@ class Experiment {
     return (tasks_.size() > 1 ? tasks_[row.scene].record().name + ", " : "") + row_name(row, result_);
   }
 
-  static bool was_interrupted(const RunRecord& run) { return run.status == RunStatus::interrupted; }
-
   std::vector<RunRecord> trained(const RowPlan& plan, const VariantResult& row, const SeedRange& seeds) {
     const auto& task = tasks_[row.scene];
     const auto& scene = task.record();
     auto data = task.training_data(plan.architecture, dtype_, device_);
     const double pixels = data.first.pixels();
     const bool checked = task.success_needs_checks();
-    const double success_loss = checked ? 0 : loss_of_norm(plan.training.loss, scene.success_norm, pixels);
-    Recorder recorder(seeds.first, seeds.count, {plan.training.steps, config_.log_every, success_loss});
-
+    Recorder recorder(seeds.first, seeds.count, config_, checked ? 0 : loss_of_norm(scene.success_norm, pixels));
     auto model = plan.start.empty()
                      ? make_model(plan.architecture, seeds, dtype_, device_)
                      : make_model(plan.architecture, at::tensor(plan.start, dtype_).unsqueeze(0).to(device_));
-    TrainingCallbacks callbacks;
-    callbacks.on_losses = [&](std::int64_t step, const at::Tensor& losses) {
+    const auto on_losses = [&](std::int64_t step, const at::Tensor& losses) {
       const auto* values = losses.data_ptr<double>();
       for (std::int64_t i = 0; i < losses.size(0); ++i) { recorder.take(step + i, values + i * seeds.count); }
       const std::lock_guard lock(mutex_);
@@ -186,14 +197,13 @@ class Experiment {
       callbacks_.on_progress(progress_);
       return stop_signal == 0 && !recorder.all_diverged();
     };
-    callbacks.check_every = checked ? config_.check_every : 0;
-    callbacks.on_check = [&](std::int64_t step) {
+    const auto look = [&](std::int64_t step) {
       const auto looked_at = in_float64(model);
       const auto errors = task.errors(looked_at, scene.judged);
       const auto inside = scene.judged == 0 ? errors : task.errors(looked_at, scene.judged - 1);
       recorder.check(step, errors.data_ptr<double>(), scene.success_norm, inside.data_ptr<double>());
     };
-    train(model, std::move(data), plan.training, callbacks);
+    train(model, std::move(data), plan.training, on_losses, checked ? look : OnCheck());
 
     auto runs = recorder.finish();
     if (std::none_of(runs.begin(), runs.end(), was_interrupted)) {
@@ -204,26 +214,28 @@ class Experiment {
     return runs;
   }
 
+  /// An L2 norm of errors over so many pixels as a loss.
+  double loss_of_norm(double norm, double pixels) const {
+    return config_.loss == LossKind::mse ? norm * norm / pixels : norm;
+  }
+
   /// Adds weights and errors to the runs that `model`, in float64, ended as.
   void complete(std::vector<RunRecord>& runs, const Model& model, const Task& task, double pixels) const {
     const auto& splits = task.record().splits;
     const auto weights = weights_of(model);
-    const std::int64_t length = weights.size(1);
     std::vector<at::Tensor> errors(splits.size());  // none for `train`, which has the final loss
     for (std::size_t i = task.resampled() ? 0 : 1; i < splits.size(); ++i) { errors[i] = task.errors(model, i); }
     for (std::size_t i = 0; i < runs.size(); ++i) {
       auto& run = runs[i];
-      const auto* row = weights.data_ptr<double>() + static_cast<std::int64_t>(i) * length;
-      run.weights.assign(row, row + length);
+      const auto* row = weights[static_cast<std::int64_t>(i)].data_ptr<double>();
+      run.weights.assign(row, row + weights.size(1));
       for (double& weight : run.weights) { weight = std::isfinite(weight) ? weight : NAN; }  // as they are read back
       if (run.status != RunStatus::ok) { continue; }
       const double norm = config_.loss == LossKind::mse ? std::sqrt(*run.final_loss * pixels) : *run.final_loss;
       for (const auto& each : errors) {
         run.split_losses.push_back(each.defined() ? each.data_ptr<double>()[i] : norm);
       }
-      if (task.resampled()) {
-        run.final_loss = loss_of_norm(config_.loss, run.split_losses.front(), splits.front().pixels);
-      }
+      if (task.resampled()) { run.final_loss = loss_of_norm(run.split_losses.front(), splits.front().pixels); }
     }
     add_sparsity(model.architecture, runs);
   }
@@ -237,11 +249,89 @@ class Experiment {
   std::mutex mutex_;  ///< of what follows, while blocks are trained
   ExperimentResult& result_;
   std::vector<std::int64_t> block_sizes_;  ///< of each row
-  std::vector<bool> changed_;              ///< rows, since they were published
   Progress progress_;
   Clock::time_point started_, next_publication_;
 };
 }  // namespace
+
+Plan make_plan(const Config& config) {
+  Plan plan{config, sources_of(config), {}};
+  const auto models = models_of(config);
+  RowKey key;
+  for (key.scene = 0; key.scene < plan.sources.size(); ++key.scene) {
+    for (const auto& [architecture, weights] : models) {
+      const auto& [variant, size] = architecture;
+      key.variant = variant->name;
+      key.depth = variant->sized ? std::optional(size.depth) : std::nullopt;
+      key.width = variant->sized ? std::optional(size.width) : std::nullopt;
+      for (const auto optimizer : config.optimizers) {
+        key.optimizer = text_of(optimizer);
+        for (const double rate : rates_of(config, key.variant)) {
+          key.learning_rate = rate;
+          plan.rows.push_back({key, architecture, {config, optimizer, rate}, weights});
+        }
+      }
+    }
+  }
+  return plan;
+}
+
+SeedRange seeds_of_shard(const Config& config) {
+  const std::int64_t shards = config.shard.count;
+  const auto begin_of = [&](auto i) { return config.seeds / shards * i + std::min(i, config.seeds % shards); };
+  const std::int64_t begin = begin_of(config.shard.index - 1);
+  return {config.seed + begin, begin_of(config.shard.index) - begin};
+}
+
+std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data) {
+  constexpr std::int64_t most_seeds = 1024;
+  const auto& architecture = plan.rows[row].architecture;
+  if (is_fused(architecture, data, plan.config.seeds)) {
+    if (thread_count() == 1) { return most_seeds; }
+    // At least four blocks a thread, since they take different times, of whole vectors.
+    const auto rows = static_cast<std::int64_t>(plan.rows.size());
+    const std::int64_t blocks = (4 * thread_count() + rows - 1) / rows;
+    const std::int64_t seeds = (seeds_of_shard(plan.config).count + blocks - 1) / blocks;
+    return std::clamp((seeds + lanes - 1) / lanes * lanes, lanes, most_seeds);
+  }
+  constexpr double tensors = 8;  // output, its gradient, what autograd keeps in between
+  const bool cuda = data.input.is_cuda();
+  const double most_bytes = cuda ? 256 << 20 : 4 << 20;
+  const double values = data.form == DataForm::patches && architecture.variant->takes != Takes::images
+                            ? static_cast<double>(architecture.size.fields())
+                            : values_per_pixel(architecture.size);
+  const double bytes = tensors * values * static_cast<double>(data.target.nbytes());
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(most_bytes / bytes), 1, cuda ? 65536 : most_seeds);
+}
+
+void check_memory(const Plan& plan, double available) {
+  const auto& config = plan.config;
+  const auto real = [](auto count) { return static_cast<double>(count); };
+  const auto seeds = seeds_of_shard(config).count;
+  double pixel = 20;                         // bytes: of one scene as tensors, and outputs
+  for (const auto& source : plan.sources) {  // noise holds two splits of scenes, three images each in float64
+    pixel += 12 + (source.tested_on.empty() ? 0 : 48 * real(config.heldout_scenes));
+  }
+  double largest = 0;  // numbers of a model
+  double layers = 0;   // of a pixel, in the largest network
+  double records = 0;
+  for (const auto& row : plan.rows) {
+    const double numbers = real(parameter_count(row.architecture));
+    largest = std::max(largest, numbers);
+    layers = std::max(layers, is_image(config.data) ? 8 * values_per_pixel(row.architecture.size) : 0);
+    records += real(seeds) * 33 * (real(config.steps) / real(config.log_every) + numbers);  // with lines of CSV files
+  }
+  for (const auto& [bytes, reason] :
+       {std::pair(49 * largest, fmt::format("--width: a model of {} numbers", largest)),
+        {real(config.size.height) * real(config.size.width) * (pixel + layers), "--size: " + text_of(config.size)},
+        {records, fmt::format("--seeds: {} with a row of loss.csv every {} of {} steps", seeds, config.log_every,
+                              config.steps)}}) {
+    constexpr double gib = 1 << 30;
+    refuse_if(bytes > available,
+              "{} would need at least {:.3g} GiB of memory; allowed: what fits into the {:.3g} GiB that are free",
+              reason, bytes / gib, available / gib);
+  }
+}
 
 ExperimentResult start_of(const Plan& plan) {
   ExperimentResult result;
@@ -266,19 +356,7 @@ ExperimentResult start_of(const Plan& plan) {
 }
 
 ExperimentResult run_experiment(const Plan& plan, ExperimentResult result, const ExperimentCallbacks& callbacks) {
-  Experiment experiment(plan, result, callbacks);
-  parallel_for(static_cast<std::int64_t>(plan.rows.size()),
-               [&](std::int64_t row) { experiment.start_row(static_cast<std::size_t>(row)); });
-  const auto blocks = experiment.blocks();
-  parallel_for(static_cast<std::int64_t>(blocks.size()),
-               [&](std::int64_t block) { experiment.train_block(blocks[static_cast<std::size_t>(block)]); });
-  result.status = experiment.is_complete() ? ExperimentStatus::complete : ExperimentStatus::interrupted;
-  experiment.publish();
-  if (result.status == ExperimentStatus::interrupted) { return result; }
-  for (std::size_t i = 0; i < result.variants.size(); ++i) {
-    auto& row = result.variants[i];
-    if (row.best && row.scene == 0) { experiment.add_shown_run(plan.rows[i], row); }
-  }
+  Experiment(plan, result, callbacks).run();
   return result;
 }
 }  // namespace conv_mult

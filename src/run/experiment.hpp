@@ -1,8 +1,78 @@
 #pragma once
+// What an experiment is made of: rows, their seeds in blocks, what they are trained on and judged by; and running it.
 
-#include "run/plan.hpp"
+#include "run/results.hpp"
+#include "train/trainer.hpp"
 
 namespace conv_mult {
+/// What is trained together, all its seeds side by side.
+struct RowPlan {
+  RowKey key;
+  Architecture architecture;
+  TrainingConfig training;
+  std::vector<double> start;  ///< weights; none: what the seeds draw
+};
+
+struct Plan {
+  Config config;
+  std::vector<SceneSource> sources;
+  std::vector<RowPlan> rows;  ///< scenes x models x optimizers x learning rates, the last running fastest
+};
+
+/// Loads the models that the configuration names; else they are variants (x depths x widths). Throws UsageError for
+/// what cannot be, std::runtime_error for a file that is no model.
+Plan make_plan(const Config& config);
+
+/// The seeds of config.shard: contiguous parts, whose sizes differ by one at most.
+SeedRange seeds_of_shard(const Config& config);
+
+/// Seeds of a row trained side by side on such data: as many as keep the tensors of a step small. Of a fused pass, in
+/// which a seed does not see the others, fewer where threads would be idle.
+std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data);
+
+/// Throws UsageError where its images or its records alone, estimated from below, take more bytes than are available.
+void check_memory(const Plan& plan, double available);
+
+/// One source of scenes: what is trained on it, and what its runs are judged by.
+///
+/// Success is a relative error of at most so much on the first split, or to be near-exact: on the split that the source
+/// names a mean squared error of at most mean(((1 - e)^2 a b - a b)^2), the criterion of Mistry et al. 2022, or of a
+/// given number.
+class Task {
+ public:
+  /// The source must outlive it.
+  Task(const Config& config, const SceneSource& source);
+
+  const SceneResult& record() const { return record_; }
+
+  /// Whether success is seen on other data than that trained on, so that it has to be looked for.
+  bool success_needs_checks() const { return resampled() || record_.judged > 0; }
+
+  /// Whether every step is trained on a scene of its own.
+  bool resampled() const { return static_cast<bool>(source_.stream); }
+
+  /// In the form that the variant takes: distinct patches or an image for one layer, all patches for a unit on an
+  /// image, an image (of runs a shortened one) for networks of K > 1.
+  TrainingData training_data(const Architecture& architecture, at::ScalarType dtype, at::Device device) const;
+
+  /// L2 norm of the error of every replica over all scenes of a split together. The model is in float64 and on the CPU,
+  /// because exp of weights that fit 1 and 2 overflows float32 on 4; so is the result, [N]: infinite where an output is
+  /// not a number.
+  at::Tensor errors(const Model& model, std::size_t split) const;
+
+  /// The infimum of the loss over all weights, where it is known.
+  std::optional<double> floor(const Architecture& architecture) const;
+
+  /// What a model of one replica, in float64 on the CPU, makes of the scene.
+  Image render(const Model& model) const;
+
+ private:
+  DataForm form_;
+  LossKind loss_;
+  const SceneSource& source_;
+  SceneResult record_;
+};
+
 struct Progress {
   std::string row;            ///< in training: row_name, after the scene's name where there are several
   std::size_t rows_done = 0;  ///< of the plan's

@@ -1,16 +1,14 @@
-#include "run/statistics.hpp"
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <tuple>
+#include "run/results.hpp"
 
 namespace conv_mult {
 namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double dead_within = 1e-3;  // of the target's norm
-
-bool finished(const RunRecord& run) { return run.status != RunStatus::interrupted; }
 
 /// A target of norm 0 knows no success.
 bool succeeded(const RunRecord& run, const SceneResult& scene) {
@@ -25,11 +23,6 @@ bool succeeded_everywhere(const RunRecord& run, const SceneResult& scene) {
     everywhere = run.split_losses[i] <= *scene.success_error * scene.splits[i].target_norm;
   }
   return everywhere;
-}
-
-double median_loss(const Statistics& statistics) {
-  if (statistics.final_loss) { return statistics.final_loss->median; }
-  return infinity;
 }
 
 /// Whether some two rows of one variant differ in what `field` tells.
@@ -75,31 +68,27 @@ SuccessRate wilson(std::int64_t count, std::int64_t of) {
   return {count, of, p, count == 0 ? 0 : centre - half, count == of ? 1 : centre + half};
 }
 
-Recorder::Recorder(std::int64_t first_seed, std::int64_t count, const RecordingConfig& config)
-    : config_(config), runs_(static_cast<std::size_t>(count)), newest_(runs_.size()), lowest_(runs_.size(), infinity),
-      running_(count) {
-  for (auto& run : runs_) {
-    run.seed = first_seed++;
-    run.last_step = -1;
-  }
+Recorder::Recorder(std::int64_t first_seed, std::int64_t count, const Config& config, double success_loss)
+    : steps_(config.steps), log_every_(config.log_every), success_loss_(success_loss),
+      runs_(static_cast<std::size_t>(count)), lowest_(runs_.size(), infinity) {
+  for (auto& run : runs_) { run.seed = first_seed++; }
 }
 
 void Recorder::take(std::int64_t step, const double* losses) {
-  const bool logged = step % config_.log_every == 0 || step == config_.steps;
+  const bool logged = step % log_every_ == 0 || step == steps_;
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     auto& run = runs_[i];
     if (run.status == RunStatus::diverged) { continue; }
     const double loss = losses[i];
-    const bool diverges = !std::isfinite(loss);
-    if (logged || diverges) { run.curve.push_back({step, loss}); }
-    if (diverges) {
+    run.last_step = step;
+    run.final_loss = loss;  // so far
+    if (!std::isfinite(loss)) {
       run.status = RunStatus::diverged;
-      --running_;
-    } else if (!run.first_success_step && config_.success_loss > 0 && loss <= config_.success_loss) {
+      run.final_loss.reset();
+    } else if (!run.first_success_step && success_loss_ > 0 && loss <= success_loss_) {
       run.first_success_step = step;
     }
-    run.last_step = step;
-    newest_[i] = loss;
+    if (logged || !run.final_loss) { run.curve.push_back({step, loss}); }
   }
 }
 
@@ -114,17 +103,16 @@ void Recorder::check(std::int64_t step, const double* errors, double success, co
   }
 }
 
+bool Recorder::all_diverged() const {
+  return std::all_of(runs_.begin(), runs_.end(), [](const auto& run) { return run.status == RunStatus::diverged; });
+}
+
 std::vector<RunRecord> Recorder::finish() {
-  for (std::size_t i = 0; i < runs_.size(); ++i) {
-    auto& run = runs_[i];
-    if (run.status == RunStatus::diverged) { continue; }
-    if (run.last_step == config_.steps) {
-      run.final_loss = newest_[i];
-      continue;
-    }
+  for (auto& run : runs_) {
+    if (run.status == RunStatus::diverged || run.last_step == steps_) { continue; }
     run.status = RunStatus::interrupted;
-    const bool ends_between = run.last_step >= 0 && run.curve.back().step != run.last_step;
-    if (ends_between) { run.curve.push_back({run.last_step, newest_[i]}); }
+    if (run.curve.back().step != run.last_step) { run.curve.push_back({run.last_step, *run.final_loss}); }
+    run.final_loss.reset();
   }
   return std::move(runs_);
 }
@@ -138,7 +126,7 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
   auto& success_rate = statistics.success;
   const double norm = scene.splits.front().target_norm;
   for (const auto& run : runs) {
-    if (!finished(run)) { continue; }
+    if (run.status == RunStatus::interrupted) { continue; }
     ++success_rate.of;
     const bool success = succeeded(run, scene);
     success_rate.count += success ? 1 : 0;
@@ -173,16 +161,12 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
 }
 
 std::size_t median_run(const std::vector<RunRecord>& runs) {
-  std::vector<std::size_t> order;
+  std::vector<std::pair<double, std::size_t>> losses;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (runs[i].final_loss) { order.push_back(i); }
+    if (runs[i].final_loss) { losses.emplace_back(*runs[i].final_loss, i); }
   }
-  if (order.empty()) { return 0; }
-  const auto middle = order.begin() + static_cast<std::ptrdiff_t>((order.size() - 1) / 2);
-  std::nth_element(order.begin(), middle, order.end(), [&](std::size_t i, std::size_t j) {
-    return std::tie(*runs[i].final_loss, i) < std::tie(*runs[j].final_loss, j);
-  });
-  return *middle;
+  std::sort(losses.begin(), losses.end());
+  return losses.empty() ? 0 : losses[(losses.size() - 1) / 2].second;
 }
 
 std::string sized_name(const VariantResult& row, const ExperimentResult& result) {
@@ -195,13 +179,13 @@ std::string row_name(const VariantResult& row, const ExperimentResult& result) {
 }
 
 void mark_best(std::vector<VariantResult>& rows) {
-  const auto better = [](const Statistics& a, const Statistics& b) {
-    return std::tuple(-a.success.rate, median_loss(a)) < std::tuple(-b.success.rate, median_loss(b));
+  const auto rank = [](const VariantResult& row) {
+    const auto& [success, loss] = std::tie(row.statistics.success, row.statistics.final_loss);
+    return std::tuple(-success.rate, loss ? loss->median : infinity, &row);
   };
   for (auto& row : rows) {
     row.best = std::none_of(rows.begin(), rows.end(), [&](const VariantResult& other) {
-      return other.variant == row.variant && other.scene == row.scene &&
-             (better(other.statistics, row.statistics) || (&other < &row && !better(row.statistics, other.statistics)));
+      return other.variant == row.variant && other.scene == row.scene && rank(other) < rank(row);
     });
   }
 }

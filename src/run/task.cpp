@@ -1,10 +1,9 @@
-#include "run/task.hpp"
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <cmath>
 #include <limits>
-#include "train/fused.hpp"
+#include "run/experiment.hpp"
 
 namespace conv_mult {
 namespace {
@@ -15,14 +14,24 @@ Image to_image(const at::Tensor& pixels, const SceneSource& source) {
   return {source.height, source.width, {begin, begin + values.numel()}};
 }
 
-bool allows_patches(DataForm form) { return form == DataForm::automatic || form == DataForm::patches; }
-
-/// Patches from K = 1 on even where they are all different: then they are smaller than the image's rows.
-bool prefers_patches(const Architecture& architecture, DataForm form) {
-  return architecture.variant->takes == Takes::patches || (architecture.size.kernel_size == 1 && allows_patches(form));
+/// Patches where the variant takes no image, and of K = 1: even where all are different they are smaller than its rows.
+Dataset taken(const Dataset& data, const Architecture& architecture, DataForm form) {
+  const auto& [variant, size] = architecture;
+  const bool patches = variant->takes == Takes::patches || (size.kernel_size == 1 && !is_image(form));
+  return patches ? unfolded(data, size.kernel_size) : data;
 }
 
-std::int64_t reach_of(const Size& size) { return size.depth * (size.kernel_size / 2); }
+/// A scene as the variant takes it, in this form where it can be.
+Dataset data_of(const Scene& scene, const Architecture& architecture, DataForm form) {
+  const auto& [variant, size] = architecture;
+  if (variant->takes == Takes::images && !is_image(form)) {
+    if (scene.has_runs() && size.kernel_size > 1) {
+      return make_shortened_dataset(scene, size.depth * (size.kernel_size / 2));
+    }
+    form = scene.has_runs() ? DataForm::patches : DataForm::image;
+  }
+  return taken(make_dataset(scene, form, size.kernel_size, variant->encode), architecture, form);
+}
 
 /// Calls `use` with all scenes of a split, at most so many at once.
 template <typename Use>
@@ -33,26 +42,6 @@ void for_scenes(const Split& split, std::int64_t together, const Use& use) {
     first += scenes.a.size(0);
   }
 }
-
-/// Of some measure of scenes, an L2 norm, that of all in the split together.
-template <typename Norm>
-double norm_over(const Split& split, const Norm& norm_of) {
-  double norm = 0;
-  for_scenes(split, split.scenes, [&](const Scene& scenes) { norm = std::hypot(norm, norm_of(scenes)); });
-  return norm;
-}
-
-/// Scenes as evaluation takes them, exactly.
-Dataset evaluation_data(const Scene& scenes, const Architecture& architecture) {
-  const auto& [variant, size] = architecture;
-  const bool network = variant->takes == Takes::images;
-  if (scenes.has_runs()) {
-    return network && size.kernel_size > 1 ? make_shortened_dataset(scenes, reach_of(size))
-                                           : make_dataset(scenes, DataForm::patches, size.kernel_size, variant->encode);
-  }
-  const auto data = make_image_dataset(scenes, DataForm::image, variant->encode);
-  return network ? data : unfolded(data, size.kernel_size);
-}
 }  // namespace
 
 Task::Task(const Config& config, const SceneSource& source) : form_(config.data), loss_(config.loss), source_(source) {
@@ -60,7 +49,9 @@ Task::Task(const Config& config, const SceneSource& source) : form_(config.data)
   record_.test = source.tested_on;
   for (const auto& split : source.splits) {
     const double pixels = static_cast<double>(split.scenes) * static_cast<double>(source.height * source.width);
-    record_.splits.push_back({split.name, split.text, split.scenes, norm_over(split, target_norm), pixels});
+    double norm = 0;
+    for_scenes(split, split.scenes, [&](const Scene& scenes) { norm = std::hypot(norm, target_norm(scenes)); });
+    record_.splits.push_back({split.name, split.text, split.scenes, norm, pixels});
   }
   record_.success_error = config.success.given ? config.success.error : source.success;
   if (record_.success_error) {
@@ -79,15 +70,15 @@ Task::Task(const Config& config, const SceneSource& source) : form_(config.data)
 }
 
 TrainingData Task::training_data(const Architecture& architecture, at::ScalarType dtype, at::Device device) const {
-  if (!resampled()) { return {fixed_data(architecture, dtype, form_).to(device), {}}; }
+  if (!resampled()) { return {data_of(cast(source_.train(), dtype), architecture, form_).to(device), {}}; }
   auto redraw = [draw = source_.stream(), ready = Dataset(), scenes = std::int64_t{0}, next = std::int64_t{0},
                  architecture, dtype, device, form = form_]() mutable {
     if (next == scenes) {
       const auto drawn = draw();
-      auto data = make_image_dataset(drawn, form, architecture.variant->encode);
+      auto data = make_dataset(drawn, is_image(form) ? form : DataForm::image, 1, architecture.variant->encode);
       data.input = data.input.to(dtype);
       data.target = data.target.to(dtype);
-      ready = (prefers_patches(architecture, form) ? unfolded(data, architecture.size.kernel_size) : data).to(device);
+      ready = taken(data, architecture, form).to(device);
       scenes = drawn.a.size(0);
       next = 0;
     }
@@ -98,32 +89,23 @@ TrainingData Task::training_data(const Architecture& architecture, at::ScalarTyp
   return {std::move(first), redraw};
 }
 
-Dataset Task::fixed_data(const Architecture& architecture, at::ScalarType dtype, DataForm form) const {
-  const auto& [variant, size] = architecture;
-  const auto scene = cast(source_.train(), dtype);
-  if (variant->takes == Takes::images) {
-    if (!allows_patches(form) || !scene.has_runs()) { return make_image_dataset(scene, form, variant->encode); }
-    return size.kernel_size == 1 ? make_dataset(scene, DataForm::patches, 1, variant->encode)
-                                 : make_shortened_dataset(scene, reach_of(size));
-  }
-  const auto data = make_dataset(scene, form, size.kernel_size, variant->encode);
-  return prefers_patches(architecture, form) ? unfolded(data, size.kernel_size) : data;
-}
-
 at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const at::NoGradGuard no_grad;
   constexpr std::int64_t most_values = 1 << 22;
   const auto& [variant, size] = model.architecture;
   const bool fused = static_cast<bool>(variant->patch_pass);
+  const bool network = variant->takes == Takes::images;
   const std::int64_t per_pixel =
       fused ? size.fields()
-            : model.replicas() * (variant->takes == Takes::images ? 1 + (size.depth - 1) * size.width
-                                                                  : std::max(size.fields(), size.width));
+            : model.replicas() * (network ? 1 + (size.depth - 1) * size.width : std::max(size.fields(), size.width));
   const auto at_once = [&](auto pixels) { return std::max<std::int64_t>(1, most_values / (pixels * per_pixel)); };
   auto squares = at::zeros({model.replicas()}, at::kDouble);
   std::optional<FusedLayer> layer;
   for_scenes(source_.splits[split], at_once(source_.height * source_.width), [&](const Scene& scenes) {
-    const auto data = evaluation_data(scenes, model.architecture);
+    const auto data =
+        network || scenes.has_runs()
+            ? data_of(scenes, model.architecture, DataForm::patches)
+            : unfolded(make_dataset(scenes, DataForm::image, size.kernel_size, variant->encode), size.kernel_size);
     if (fused) {
       // For its losses alone: they have the same bits in any company of replicas, products of matrices have not.
       if (!layer) { layer.emplace(model, data, LossKind::l2); }
@@ -147,7 +129,7 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
   if (size.width >= variant->exact_width) { return 0; }
   if (resampled()) { return mse && variant->affine ? source_.affine_error : std::nullopt; }
   if (variant->floor == nullptr) { return std::nullopt; }
-  const auto data = fixed_data(architecture, at::kDouble, DataForm::automatic);
+  const auto data = data_of(source_.train(), architecture, DataForm::automatic);
   const auto floor = variant->floor(data, size);
   return !floor || !std::isfinite(*floor) ? std::nullopt
                                           : std::optional(mse ? *floor * *floor / data.pixels() : *floor);
@@ -155,7 +137,7 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
 
 Image Task::render(const Model& model) const {
   const at::NoGradGuard no_grad;
-  const auto data = fixed_data(model.architecture, at::kDouble, DataForm::automatic);
+  const auto data = data_of(source_.train(), model.architecture, DataForm::automatic);
   const auto values = forward(model, data).flatten();
   return to_image(data.row_of.defined() ? data.picture(values) : values, source_);
 }

@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <memory>
-#include <mutex>
 #include <utility>
+#include "options/text.hpp"
 #include "scenes/scene.hpp"
-#include "util/random.hpp"
 
 namespace conv_mult {
 namespace {
@@ -45,13 +45,13 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
   SceneSource source{"noise " + text_of({range}), text_of(test_range), config.size.height, config.size.width, train};
   const auto add_held_out = [&](const char* name, const char* text, const std::vector<Interval>& ranges,
                                 Stream stream) {
-    const auto kept = std::make_shared<std::pair<std::once_flag, Scene>>();  // all of them, once one is asked for
-    source.splits.push_back({name, text, config.heldout_scenes, [=](std::int64_t first, std::int64_t count) {
-                               auto& [drawn, scenes] = *kept;
-                               std::call_once(drawn, [&, &all = scenes] {
-                                 Random random(config.heldout_seed, stream);
-                                 all = draw(ranges, config.heldout_scenes, config, random);
-                               });
+    const auto draw_all = [=] {
+      Random random(config.heldout_seed, stream);
+      return draw(ranges, config.heldout_scenes, config, random);
+    };
+    const auto all = std::async(std::launch::deferred, draw_all).share();  // once one is asked for
+    source.splits.push_back({name, text, config.heldout_scenes, [all](std::int64_t first, std::int64_t count) {
+                               const Scene& scenes = std::shared_future(all).get();
                                return make_scene(scenes.a.slice(0, first, first + count),
                                                  scenes.b.slice(0, first, first + count));
                              }});
@@ -75,9 +75,8 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
 }  // namespace
 
 std::vector<SceneSource> noise(const Config& config) {
-  if (config.heldout_scenes == 0) {
-    throw UsageError("--heldout-scenes: 0 leaves nothing to judge noise by; allowed: at least 1 with it");
-  }
+  refuse_if(config.heldout_scenes == 0,
+            "--heldout-scenes: 0 leaves nothing to judge noise by; allowed: at least 1 with it");
   std::vector<SceneSource> sources;
   for (std::size_t i = 0; i < config.ranges.size(); ++i) {
     sources.push_back(source_of(config, config.ranges[i], config.test_ranges[i]));

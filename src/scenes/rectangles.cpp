@@ -10,18 +10,14 @@
 #include <ATen/TensorOperators.h>
 #include <algorithm>
 #include <set>
+#include <utility>
 #include "scenes/scene.hpp"
-#include "util/random.hpp"
 
 namespace conv_mult {
 namespace {
 /// Along one axis: where each run begins, which is where something begins or ends, int64 [h]; and the run of each
 /// pixel, [H].
-struct Axis {
-  at::Tensor begins, run_of;
-};
-
-Axis runs_along(std::int64_t length, std::set<std::int64_t> edges) {
+std::pair<at::Tensor, at::Tensor> runs_along(std::int64_t length, std::set<std::int64_t> edges) {
   edges.insert(0);
   edges.erase(length);
   const auto begins = at::tensor(std::vector(edges.begin(), edges.end()), at::kLong);
@@ -29,13 +25,11 @@ Axis runs_along(std::int64_t length, std::set<std::int64_t> edges) {
 }
 
 /// Which of the runs the rectangle covers.
-at::Tensor covered(const Axis& axis, std::int64_t begin, std::int64_t size) {
-  return axis.begins.ge(begin).logical_and(axis.begins.lt(begin + size));
+at::Tensor covered(const at::Tensor& begins, std::int64_t begin, std::int64_t size) {
+  return begins.ge(begin).logical_and(begins.lt(begin + size));
 }
 
-struct Pair {
-  Rectangle a, b;
-};
+using Pair = std::pair<Rectangle, Rectangle>;  // a, b
 
 void move(Pair& pair, std::int64_t height, std::int64_t width, Random& random) {
   auto& [a, b] = pair;
@@ -50,19 +44,19 @@ void move(Pair& pair, std::int64_t height, std::int64_t width, Random& random) {
 }  // namespace
 
 Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& a, const Rectangle& b) {
-  const auto rows = runs_along(height, {a.top, a.top + a.height, b.top, b.top + b.height});
-  const auto columns = runs_along(width, {a.left, a.left + a.width, b.left, b.left + b.width});
-  const auto image = [&](const Rectangle& r) {
+  const auto [rows, row_of] = runs_along(height, {a.top, a.top + a.height, b.top, b.top + b.height});
+  const auto [columns, column_of] = runs_along(width, {a.left, a.left + a.width, b.left, b.left + b.width});
+  const auto image = [&, &rows = rows, &columns = columns](const Rectangle& r) {
     const auto mask = covered(rows, r.top, r.height).unsqueeze(1).logical_and(covered(columns, r.left, r.width));
     return at::zeros({1, 1, mask.size(0), mask.size(1)}, at::kDouble).masked_fill(mask, r.value);
   };
-  return make_scene(image(a), image(b), rows.run_of, columns.run_of);
+  return make_scene(image(a), image(b), row_of, column_of);
 }
 
 std::vector<SceneSource> rectangles(const Config& config) {
   const Pair train{config.rect_a, config.rect_b};
   const auto scene_of = [height = config.size.height, width = config.size.width](const Pair& pair) {
-    return make_rectangles(height, width, pair.a, pair.b);
+    return make_rectangles(height, width, pair.first, pair.second);
   };
   SceneSource source{"rectangles", "", config.size.height, config.size.width, [=] { return scene_of(train); }};
   const auto add = [&](const char* name, const char* text, std::int64_t scenes, bool moved, bool values) {
@@ -71,8 +65,8 @@ std::vector<SceneSource> rectangles(const Config& config) {
     for (auto& pair : pairs) {
       if (moved) { move(pair, config.size.height, config.size.width, random); }
       if (values) {
-        pair.a.value = random.between(config.heldout_values.low, config.heldout_values.high);
-        pair.b.value = random.between(config.heldout_values.low, config.heldout_values.high);
+        pair.first.value = random.between(config.heldout_values.low, config.heldout_values.high);
+        pair.second.value = random.between(config.heldout_values.low, config.heldout_values.high);
       }
     }
     source.splits.push_back({name, text, scenes, [=](std::int64_t first, std::int64_t /*count*/) {

@@ -1,11 +1,28 @@
 #include "scenes/scene.hpp"
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <utility>
+#include <unordered_map>
+#include "options/text.hpp"
 
 namespace conv_mult {
+const std::vector<SceneKind> scene_kinds{{"rectangles", rectangles}, {"noise", noise}};
+
+std::vector<SceneSource> sources_of(const Config& config) {
+  std::vector<SceneSource> sources;
+  for (const auto& [name, sources_for] : scene_kinds) {
+    if (!contains(config.scenes, name)) { continue; }
+    for (auto& source : sources_for(config)) {
+      refuse_if(config.resample && !source.stream,
+                "--resample: {} cannot be drawn anew; allowed: only with --scene noise", source.name);
+      sources.push_back(std::move(source));
+    }
+  }
+  return sources;
+}
+
 namespace {
 /// The stored rows and columns of these numbers.
 Scene picked(const Scene& scene, const at::Tensor& rows, const at::Tensor& columns, const at::Tensor& row_of = {},
@@ -29,6 +46,66 @@ std::pair<at::Tensor, at::Tensor> shorten(const at::Tensor& row_of, std::int64_t
   }
   return {at::tensor(stored, at::kLong), at::tensor(origin, at::kLong)};
 }
+
+/// Of every run so many pixels beside each end and one that stands for the rest are stored, for what sees `reach`
+/// pixels in each direction. A scene without runs is as it is, with runs of 1.
+Scene shortened(const Scene& scene, std::int64_t reach) {
+  if (!scene.has_runs()) {
+    return {scene.a, scene.b, scene.target, at::arange(scene.height()), at::arange(scene.width())};
+  }
+  const auto [rows, row_of] = shorten(scene.row_of, reach);
+  const auto [columns, column_of] = shorten(scene.column_of, reach);
+  return picked(scene, rows, columns, row_of, column_of);
+}
+
+/// Of a scene with runs, how many pixels each stored one stands for: int64 [h, w].
+at::Tensor pixel_counts(const Scene& scene) {
+  return at::outer(at::bincount(scene.row_of), at::bincount(scene.column_of));
+}
+
+/// One patch for each place of a kernel on the image, which gets so many pixels of zero on each side.
+Dataset unfold(const Dataset& image, std::int64_t kernel_size, std::int64_t padding) {
+  const auto columns = at::im2col(image.input, {kernel_size, kernel_size}, {1, 1}, {padding, padding}, {1, 1});
+  return {DataForm::patches, columns.transpose(1, 2).reshape({-1, image.input.size(1), kernel_size, kernel_size}),
+          image.target.reshape({-1, 1, 1, 1})};
+}
+
+/// The roots of how often each pixel of a shortened scene occurs, as its target.
+at::Tensor root_counts(const at::Tensor& counts, const at::Tensor& target) {
+  return counts.to(at::kDouble).sqrt().to(target.scalar_type()).view(target.sizes());
+}
+
+/// The distinct receptive fields; none where there are more than `limit`.
+std::optional<Dataset> distinct_fields(const Scene& scene, std::int64_t kernel_size, std::int64_t limit,
+                                       Encode encode) {
+  const auto small = shortened(scene, kernel_size / 2);
+  std::unordered_map<std::string, std::int64_t> numbers;  // of the bytes of a receptive field
+  std::vector<std::int64_t> numbered;                     // each pixel
+  std::vector<at::Tensor> fields;
+  std::vector<at::Tensor> targets;
+  for_fields({DataForm::image, encode(small), small.target}, kernel_size, [&](const Dataset& band) {
+    const auto input = band.input.contiguous();
+    const std::size_t bytes = input.nbytes() / static_cast<std::size_t>(input.size(0));
+    const auto* field = static_cast<const char*>(input.data_ptr());
+    std::vector<std::int64_t> first;
+    for (std::int64_t i = 0; i < input.size(0) && numbers.size() <= static_cast<std::size_t>(limit); ++i) {
+      const auto next = static_cast<std::int64_t>(numbers.size());
+      const auto [entry, is_new] = numbers.emplace(std::string(field, bytes), next);
+      if (is_new) { first.push_back(i); }
+      numbered.push_back(entry->second);
+      field += bytes;
+    }
+    fields.push_back(input.index_select(0, at::tensor(first, at::kLong)));
+    targets.push_back(band.target.index_select(0, at::tensor(first, at::kLong)));
+  });
+  if (numbers.size() > static_cast<std::size_t>(limit)) { return std::nullopt; }
+  const auto index = at::tensor(numbered, at::kLong);
+  const auto counts = at::bincount(index, pixel_counts(small).flatten());
+  const auto target = at::cat(targets);
+  return Dataset{
+      DataForm::patches, at::cat(fields), target, root_counts(counts, target), index.view({small.target.size(2), -1}),
+      small.row_of,      small.column_of};
+}
 }  // namespace
 
 Scene make_scene(const at::Tensor& a, const at::Tensor& b, const at::Tensor& row_of, const at::Tensor& column_of) {
@@ -39,10 +116,6 @@ Scene cast(const Scene& scene, at::ScalarType dtype) {
   return make_scene(scene.a.to(dtype), scene.b.to(dtype), scene.row_of, scene.column_of);
 }
 
-at::Tensor pixel_counts(const Scene& scene) {
-  return at::outer(at::bincount(scene.row_of), at::bincount(scene.column_of));
-}
-
 double target_norm(const Scene& scene) {
   if (!scene.has_runs()) { return scene.target.norm().item<double>(); }
   const auto norms = scene.target.to(at::kDouble).abs() * pixel_counts(scene).to(at::kDouble).sqrt();
@@ -51,16 +124,70 @@ double target_norm(const Scene& scene) {
                          [](double norm, double more) { return std::hypot(norm, more); });
 }
 
-Scene shortened(const Scene& scene, std::int64_t reach) {
-  if (!scene.has_runs()) {
-    return {scene.a, scene.b, scene.target, at::arange(scene.height()), at::arange(scene.width())};
-  }
-  const auto [rows, row_of] = shorten(scene.row_of, reach);
-  const auto [columns, column_of] = shorten(scene.column_of, reach);
-  return picked(scene, rows, columns, row_of, column_of);
-}
-
 Scene whole(const Scene& scene) { return scene.has_runs() ? picked(scene, scene.row_of, scene.column_of) : scene; }
 
 at::Tensor plain(const Scene& scene) { return at::cat({scene.a, scene.b}, 1); }
+
+double Dataset::pixels() const {
+  // Of their sizes alone: a sum of counts would have the host wait for the device, at every step.
+  return static_cast<double>(row_of.defined() ? row_of.numel() * column_of.numel() : target.numel());
+}
+
+Dataset Dataset::to(at::Device device) const {
+  Dataset moved = *this;
+  for (auto* tensor : {&moved.input, &moved.target, &moved.root_count, &moved.index, &moved.row_of, &moved.column_of}) {
+    if (tensor->defined()) {
+      // From pinned memory the host need not wait for the copy: new scenes are on their way all the time.
+      *tensor = device.is_cuda() ? tensor->contiguous().pin_memory().to(device, tensor->scalar_type(), true)
+                                 : tensor->to(device);
+    }
+  }
+  return moved;
+}
+
+at::Tensor Dataset::picture(const at::Tensor& values) const {
+  const auto map = index.defined() ? values.index_select(0, index.flatten()).view(index.sizes())
+                                   : values.view({target.size(2), target.size(3)});
+  return row_of.defined() ? map.index_select(0, row_of).index_select(1, column_of) : map;
+}
+
+Dataset unfolded(const Dataset& data, std::int64_t kernel_size) {
+  return data.form == DataForm::patches ? data : unfold(data, kernel_size, kernel_size / 2);
+}
+
+void for_fields(const Dataset& data, std::int64_t kernel_size, const std::function<void(const Dataset&)>& use) {
+  constexpr std::int64_t most_fields = 65536;
+  const bool patches = data.form == DataForm::patches;
+  const std::int64_t padding = kernel_size / 2;
+  const auto padded = patches ? data.input : at::constant_pad_nd(data.input, {padding, padding, padding, padding});
+  const std::int64_t count = data.target.size(patches ? 0 : 2);  // of patches or of rows
+  const std::int64_t together = patches ? most_fields : std::max<std::int64_t>(1, most_fields / data.target.size(3));
+  for (std::int64_t begin = 0; begin < count; begin += together) {
+    const std::int64_t size = std::min(together, count - begin);
+    use(patches ? part_of(data, begin, size)
+                : unfold({data.form, padded.narrow(2, begin, size + 2 * padding), data.target.narrow(2, begin, size)},
+                         kernel_size, 0));
+  }
+}
+
+Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size, Encode encode) {
+  if (!is_image(form)) {
+    const std::int64_t pixels = scene.target.size(0) * scene.height() * scene.width();
+    const std::int64_t limit = form == DataForm::patches ? pixels : (pixels - 1) / 4;
+    if (auto patches = distinct_fields(scene, kernel_size, limit, encode)) { return *std::move(patches); }
+  }
+  const auto full = whole(scene);
+  return {form == DataForm::literal ? form : DataForm::image, encode(full), full.target};
+}
+
+Dataset make_shortened_dataset(const Scene& scene, std::int64_t reach) {
+  const auto small = shortened(scene, reach);
+  return {DataForm::image, plain(small),   small.target, root_counts(pixel_counts(small), small.target), {},
+          small.row_of,    small.column_of};
+}
+
+Dataset part_of(const Dataset& data, std::int64_t begin, std::int64_t size) {
+  const auto part = [&](const at::Tensor& all) { return all.defined() ? all.narrow(0, begin, size) : all; };
+  return {data.form, part(data.input), part(data.target), part(data.root_count)};
+}
 }  // namespace conv_mult

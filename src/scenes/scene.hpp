@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 #include "options/config.hpp"
 
@@ -27,15 +29,8 @@ Scene make_scene(const at::Tensor& a, const at::Tensor& b, const at::Tensor& row
 /// The same in another type, in which the product is taken anew.
 Scene cast(const Scene& scene, at::ScalarType dtype);
 
-/// Of a scene with runs, how many pixels each stored one stands for: int64 [h, w].
-at::Tensor pixel_counts(const Scene& scene);
-
 /// L2 norm of the target over all pixels of all pairs.
 double target_norm(const Scene& scene);
-
-/// For what sees `reach` pixels in each direction: of every run so many pixels beside each end and one that stands for
-/// the rest are stored. A scene without runs is as it is, with runs of 1.
-Scene shortened(const Scene& scene, std::int64_t reach);
 
 /// The images in full.
 Scene whole(const Scene& scene);
@@ -45,6 +40,77 @@ using Encode = at::Tensor (*)(const Scene& scene);
 
 /// a, b.
 at::Tensor plain(const Scene& scene);
+
+/// Numbers for scenes, from the 64-bit Mersenne Twister and the same on every machine: the standard fixes its numbers
+/// but not those of its distributions. Streams of one seed are independent of each other.
+class Random {
+ public:
+  Random(std::int64_t seed, std::uint32_t stream) {
+    std::seed_seq sequence{static_cast<std::uint32_t>(seed), stream};
+    engine_.seed(sequence);
+  }
+
+  /// Uniform on [0, 1), a multiple of 2^-53.
+  double unit() { return static_cast<double>(engine_() >> 11U) * 0x1p-53; }
+
+  double between(double low, double high) { return low + unit() * (high - low); }
+
+  /// One of low, ..., high.
+  std::int64_t whole(std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(unit() * static_cast<double>(high - low + 1));
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+/// A scene in the form it is trained on. All have the layout [batch, channel, height, width] and the same loss,
+/// sqrt(sum(count * (out - target)^2)), so one model and one trainer serve them. C channels: see Encode.
+struct Dataset {
+  DataForm form = DataForm::image;  ///< patches, image or literal, never automatic
+  at::Tensor input;            // image: [S, C, H, W], to be zero-padded by K/2; patches: [P, C, K, K], padding included
+  at::Tensor target;           // image: [S, 1, H, W]; patches: [P, 1, 1, 1]
+  at::Tensor root_count = {};  // as target, square root of how often each occurs; undefined: once each
+
+  // Patches: pixel (y, x) has the patch index[row_of[y]][column_of[x]]. A shortened image has no index, other images
+  // none of the three. All int64.
+  at::Tensor index = {};                   // [h, w]
+  at::Tensor row_of = {}, column_of = {};  // [H], [W]
+
+  /// Rows of the regression problem: distinct patches, or pixels.
+  std::int64_t rows() const { return target.numel(); }
+
+  /// How many pixels the rows stand for.
+  double pixels() const;
+
+  /// One value for each row of the problem, [rows], as the picture that they stand for: [H, W].
+  at::Tensor picture(const at::Tensor& values) const;
+
+  Dataset to(at::Device device) const;
+};
+
+/// Whether it is one of these two.
+inline bool is_image(DataForm form) { return form == DataForm::image || form == DataForm::literal; }
+
+/// Images as one patch of K x K for each pixel, whether distinct or not; patches as they are.
+Dataset unfolded(const Dataset& data, std::int64_t kernel_size);
+
+/// Calls `use` with the receptive fields of one image or of patches, as patches, some 65,536 at a time.
+void for_fields(const Dataset& data, std::int64_t kernel_size, const std::function<void(const Dataset&)>& use);
+
+/// `patches`: the distinct receptive fields of K x K pixels, in order of their first appearance, found by hashing their
+/// bytes in one pass over the pixels, of runs over the shortened ones: time and memory do not depend on how long these
+/// are. The target must depend on the pixel's receptive field only, as a product does. `automatic`: these where they
+/// are fewer than a quarter of the pixels, else the image. `image` and `literal` are the scene in full; they differ in
+/// who does the work: the literal form is the post's, with LibTorch's own conv2d and autograd.
+Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size, Encode encode = plain);
+
+/// A scene with runs as a smaller image with counts, for networks of several layers: what any network makes of a pixel
+/// is the same as long as it sees at most `reach` pixels in each direction.
+Dataset make_shortened_dataset(const Scene& scene, std::int64_t reach);
+
+/// The part of a dataset that begins with its n-th image or patch.
+Dataset part_of(const Dataset& data, std::int64_t begin, std::int64_t size);
 
 /// Scenes that a model's error is taken on, all together: the L2 norm of all errors, relative to that of all targets.
 struct Split {
@@ -69,10 +135,7 @@ struct SceneSource {
 };
 
 /// A kind of scenes as --scene names it, and what `config` asks for of it.
-struct SceneKind {
-  const char* name;
-  std::vector<SceneSource> (*sources)(const Config& config);
-};
+using SceneKind = std::pair<std::string, std::vector<SceneSource> (*)(const Config& config)>;
 
 /// Every kind there is, in the order of --help and of the rows.
 extern const std::vector<SceneKind> scene_kinds;

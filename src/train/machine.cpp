@@ -24,14 +24,14 @@ extern "C" int openblas_num_threads_env() { return 1; }
 
 namespace conv_mult {
 std::int64_t usable_cores() {
-  namespace fs = std::filesystem;
+  using std::filesystem::path;
   cpu_set_t affinity;
   const bool known = sched_getaffinity(0, sizeof affinity, &affinity) == 0;
   double cores = known ? CPU_COUNT(&affinity) : std::thread::hardware_concurrency();
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
-    for (auto group = fs::path(line.substr(line.rfind(':') + 1)).relative_path();; group = group.parent_path()) {
-      for (const fs::path root : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
+    for (auto group = path(line.substr(line.rfind(':') + 1)).relative_path();; group = group.parent_path()) {
+      for (const path root : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
         std::ifstream both(root / group / "cpu.max");  // version 2
         std::ifstream of_version_1(root / group / "cpu.cfs_quota_us");
         double quota = 0;
@@ -85,23 +85,23 @@ std::string version_text() {
 }
 
 double available_memory() {
-  double available = 0;
-  double number = 0;
   std::ifstream memory("/proc/meminfo");
+  double available = memory.is_open() ? 0 : std::numeric_limits<double>::infinity();
+  double number = 0;
+  double taken = 0;
   for (std::string word; memory >> word;) {
     if ((word == "MemAvailable:" || word == "SwapFree:") && memory >> number) { available += 1024 * number; }
   }
-  if (double taken = 0;
-      std::ifstream("/sys/fs/cgroup/memory.max") >> number && std::ifstream("/sys/fs/cgroup/memory.current") >> taken) {
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> number && std::ifstream("/sys/fs/cgroup/memory.current") >> taken) {
     available = std::min(available, number - taken);
   }
   rlimit limit{};
   getrlimit(RLIMIT_AS, &limit);
-  if (limit.rlim_cur != RLIM_INFINITY && std::ifstream("/proc/self/statm") >> number) {
+  if (limit.rlim_cur != RLIM_INFINITY && std::ifstream("/proc/self/statm") >> taken) {
     // Threads and buffers of the libraries, 150 MiB on two cores; without them OpenBLAS waits for ever.
-    const double taken = number * static_cast<double>(sysconf(_SC_PAGESIZE)) + (160 << 20);
-    available = std::min(available, std::max(0.0, static_cast<double>(limit.rlim_cur) - taken));
+    const double left = static_cast<double>(limit.rlim_cur) - taken * static_cast<double>(sysconf(_SC_PAGESIZE));
+    available = std::min(available, std::max(0.0, left - (160 << 20)));
   }
-  return available > 0 || memory.is_open() ? available : std::numeric_limits<double>::infinity();
+  return available;
 }
 }  // namespace conv_mult

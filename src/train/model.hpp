@@ -1,6 +1,5 @@
 #pragma once
 
-#include "util/random.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
@@ -21,7 +20,8 @@ struct SeedRange {
 struct Model {
   Architecture architecture;
   Weights parameters;
-  std::vector<Random> noise = {};  ///< of each replica, where its variant is trained with some
+  std::int64_t first_seed = 0;     ///< of the noise, where the variant is trained with some
+  std::vector<Random> noise = {};  ///< of each replica, from its first step on
 
   const Variant& variant() const { return *architecture.variant; }
   std::int64_t replicas() const { return parameters.front().size(0); }
@@ -59,4 +59,23 @@ void set_weights(Model& model, const at::Tensor& weights);
 /// One for each replica, [N]. l2: the norm of out - target over the whole scene, neither squared nor averaged; its
 /// subgradient at a loss of exactly 0 is 0. mse: its square over the number of pixels.
 at::Tensor losses_of(LossKind kind, const at::Tensor& output, const Dataset& data);
+
+/// The content of a file for conv_mult and for Python's torch.load (with weights_only, too), of one replica:
+///   {"variant": str, "kernel_size": int, "depth": int, "width": int, "state_dict": {name: tensor}}
+/// The state_dict of one convolution is nn.Conv2d's, that of a deep network nn.ModuleList's of Conv2d; that of a unit
+/// has its letters, each [2 K^2]. It is a zip archive with a checksum in its comment.
+std::string model_file(const Model& model);
+
+/// What such a file holds.
+struct SavedModel {
+  Architecture architecture;
+  std::vector<double> weights;
+};
+
+/// The inverse, in float64, also of files that Python wrote. Throws std::runtime_error: in one line what is wrong.
+SavedModel parse_model_file(const std::string& content);
+
+/// The models of the files. Throws std::runtime_error that names a file that is no model, UsageError where a variant is
+/// given twice.
+std::vector<SavedModel> load_models(const std::vector<std::string>& paths);
 }  // namespace conv_mult

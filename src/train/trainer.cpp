@@ -1,4 +1,5 @@
 #include "train/trainer.hpp"
+#include <ATen/Dispatch.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -10,7 +11,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include "train/fused.hpp"
+#include "util/pool.hpp"
 
 namespace conv_mult {
 namespace {
@@ -27,11 +28,31 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& co
   return std::make_unique<SGD>(parameters, SGDOptions(lr));
 }
 
+/// Zeros of the same shape, after which a vector may begin that is not whole.
+at::Tensor padded_zeros(const at::Tensor& tensor) {
+  return at::zeros({tensor.numel() + lanes}, tensor.options()).narrow(0, 0, tensor.numel()).view(tensor.sizes());
+}
+
+OptimizerStep step_of(OptimizerKind optimizer, double rate, std::int64_t steps) {
+  const auto count = static_cast<double>(steps);
+  switch (optimizer) {
+    case OptimizerKind::sgd: return {rate};
+    case OptimizerKind::rmsprop: return {rate, 1, 0, 0.99};
+    case OptimizerKind::adam:
+    case OptimizerKind::adamw: break;
+  }
+  constexpr double beta1 = 0.9;
+  constexpr double beta2 = 0.999;
+  constexpr double weight_decay = 0.01;
+  return {rate / (1 - std::pow(beta1, count)), optimizer == OptimizerKind::adamw ? 1 - rate * weight_decay : 1, beta1,
+          beta2, std::sqrt(1 - std::pow(beta2, count))};
+}
+
 /// Of the variant's regulariser.
 double strength_at(const TrainingConfig& config, const Variant& variant, std::int64_t step) {
   const auto& [strength, from, to] = config.sparsity;
   if (variant.lasso) {
-    return std::min(config.lasso.end, config.lasso.start * std::pow(10, step / config.lasso.every));
+    return std::min(config.npu_l1.end, config.npu_l1.start * std::pow(10, step / config.npu_l1.every));
   }
   return step >= to ? strength
                     : strength * std::max(0.0, static_cast<double>(step - from) / static_cast<double>(to - from));
@@ -52,6 +73,114 @@ Weights gradients_of(const Model& model) {
 }
 }  // namespace
 
+bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds) {
+  const auto& [variant, size] = architecture;
+  const bool network = variant->network_pass && size.width <= 4 * (seeds + 1);  // as measured
+  return data.input.is_cpu() && ((data.form == DataForm::patches && variant->patch_pass) ||
+                                 (data.form == DataForm::image && (network || variant->image_pass)));
+}
+
+FusedLayer::FusedLayer(const Model& model, const Dataset& data, LossKind loss)
+    : pass_(data.form == DataForm::patches ? model.variant().patch_pass : model.variant().network_pass),
+      image_pass_(model.variant().image_pass), loss_(loss), replicas_(model.replicas()),
+      size_(model.architecture.size) {
+  set_data(data);
+  auto rows = weights_of(model).to(input_.scalar_type());
+  const std::int64_t padding = (lanes - replicas_ % lanes) % lanes;
+  if (pass_) { rows = at::constant_pad_nd(rows, {0, 0, 0, padding}).view({-1, lanes, rows.size(1)}).transpose(1, 2); }
+  parameters_ = padded_zeros(rows).copy_(rows);
+  for (auto* zeros : {&parameters_.mutable_grad(), &mean_, &square_}) { *zeros = padded_zeros(rows); }
+  lane_losses_ = at::zeros({replicas_ + padding}, input_.options());
+  losses_ = lane_losses_.narrow(0, 0, replicas_);
+  std::int64_t begin = 0;
+  for (const auto& parameter : model.parameters) {
+    const std::int64_t numbers = parameter.numel() / replicas_;
+    views_.push_back(parameters_.narrow(1, begin, numbers));
+    gradient_views_.push_back(parameters_.grad().narrow(1, begin, numbers));
+    begin += numbers;
+  }
+}
+
+void FusedLayer::set_data(const Dataset& data) {
+  pixels_ = data.pixels();
+  shape_ = {data.target.size(2), data.target.size(3), size_.kernel_size, size_.depth, size_.width};
+  if (!pass_) {
+    const std::int64_t padding = size_.kernel_size / 2;
+    input_ = at::constant_pad_nd(data.input[0], {padding, padding + row_slack, padding, padding}).contiguous();
+    target_ = at::constant_pad_nd(data.target[0][0], {0, 2 * padding + row_slack}).contiguous();
+    return;
+  }
+  input_ = data.input.flatten(1).contiguous();
+  target_ = data.target.flatten().contiguous();
+  if (data.root_count.defined()) {
+    root_count_ = data.root_count.flatten().contiguous();
+  } else if (!root_count_.defined() || root_count_.numel() != target_.numel()) {
+    root_count_ = at::ones_like(target_);
+  }
+}
+
+const at::Tensor& FusedLayer::losses_and_gradient() {
+  AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient",
+                             [&] { pass_ ? pass_over_patches<scalar_t>() : pass_over_image<scalar_t>(); });
+  return losses_;
+}
+
+template <typename Scalar>
+void FusedLayer::pass_over_patches() {
+  const auto begin_of = [](const at::Tensor& tensor) { return tensor.data_ptr<Scalar>(); };
+  const auto mean_over = static_cast<Scalar>(loss_ == LossKind::mse ? pixels_ : 0);
+  pass_.in<Scalar>()({begin_of(input_), begin_of(target_), begin_of(root_count_), target_.numel(), input_.size(1),
+                      size_.fields(), parameters_.size(1), replicas_, mean_over, shape_},
+                     begin_of(parameters_), begin_of(parameters_.grad()), begin_of(lane_losses_));
+}
+
+template <typename Scalar>
+void FusedLayer::pass_over_image() {
+  constexpr std::int64_t pixels_per_band = 65536;  // some 100 us: below that, threads cost more
+  constexpr std::int64_t most_bands = 64;
+  const auto height = shape_.height;
+  const std::int64_t bands =
+      std::clamp<std::int64_t>(height * shape_.width / pixels_per_band, 1, std::min(most_bands, height));
+  const std::int64_t length = parameters_.size(1);
+  const std::int64_t numbers = replicas_ * (1 + length);
+  std::vector<double> sums(static_cast<std::size_t>(bands * numbers), 0);
+  const ImageData<Scalar> image{
+      input_.data_ptr<Scalar>(), target_.data_ptr<Scalar>(), height, shape_.width, input_.size(2), size_.kernel_size};
+  const auto* weights = parameters_.data_ptr<Scalar>();
+  parallel_for(bands, [&](std::int64_t band) {
+    for (std::int64_t i = 0; i < replicas_; ++i) {
+      image_pass_.in<Scalar>()(image, height * band / bands, height * (band + 1) / bands, weights + i * length,
+                               sums.data() + band * numbers + i * (1 + length));
+    }
+  });
+  for (auto i = static_cast<std::size_t>(numbers); i < sums.size(); ++i) {
+    sums[i % static_cast<std::size_t>(numbers)] += sums[i];  // band by band
+  }
+  for (std::int64_t i = 0; i < replicas_; ++i) {
+    const auto* totals = sums.data() + i * (1 + length);
+    const double squares = totals[0];
+    const double norm = std::sqrt(squares);
+    losses_.data_ptr<Scalar>()[i] = static_cast<Scalar>(loss_ == LossKind::l2 ? norm : squares / pixels_);
+    const double divisor = loss_ == LossKind::mse ? pixels_ / 2 : norm == 0 ? 1 : norm;
+    auto* gradient = parameters_.grad().data_ptr<Scalar>() + i * length;
+    for (std::int64_t k = 0; k < length; ++k) { gradient[k] = static_cast<Scalar>(totals[1 + k] / divisor); }
+  }
+}
+
+void FusedLayer::update(OptimizerKind optimizer, double learning_rate) {
+  const auto step = step_of(optimizer, learning_rate, ++steps_);
+  const std::int64_t count = (parameters_.numel() + lanes - 1) / lanes * lanes;
+  AT_DISPATCH_FLOATING_TYPES(parameters_.scalar_type(), "update", [&] {
+    const auto begin_of = [](const at::Tensor& tensor) { return tensor.data_ptr<scalar_t>(); };
+    optimizer_pass.in<scalar_t>()(step, count, begin_of(parameters_), begin_of(parameters_.grad()), begin_of(mean_),
+                                  begin_of(square_));
+  });
+}
+
+at::Tensor FusedLayer::rows_of(const at::Tensor& parameters) const {
+  return pass_ ? parameters.transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_) : parameters;
+}
+
 double learning_rate_at(const TrainingConfig& config, std::int64_t step) {
   const double done = static_cast<double>(step) / static_cast<double>(config.steps);
   switch (config.decay) {
@@ -62,7 +191,8 @@ double learning_rate_at(const TrainingConfig& config, std::int64_t step) {
   return config.learning_rate;
 }
 
-void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks) {
+void train(Model& model, TrainingData data, const TrainingConfig& config, const OnLosses& on_losses,
+           const OnCheck& on_check) {
   using Clock = std::chrono::steady_clock;
   constexpr std::int64_t largest_block = 1000;
   constexpr auto longest_block = std::chrono::milliseconds(100);
@@ -80,9 +210,9 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       data.first = data.redraw();
       if (fused) { fused->set_data(data.first); }
     }
-    if (callbacks.check_every > 0 && step % callbacks.check_every == 0) {
+    if (on_check && step % config.check_every == 0) {
       if (fused) { set_weights(model, fused->weights()); }
-      callbacks.on_check(step);
+      on_check(step);
     }
     const bool last = step == config.steps;
     if (fused) {
@@ -111,7 +241,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
     }
     if (last || in_block == largest_block || Clock::now() - block_start >= longest_block) {
       const auto fetched = block.narrow(0, 0, in_block).to(at::kCPU, at::kDouble);
-      if (!callbacks.on_losses(step + 1 - in_block, fetched) || last) { break; }
+      if (!on_losses(step + 1 - in_block, fetched) || last) { break; }
       in_block = 0;
       block_start = Clock::now();
     }

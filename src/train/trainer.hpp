@@ -3,42 +3,89 @@
 #include "train/model.hpp"
 
 namespace conv_mult {
+/// Whether so many seeds go through a pass of the variant's on such data; else LibTorch's operators and autograd do the
+/// work. They do on other devices, and where wide layers of few seeds would leave most lanes without work.
+bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds);
+
+/// Replicas on the CPU: loss and gradient in one pass of the variant's over the data, nothing stored in between:
+///   l2:  loss = sqrt(sum (out - target)^2),  d loss / d out = (out - target) / loss,  0 where it is 0;
+///   mse: loss = sum (out - target)^2 / n,    d loss / d out = 2 (out - target) / n.
+/// Patches and, of networks, the pixels of an image, each with the root of its count as a factor of its error, go
+/// through patch_pass and network_pass: replicas are the lanes of the machine's vectors (Highway picks the widest at
+/// run time), so a seed has the same bits alone, in any block and in any shard. Of one layer, image_pass takes the
+/// whole image, row by row without im2col: pixels are the lanes, sums over blocks of pixels are added up in double, and
+/// threads share the rows in bands that do not depend on their number, so it does not change a bit.
+class FusedLayer {
+ public:
+  FusedLayer(const Model& model, const Dataset& data, LossKind loss);
+
+  /// Other data of the same form and size.
+  void set_data(const Dataset& data);
+
+  /// The losses, [N], always in the same place; the gradient is left in parameters().grad().
+  const at::Tensor& losses_and_gradient();
+
+  /// The next step of torch::optim's optimizer of this kind with its defaults, to the last bit.
+  void update(OptimizerKind optimizer, double learning_rate);
+
+  /// Of such as parameters(): a row for each replica as weights_of has them, [N, P].
+  at::Tensor rows_of(const at::Tensor& parameters) const;
+  at::Tensor weights() const { return rows_of(parameters_); }
+
+  /// All of them in one tensor, [groups of lanes, P, lanes] or, of image_pass, [N, P].
+  const at::Tensor& parameters() const { return parameters_; }
+
+  /// Views of the parameters and of their gradient, one for each parameter of the variant.
+  const Weights& views() const { return views_; }
+  const Weights& gradient_views() const { return gradient_views_; }
+
+ private:
+  template <typename Scalar>
+  void pass_over_patches();
+  template <typename Scalar>
+  void pass_over_image();
+
+  PatchPass pass_;  // none: image_pass_
+  ImagePass image_pass_;
+  LossKind loss_;
+  std::int64_t replicas_, steps_ = 0;
+  Size size_;
+  NetworkShape shape_;
+  double pixels_ = 0;
+  at::Tensor input_, target_, root_count_;  // as PatchData or ImageData has them
+  at::Tensor parameters_, mean_, square_;   // followed by unused numbers up to whole vectors
+  at::Tensor lane_losses_, losses_;         // [groups x lanes], [N]
+  Weights views_, gradient_views_;
+};
+
 /// What the steps are trained on.
 struct TrainingData {
   Dataset first;                    ///< step 0
   std::function<Dataset()> redraw;  ///< each step after it; empty: the same again
 };
 
-struct TrainingConfig {
+/// Of a run, and what one row takes of its lists.
+struct TrainingConfig : Config {
   OptimizerKind optimizer = OptimizerKind::adam;
   double learning_rate = 0.01;
-  Decay decay = Decay::none;
-  std::int64_t steps = 3000;
-  LossKind loss = LossKind::l2;
-  std::int64_t seeds = lanes;  ///< of all blocks together
-  Sparsity sparsity;           ///< how strong the variant's regulariser is, where it has one
-  Lasso lasso;                 ///< likewise, of variants that take it
 };
 
 /// Of the update after `step` others: from learning_rate down to 0 after the last one, along a line or half a period of
 /// a cosine (Loshchilov & Hutter 2017, without restarts), or the same at all steps.
 double learning_rate_at(const TrainingConfig& config, std::int64_t step);
 
-struct TrainingCallbacks {
-  /// Called several times a second with the losses after `first_step`, `first_step` + 1, ... updates: float64 on the
-  /// CPU, [steps, N]. Returning false ends the training.
-  std::function<bool(std::int64_t first_step, const at::Tensor& losses)> on_losses;
+/// Called several times a second with the losses after `first_step`, `first_step` + 1, ... updates: float64 on the CPU,
+/// [steps, N]. Returning false ends the training.
+using OnLosses = std::function<bool(std::int64_t first_step, const at::Tensor& losses)>;
 
-  /// Called after every check_every-th update, 0 included, with the model as it is then, before the losses there; 0:
-  /// never.
-  std::int64_t check_every = 0;
-  std::function<void(std::int64_t step)> on_check;
-};
+/// Called after every check_every-th update, 0 included, with the model as it is then, before the losses there.
+using OnCheck = std::function<void(std::int64_t step)>;
 
 /// Full-batch training of every replica of `model` in place, with PyTorch's optimizer and its defaults apart from the
 /// learning rate: `config.steps` updates, `config.steps` + 1 losses. A regulariser has a part in the gradient, not in
 /// the losses. Losses stay on the device and are fetched in blocks of at most a thousand steps or a tenth of a second,
 /// so a step does not wait for the device. On the CPU, variants with a pass for such data go through FusedLayer; all
 /// else goes through autograd.
-void train(Model& model, TrainingData data, const TrainingConfig& config, const TrainingCallbacks& callbacks);
+void train(Model& model, TrainingData data, const TrainingConfig& config, const OnLosses& on_losses,
+           const OnCheck& on_check = nullptr);
 }  // namespace conv_mult

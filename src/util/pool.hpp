@@ -1,9 +1,14 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 
 namespace conv_mult {
+/// The signal that asks the program to end in good order; 0 while there is none. Training and drawing look at it
+/// several times a second.
+inline std::atomic<int> stop_signal{0};
+
 /// How many threads parallel_for uses, that of its caller among them: 1 until it is set.
 void set_thread_count(std::int64_t count);
 std::int64_t thread_count();

@@ -37,9 +37,8 @@ std::optional<double> floor_of_exp(const Dataset& data, const Size& size) {
     const auto filled = values.masked_select(values.ne(0));
     if (filled.numel() > 0 && !filled.eq(filled[0]).all().item<bool>()) { return std::nullopt; }
   }
-  Dataset negative = data;
-  negative.target = data.target.clamp_max(0);
-  return negative.target_norm();
+  const auto negative = data.target.clamp_max(0).to(at::kDouble);
+  return (data.root_count.defined() ? negative * data.root_count.to(at::kDouble) : negative).norm().item<double>();
 }
 
 Variant exponential_layer(Variant v) {

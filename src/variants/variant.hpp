@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 #include "kernels/passes.hpp"
-#include "scenes/dataset.hpp"
+#include "scenes/scene.hpp"
 
 namespace conv_mult {
 /// Of a layer or network. Depth and width are 1 but for variants that are `sized`, bias false but where it is theirs to
