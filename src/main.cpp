@@ -157,7 +157,7 @@ int run(int argc, char** argv) {
   if (merging) { config.device = "cpu"; }  // nothing is left to train
   // Wrong usage that only this machine knows of, before anything is written.
   const auto plan = make_plan(config);
-  resolve_device(config.device);
+  resolve_device(config);
   check_memory(plan, available_memory());
   auto begun = start_of(plan);
   if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
@@ -178,12 +178,6 @@ int run(int argc, char** argv) {
          cores, cores);
   }
   prepare_process(config.threads == 0 ? cores : std::min(config.threads, cores));
-  for (const auto& source : plan.sources) {
-    if (!source.stream && target_norm(source.train()) == 0) {
-      note(config, "warning: {}: a times b is zero everywhere: there is nothing to learn", source.name);
-    }
-  }
-
   const TableStyle style{terminal_width(STDOUT_FILENO), is_terminal(STDOUT_FILENO)};
   const auto write = [&](const ExperimentResult& so_far) {
     worth_keeping = true;

@@ -210,10 +210,14 @@ TEST_F(Cli, AnOutputFolderThatCannotBeWrittenFailsBeforeTraining) {
   EXPECT_EQ(read(folder_ / "file"), "in the way");
 }
 
-TEST_F(Cli, NoOverlapIsAllowedWithAWarning) {
+TEST_F(Cli, NoOverlapLeavesNothingToMultiply) {
   const auto outcome = run("--size 20 --steps 20 --rect-a 0,0,5,5,1 --rect-b 10,10,5,5,2 --out r --figures png");
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.err.find("warning: rectangles: a times b is zero everywhere"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.out.find("\nexp: there was nothing to multiply: a·b is 0 everywhere\n"), std::string::npos)
+      << outcome.out;
+  const auto zero = run("--size 20 --steps 20 --rect-a 0,0,15,15,0 --out r --figures none");
+  EXPECT_NE(zero.out.find("\nexp: there was nothing to multiply: a·b is 0 everywhere\n"), std::string::npos)
+      << zero.out;
   const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
   EXPECT_EQ(summary["scenes"][0]["target_norm"], 0);
   EXPECT_TRUE(summary["variants"][0]["relative_error"].is_null());

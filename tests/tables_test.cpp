@@ -106,7 +106,7 @@ TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
   EXPECT_EQ(keys_of(summary), (Keys{"conv_mult", "libtorch", "device", "threads", "dtype", "status", "loss", "seeds",
                                     "scenes", "variants", "files", "checksum"}));
   EXPECT_EQ(keys_of(summary["scenes"][0]),
-            (Keys{"scene", "test_range", "height", "width", "target_norm", "seconds", "splits", "success"}));
+            (Keys{"scene", "test_range", "height", "width", "target_norm", "splits", "success"}));
   const auto& variant = summary["variants"][0];
   EXPECT_EQ(keys_of(variant), (Keys{"variant",        "scene",          "depth",      "width",
                                     "optimizer",      "learning_rate",  "steps",      "parameters",

@@ -24,8 +24,7 @@ std::optional<Number> number_of(std::string_view text) {
   return text.empty() ? std::nullopt : std::optional(value);
 }
 
-// A loss or a weight has as few digits as identify it in the run's type: 35.97, not 35.970001220703125.
-
+/// With as few digits as identify it in the run's type: 35.97, not 35.970001220703125.
 void append_number(std::string& text, const std::string& begin, std::int64_t index, double value, bool single) {
   const auto digits = single ? shortest(std::optional(static_cast<float>(value))) : shortest(std::optional(value));
   fmt::format_to(std::back_inserter(text), "{}{},{}\n", begin, index, digits);

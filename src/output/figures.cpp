@@ -68,8 +68,6 @@ std::string line(const Fields&... fields) {
 /// The files beside the scripts, by name.
 using Tables = std::map<std::string, std::string>;
 
-// ---- What several figures show
-
 /// "3 diverged", "12 dead": what befell runs of this row, each on a line of its own below another text.
 std::string mishaps(const Row& row) {
   std::string text;
@@ -159,9 +157,7 @@ void all_rows(const ExperimentResult& result, Tables& tables) {
   }
 }
 
-// ---- What is shown beside the rows
-
-// Of the rows on the first scene the best of every variant.
+// ---- What is shown beside the rows: of those on the first scene the best of every variant.
 
 /// A block for each row: what the losses of its runs are at each logged step, which are the same for all runs; one that
 /// diverges counts for as long as it is finite.
@@ -278,10 +274,8 @@ fs::path font_cache() {
   const char* const home = std::getenv("HOME");
   const fs::path usual = cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "") / ".cache";
   std::error_code ignored;
-  fs::path existing = usual;
-  while (existing.has_relative_path() && !fs::exists(existing, ignored)) { existing = existing.parent_path(); }
-  const bool writable = usual.is_absolute() && access(existing.c_str(), W_OK) == 0;
-  return writable ? usual : fs::temp_directory_path(ignored);
+  if (usual.is_absolute()) { fs::create_directories(usual, ignored); }
+  return access(usual.c_str(), W_OK) == 0 ? usual : fs::temp_directory_path(ignored);
 }
 
 /// What gnuplot and its libraries have to know, and nothing else: GNUTERM or a ~/.gnuplot would change the scripts'

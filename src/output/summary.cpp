@@ -81,7 +81,6 @@ Json json_of(const SceneResult& scene) {
           {"height", scene.target.height},
           {"width", scene.target.width},
           {"target_norm", scene.splits.front().target_norm},
-          {"seconds", scene.data_seconds},
           {"splits", std::move(splits)},
           {"success",
            {{"split", scene.splits[scene.judged].name},

@@ -45,9 +45,6 @@ class Task {
 
   const SceneResult& record() const { return record_; }
 
-  /// Whether success is seen on other data than that trained on, so that it has to be looked for.
-  bool success_needs_checks() const { return resampled() || record_.judged > 0; }
-
   /// Whether every step is trained on a scene of its own.
   bool resampled() const { return static_cast<bool>(source_.stream); }
 

@@ -104,9 +104,8 @@ struct SplitResult {
 
 /// What is trained on, and what its runs are judged by.
 struct SceneResult {
-  std::string name;         ///< "rectangles", "noise 1 to 2"
-  std::string test;         ///< noise: what `outside` is drawn from, "2 to 4"
-  double data_seconds = 0;  ///< wall time of making the training data
+  std::string name;  ///< "rectangles", "noise 1 to 2"
+  std::string test;  ///< noise: what `outside` is drawn from, "2 to 4"
   std::vector<SplitResult> splits;
   std::size_t judged = 0;               ///< the split that decides on success
   double success_norm = 0;              ///< a run succeeds with an error of at most this L2 norm on it

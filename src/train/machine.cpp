@@ -67,9 +67,10 @@ void prepare_process(std::int64_t threads) {
   set_thread_count(threads);
 }
 
-c10::Device resolve_device(const std::string& name) {
+c10::Device resolve_device(const Config& config) {
+  const auto& name = config.device;
   const bool available = torch::cuda::is_available();
-  if (name == "cpu" || (name == "auto" && !available)) { return c10::kCPU; }
+  if (name == "cpu" || (name == "auto" && !(available && config.data == DataForm::literal))) { return c10::kCPU; }
   refuse_if(!available, "--device: {} is not available: {}; allowed: auto, cpu", name,
             at::detail::getCUDAHooks().hasCUDART() ? "no GPU was found" : "this LibTorch was built without CUDA");
   const c10::Device device(name == "auto" ? "cuda" : name);

@@ -3,10 +3,7 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <torch/optim/adam.h>
-#include <torch/optim/adamw.h>
-#include <torch/optim/rmsprop.h>
-#include <torch/optim/sgd.h>
+#include <torch/optim.h>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -64,12 +61,6 @@ at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, bool in
   const auto losses = losses_of(loss, in_training ? forward_in_training(model, data) : forward(model, data), data);
   losses.backward(at::ones_like(losses));
   return losses.detach();
-}
-
-Weights gradients_of(const Model& model) {
-  Weights gradients;
-  for (const auto& parameter : model.parameters) { gradients.push_back(parameter.grad()); }
-  return gradients;
 }
 }  // namespace
 
@@ -228,7 +219,11 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       const auto& weights = fused ? fused->views() : model.parameters;
       const double strength = strength_at(config, variant, step);
       if (variant.regularise != nullptr && strength > 0) {
-        variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
+        Weights gradients = fused ? fused->gradient_views() : Weights();
+        if (!fused) {
+          for (const auto& weight : model.parameters) { gradients.push_back(weight.grad()); }
+        }
+        variant.regularise(weights, gradients, strength);
       }
       const double rate = learning_rate_at(config, step);
       if (fused) {
