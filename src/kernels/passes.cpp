@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <vector>
-
 #define HWY_TARGET_INCLUDE "kernels/passes.cpp"
 #include "kernels/vectors-inl.hpp"
 

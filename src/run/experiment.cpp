@@ -303,9 +303,12 @@ void check_memory(const Plan& plan, double available) {
   const auto& config = plan.config;
   const auto real = [](auto count) { return static_cast<double>(count); };
   const auto seeds = seeds_of_shard(config).count;
-  const double pixel = 20 + 12 * real(plan.sources.size());  // bytes: of one scene as tensors, and outputs
-  double largest = 0;                                        // numbers of a model
-  double layers = 0;                                         // of a pixel, in the largest network
+  double pixel = 20;  // bytes: of one scene as tensors, and outputs; noise keeps two splits, three images in float64
+  for (const auto& source : plan.sources) {
+    pixel += source.tested_on.empty() ? 12 : 12 + 48 * real(config.heldout_scenes);
+  }
+  double largest = 0;  // numbers of a model
+  double layers = 0;   // of a pixel, in the largest network
   double records = 0;
   for (const auto& row : plan.rows) {
     const double numbers = real(parameter_count(row.architecture));

@@ -2,7 +2,6 @@
 // with Gated Convolutional Networks", section 2).
 
 #include "variants/common.hpp"
-
 #define HWY_TARGET_INCLUDE "variants/bilinear.cpp"
 #include "kernels/vectors-inl.hpp"
 

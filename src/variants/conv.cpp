@@ -2,7 +2,6 @@
 // 1989, "Product Units: A Computationally Powerful and Biologically Plausible Extension to Backpropagation Networks".
 
 #include "variants/common.hpp"
-
 #define HWY_TARGET_INCLUDE "variants/conv.cpp"
 #include "kernels/vectors-inl.hpp"
 

@@ -2,7 +2,6 @@
 // alone.
 
 #include "variants/common.hpp"
-
 #define HWY_TARGET_INCLUDE "variants/nac.cpp"
 #include "kernels/vectors-inl.hpp"
 

@@ -1,7 +1,6 @@
 // Networks of several convolutions: the post's closing claims (i) and (ii).
 
 #include "variants/common.hpp"
-
 #define HWY_TARGET_INCLUDE "variants/network.cpp"
 #include "kernels/vectors-inl.hpp"
 

@@ -2,7 +2,6 @@
 // Mistry, Farrahi & Hare 2022, "Improving the Robustness of Neural Multiplication Units with Reversible Stochasticity".
 
 #include "variants/common.hpp"
-
 #define HWY_TARGET_INCLUDE "variants/nmu.cpp"
 #include "kernels/vectors-inl.hpp"
 

@@ -2,7 +2,6 @@
 
 #include <limits>
 #include "variants/common.hpp"
-
 #define HWY_TARGET_INCLUDE "variants/npu.cpp"
 #include "kernels/vectors-inl.hpp"
 
