@@ -1,7 +1,7 @@
 # Training loss against the step: a line for the best row of every variant; of many seeds the median within its quartiles.
 load 'common.gp'
-# What diverges, or starts far away, leaves through the top.
-array end[rows]; array best[rows]; array titles[rows]; array order[rows]; ceiling = fact('loss of 0')
+# What diverges, or starts far away, leaves through the top. More than six bands would hide each other.
+banded = seeds > 1 && rows <= 6; array end[rows]; array best[rows]; array titles[rows]; array order[rows]; ceiling = fact('loss of 0')
 stats 'loss.tsv' using (see(cell('q1')), see(cell('q3')), 0) nooutput
 stats 'rows.tsv' using (@shown ? (i = int(column('unit')), end[i] = cell('loss'), best[i] = cell('floor'), see(best[i]), \
   ceiling = max(ceiling, cell('q3')), titles[i] = name[i].': '.number(end[i]).joined(text(strcol('mishaps')), ', '), \
@@ -17,14 +17,14 @@ left = 78; top = 46; plot_width = 500
 eval(canvas('loss', left + plot_width + 74 + character * widest, max(400, 100 + line * 2 * rows)))
 eval(place(left, top, plot_width, height - top - 60))
 eval(log_axis('y', height - top - 60))
-set title 'Training loss'.on_scene.(seeds > 1 ? sprintf(': median of %d seeds, band from quartile to quartile', seeds) : '')
+set title 'Training loss'.on_scene.(seeds > 1 ? sprintf(': median of %d seeds', seeds) : '').(banded ? ', band from quartile to quartile' : '')
 set xlabel 'step'; set ylabel loss_text; set border 3; set grid xtics
 steps = max(1, fact('steps')); set xrange [-0.01 * steps:steps]
 set key at screen (left + plot_width + 14) / width, graph 1 left top Left reverse samplen 3 \
   title (seeds > 1 ? 'median final loss' : 'final loss') left
 
 # loss.tsv has a block for each of the rows shown.
-bands = seeds == 1 ? '' : "for [i=1:rows] 'loss.tsv' every :::i-1::i-1 ". \
+bands = !banded ? '' : "for [i=1:rows] 'loss.tsv' every :::i-1::i-1 ". \
   "using 'step':(inside(column('q1'))):(inside(column('q3'))) with filledcurves ". \
   "fs transparent solid (rows > 4 ? 0.16 : 0.25) noborder lc rgb colour[i] notitle, "
 plot @bands \
