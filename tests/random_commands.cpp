@@ -223,8 +223,7 @@ std::string complaint(int code) {
   const auto words = content("stderr");
   if (code != 0 && code != 1 && code != 2 && code != 3 && code != 143) { return "exit code " + std::to_string(code); }
   if ((code == 1 || code == 2) && (std::count(words.begin(), words.end(), '\n') != 1 || words.size() < 20)) {
-    for (const auto* note :
-         {" holds a run of other settings", ": step ", ": trained in "}) {  // on a line of its own
+    for (const auto* note : {" holds a run of other settings", ": step ", ": trained in "}) {  // on a line of its own
       if (words.find(note) != std::string::npos) { return ""; }
     }
     return "an error that is not one line";
