@@ -109,7 +109,10 @@ void about(const ExperimentResult& result, Tables& tables) {
 /// variant, `place` the row's among all; `map`, `x` and `y` are where it stands in a grid. Rows that differ in their
 /// depth alone are a block, the deepest, which is last, with a `label`.
 void all_rows(const ExperimentResult& result, Tables& tables) {
-  std::map<std::string, std::size_t> variants, maps, optimizers;  // and their places
+  using Places = std::map<std::string, std::size_t>;
+  Places variants;
+  Places maps;
+  Places optimizers;
   std::set<double> rates;
   std::vector<const Row*> rows;
   for (const Row& row : result.variants) {
@@ -338,7 +341,7 @@ std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::ti
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  const auto words = last_line(read_file(drawing.said));
+  auto words = last_line(read_file(drawing.said));
   if (status != 0) {
     throw std::runtime_error("gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
   }

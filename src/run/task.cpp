@@ -92,7 +92,8 @@ TrainingData Task::training_data(const Architecture& architecture, at::ScalarTyp
 at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const at::NoGradGuard no_grad;
   constexpr std::int64_t most_values = 1 << 22;
-  const auto& [variant, size] = model.architecture;
+  const auto* variant = model.architecture.variant;
+  const auto& size = model.architecture.size;
   const bool fused = static_cast<bool>(variant->patch_pass);
   const bool network = variant->takes == Takes::images;
   const std::int64_t per_pixel =
