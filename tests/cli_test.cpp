@@ -150,7 +150,9 @@ TEST_F(Cli, EveryConfigurationRuns) {
     const bool is_long =
         (checked_build && name != "smoke") || std::find(minutes.begin(), minutes.end(), name) != minutes.end();
     const auto outcome = run("--config '" + entry.path().string() + "' --out " + name +
-                             (is_long ? " --steps 20 --seeds 3 --threads 1" : ""));
+                             (checked_build && is_long ? " --steps 2 --seeds 3 --threads 1"
+                              : is_long                ? " --steps 20 --seeds 3 --threads 1"
+                                                       : ""));
     EXPECT_EQ(outcome.code, 0) << entry.path() << outcome.err;
     EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
     ++count;
