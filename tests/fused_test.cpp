@@ -230,8 +230,8 @@ TEST_P(Fused, GradientOfAZeroLossIsZero) {
 }
 
 TEST_P(Fused, ThreadsDoNotChangeABit) {
-  for (const auto& data : fused_forms(random_scene(has_image_pass() ? 300 : 20, 301), 1)) {  // several bands
-    const auto model = anywhere(1, {5, 300});                                                // several groups
+  for (const auto& data : fused_forms(random_scene(variant_.image_pass ? 300 : 20, 301), 1)) {  // several bands
+    const auto model = anywhere(1, {5, 300});                                                   // several groups
     const auto part = data.form == DataForm::patches ? part_of(data, 0, 99) : data;
     const auto alone = fused(model, part);
     set_thread_count(4);
