@@ -268,12 +268,15 @@ TEST_F(Faults, MemoryThatIsRefusedIsSaid) {
 
 // As a user of whom there may be no process more: root is not limited.
 TEST_F(Faults, OneThreadIsEnough) {
+  const auto copy = folder_ / "conv_mult";  // where that user may go, as perhaps not into root's home
+  fs::copy_file(CONV_MULT_EXECUTABLE, copy);
   const bool root = geteuid() == 0;
   if (root) { ASSERT_EQ(std::system(("chown -R 65534 '" + folder_.string() + "'").c_str()), 0); }
   const std::string patience = "timeout --foreground -s KILL 100 ";
   const std::string limited = std::string(root ? "setpriv --reuid 65534 --clear-groups " : "") + "prlimit --nproc=1";
   for (const auto* arguments : {"--size 20 --variant all", "--size 200 --data image --threads 2"}) {
-    const auto outcome = run("--steps 20 --seeds 20 --out r " + std::string(arguments), patience + limited);
+    const auto outcome =
+        run("--steps 20 --seeds 20 --out r " + std::string(arguments), patience + limited, copy.string());
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(nlohmann::json::parse(read(folder_ / "r/summary.json"))["threads"], 1);
     fs::remove_all(folder_ / "r");
