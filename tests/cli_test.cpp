@@ -255,7 +255,10 @@ TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
 TEST_F(Cli, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
   Process process(folder_, "--steps 100000000 --out r", R"(sh -c 'trap "" HUP INT USR1; exec "$0" "$@"')");
   process.wait_for_training();
-  for (const int signal : {SIGHUP, SIGINT, SIGUSR1, SIGTERM}) { process.send(signal); }
+  for (const int signal : {SIGINT, SIGUSR1}) { EXPECT_TRUE(process.ignores(signal)) << signal; }
+  // With Debian 13's LibTorch comes a library that takes SIGHUP before main() sees that it was ignored.
+  if (process.ignores(SIGHUP)) { process.send(SIGHUP); }
+  for (const int signal : {SIGINT, SIGUSR1, SIGTERM}) { process.send(signal); }
   EXPECT_EQ(process.wait().code, 143);
 }
 

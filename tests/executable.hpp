@@ -134,6 +134,15 @@ class Process {
     return 0;
   }
 
+  /// Whether the kernel drops the signal for it: proc(5).
+  bool ignores(int signal) const {
+    std::ifstream file("/proc/" + std::to_string(id_) + "/status");
+    for (std::string word; file >> word;) {
+      if (word == "SigIgn:" && file >> word) { return (std::stoull(word, nullptr, 16) >> (signal - 1) & 1) != 0; }
+    }
+    return false;
+  }
+
   /// Nothing once it has ended: another may have its number.
   void send(int signal) const {
     if (id_ > 0) { kill(id_, signal); }
