@@ -149,10 +149,9 @@ TEST_F(Cli, EveryConfigurationRuns) {
     const std::vector<std::string> minutes{"instability", "practice", "price", "units", "single-module"};
     const bool is_long =
         (checked_build && name != "smoke") || std::find(minutes.begin(), minutes.end(), name) != minutes.end();
-    const auto outcome = run("--config '" + entry.path().string() + "' --out " + name +
-                             (checked_build && is_long ? " --steps 2 --seeds 3 --threads 1"
-                              : is_long                ? " --steps 20 --seeds 3 --threads 1"
-                                                       : ""));
+    const auto outcome =
+        run("--config '" + entry.path().string() + "' --out " + name +
+            (is_long ? " --seeds 3 --threads 1 --steps " + std::string(checked_build ? "2" : "20") : ""));
     EXPECT_EQ(outcome.code, 0) << entry.path() << outcome.err;
     EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
     ++count;
@@ -349,10 +348,8 @@ TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
   const auto fewer = run(sweep + "--out grown --resume --seeds 6");
   EXPECT_EQ(fewer.code, 2);
   EXPECT_NE(fewer.err.find("; --seeds: 6, not 7"), std::string::npos) << fewer.err;
-  ASSERT_EQ(run("--variant exp,nmu,bilinear --seed 2 --seeds 3 --log-every 20 --out low " + std::string(small)).code,
-            0);
-  ASSERT_EQ(run("--variant exp,nmu,bilinear --seed 5 --seeds 4 --log-every 20 --out high " + std::string(small)).code,
-            0);
+  ASSERT_EQ(run(sweep + "--out low --seeds 3 --log-every 20").code, 0);
+  ASSERT_EQ(run(sweep + "--out high --seed 5 --seeds 4 --log-every 20").code, 0);  // of --seed the last counts
   const auto merged = run("merge high low --out merged");
   EXPECT_EQ(merged.code, 0) << merged.err;
   for (const auto* file : {"runs.csv", "loss.csv", "evaluation.csv", "weights.csv", "config.toml"}) {
@@ -362,8 +359,7 @@ TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
           << folder << file;
     }
   }
-  ASSERT_EQ(run("--variant exp,nmu,bilinear --seed 10 --seeds 2 --log-every 20 --out far " + std::string(small)).code,
-            0);
+  ASSERT_EQ(run(sweep + "--out far --seed 10 --seeds 2 --log-every 20").code, 0);
   const auto gap = run("merge high far --out gap");
   EXPECT_EQ(gap.code, 2);
   EXPECT_NE(gap.err.find("seed 9 are in none"), std::string::npos) << gap.err;

@@ -75,10 +75,8 @@ TEST_F(Determinism, ThreadsDoNotChangeAByte) {
     return text;
   };
   const auto alone = csv_of(1);
-  EXPECT_GT(alone.size(), checked_build ? 50'000U : 100'000U);
-  for (const std::int64_t threads : checked_build ? std::vector<std::int64_t>{3} : std::vector<std::int64_t>{2, 3, 7}) {
-    EXPECT_TRUE(csv_of(threads) == alone) << threads;
-  }
+  EXPECT_GT(alone.size(), 100'000U);
+  for (const std::int64_t threads : {2, 3, 7}) { EXPECT_TRUE(csv_of(threads) == alone) << threads; }
 }
 }  // namespace
 }  // namespace conv_mult

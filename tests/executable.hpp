@@ -125,23 +125,10 @@ class Process {
   void wait_for_training() { wait_for(": step "); }
 
   /// VmPeak, VmHWM or the like, in bytes: proc(5).
-  double status(const std::string& key) const {
-    std::ifstream file("/proc/" + std::to_string(id_) + "/status");
-    for (std::string word; file >> word;) {
-      double kibibytes = 0;
-      if (word == key + ':' && file >> kibibytes) { return 1024 * kibibytes; }
-    }
-    return 0;
-  }
+  double status(const std::string& key) const { return 1024 * std::stod(status_word(key)); }
 
   /// Whether the kernel drops the signal for it: proc(5).
-  bool ignores(int signal) const {
-    std::ifstream file("/proc/" + std::to_string(id_) + "/status");
-    for (std::string word; file >> word;) {
-      if (word == "SigIgn:" && file >> word) { return (std::stoull(word, nullptr, 16) >> (signal - 1) & 1) != 0; }
-    }
-    return false;
-  }
+  bool ignores(int signal) const { return (std::stoull(status_word("SigIgn"), nullptr, 16) >> (signal - 1) & 1) != 0; }
 
   /// Nothing once it has ended: another may have its number.
   void send(int signal) const {
@@ -158,6 +145,15 @@ class Process {
   }
 
  private:
+  /// What follows the key in proc(5)'s status; 0 where there is none.
+  std::string status_word(const std::string& key) const {
+    std::ifstream file("/proc/" + std::to_string(id_) + "/status");
+    for (std::string word; file >> word;) {
+      if (word == key + ':' && file >> word) { return word; }
+    }
+    return "0";
+  }
+
   /// False once the terminal is closed.
   bool read_words() {
     char buffer[4096];

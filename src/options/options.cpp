@@ -258,20 +258,17 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
   Settings from_files;
   for (const auto& path : given["config"].texts) { read_toml(path, table, from_files); }
   given.merge(from_files);  // what stands there already stays
+  if (is_given("resume") && given["resume"].texts.back() == "true") {
+    const auto earlier = (is_given("out") ? given["out"].texts.back() : Config().out) + "/config.toml";
+    Settings its;
+    if (std::ifstream(earlier)) { read_toml(earlier, table, its); }
+    given.insert(its.extract("log-every"));  // as it was, also where more seeds would ask for fewer lines
+  }
   CommandLine result{{}, {}, others};
   for (const auto& option : table) {
     if (const auto found = given.find(option.name); found != given.end()) {
       apply(option, found->second, result.config);
     }
-  }
-  const auto earlier = result.config.out + "/config.toml";
-  if (result.config.resume && !is_given("log-every") &&
-      std::ifstream(earlier)) {  // else more seeds ask for fewer lines
-    Settings its;
-    read_toml(earlier, table, its);
-    given.insert(its.extract("log-every"));
-    apply(*std::find_if(table.begin(), table.end(), [](const auto& option) { return option.name == "log-every"; }),
-          given["log-every"], result.config);
   }
   derive(result.config, given, words);
   check(result.config, given);

@@ -62,6 +62,12 @@ at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, bool in
   losses.backward(at::ones_like(losses));
   return losses.detach();
 }
+
+Weights gradients_of(const Model& model) {
+  Weights gradients;
+  for (const auto& parameter : model.parameters) { gradients.push_back(parameter.grad()); }
+  return gradients;
+}
 }  // namespace
 
 bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds) {
@@ -219,11 +225,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       const auto& weights = fused ? fused->views() : model.parameters;
       const double strength = strength_at(config, variant, step);
       if (variant.regularise != nullptr && strength > 0) {
-        Weights gradients = fused ? fused->gradient_views() : Weights();
-        if (!fused) {
-          for (const auto& weight : model.parameters) { gradients.push_back(weight.grad()); }
-        }
-        variant.regularise(weights, gradients, strength);
+        variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
       }
       const double rate = learning_rate_at(config, step);
       if (fused) {
