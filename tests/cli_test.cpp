@@ -309,9 +309,9 @@ TEST_F(Cli, MergedShardsAreTheWhole) {
 }
 
 TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
-  // Blocks of 1,024 seeds; the signal comes after the first.
-  const int seeds = checked_build ? 6144 : 20480;
-  const std::string sweep = "--variant exp --seeds " + std::to_string(seeds) +
+  // One thread has blocks of 1,024 seeds; the signal comes after the first.
+  const int seeds = checked_build ? 3072 : 20480;
+  const std::string sweep = "--variant exp --threads 1 --seeds " + std::to_string(seeds) +
                             " --steps 200 --log-every 100 --heldout-scenes 0 --size 20 --figures none ";
   const std::string command =
       "exec >stdout 2>stderr; '" CONV_MULT_EXECUTABLE "' " + sweep +
