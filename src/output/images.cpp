@@ -1,3 +1,4 @@
+#include <stb/stb_image_write.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -5,11 +6,6 @@
 #include <stdexcept>
 #include "output/figures.hpp"
 #include "util/files.hpp"
-
-// stb keeps its implementation in the header; this file alone compiles it.
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#include <stb/stb_image_write.h>
 
 namespace conv_mult {
 const std::vector<Rgb> sequential_colours{{68, 1, 84},    {72, 40, 120},  {62, 74, 137},  {49, 104, 142},
