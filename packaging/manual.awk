@@ -24,13 +24,14 @@ is_option && form == "man" {
     options = options heading "\n"
   }
   head = ($3 == "help" ? "\\fB\\-h\\fR, " : "") "\\fB" troff("--" $3) "\\fR" ($4 == "" ? "" : " \\fI" troff($4) "\\fR")
-  options = options ".TP\n" head "\n" troff($6) "." ($7 == "" ? "" : " Default: " troff($7) ".") "\n"
+  options = options ".TP\n" head "\n" troff(toupper(substr($6, 1, 1)) substr($6, 2)) "." \
+    ($5 == "" || $4 == "" ? "" : " Allowed: " troff($5) ".") ($7 == "" ? "" : " Default: " troff($7) ".") "\n"
 }
 
 is_option && form == "bash" {
   before = $1 == "" ? "" : $1 " "
   names[before] = names[before] ($3 == "help" ? " -h" : "") " --" $3
-  how = $4 == "DIR" ? "paths=-d" : $4 == "FILE" ? "paths=-f" : words_of($5) == "" ? "return" : "words='" words_of($5) "'"
+  how = $4 == "DIR" ? "paths=-d" : $4 ~ /^FILE/ ? "paths=-f" : words_of($5) == "" ? "return" : "words='" words_of($5) "'"
   if ($4 != "")
     options = options "    '" before "--" $3 "') " how " ;;\n"
 }

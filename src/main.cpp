@@ -22,10 +22,6 @@
 #include "util/pool.hpp"
 #include "variants/variant.hpp"
 
-#ifdef CONV_MULT_CHECK
-extern "C" void __gcov_dump();
-#endif
-
 namespace {
 using namespace conv_mult;
 
@@ -35,8 +31,8 @@ std::atomic<bool> worth_keeping{false};
 bool progress_shown = false;  // on a terminal
 
 /// A signal of a user or scheduler ends training in good order; one before it, or a second SIGINT or SIGTERM, all at
-/// once: others may come several times for one reason. What was ignored at the start stays ignored (nohup, `&` in a
-/// script). A closed stdout and a file that may not grow are errors to report, not silent deaths.
+/// once. What was ignored at the start stays ignored. A closed stdout and a file that may not grow are errors to
+/// report.
 void catch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
@@ -60,8 +56,7 @@ void wipe_progress() {
   progress_shown = false;
 }
 
-/// One line on stderr, in which nothing commands the terminal. Where stderr is closed there is nobody to tell, so
-/// failure is ignored.
+/// One line on stderr, in which nothing commands the terminal; where it is closed there is nobody to tell.
 void say(std::string message) {
   wipe_progress();
   std::replace_if(
@@ -133,10 +128,7 @@ bool meets_ratio(const ExperimentResult& result, double ratio) {
 
 Vocabulary vocabulary() {
   Vocabulary words;
-  for (const auto* variant : all_variants) {
-    words.variants.emplace_back(variant->name);
-    if (variant->sized && variant->depth == 0) { words.sized.emplace_back(variant->name); }
-  }
+  for (const auto* variant : all_variants) { words.variants.emplace_back(variant->name); }
   for (const auto& kind : scene_kinds) { words.scenes.push_back(kind.first); }
   return words;
 }
@@ -246,8 +238,5 @@ int main(int argc, char** argv) {
   catch_signals();
   const int code = run_caught(argc, argv);
   std::fflush(nullptr);
-#ifdef CONV_MULT_CHECK
-  __gcov_dump();  // what is counted so far, or coverage would end where _Exit begins
-#endif
   std::_Exit(code);  // everything is written; LibTorch's 288 libraries would take 60 ms to say goodbye
 }

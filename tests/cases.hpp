@@ -6,9 +6,13 @@
 #include <algorithm>
 #include "scenes/scene.hpp"
 #include "train/trainer.hpp"
+#include "util/pool.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
+/// As in the program, LibTorch works on one thread: more of its own spin while they wait, on busy cores for minutes.
+inline const bool one_thread = (set_thread_count(1), true);
+
 constexpr OptimizerKind all_optimizers[] = {OptimizerKind::adam, OptimizerKind::adamw, OptimizerKind::rmsprop,
                                             OptimizerKind::sgd};
 constexpr LossKind both_losses[] = {LossKind::l2, LossKind::mse};

@@ -317,7 +317,7 @@ TEST_F(Faults, TheMemoryThatIsNamedIsNeeded) {
     std::vector<std::string> parts{std::istream_iterator<std::string>(words), {}};
     std::vector<const char*> argv;
     for (const auto& part : parts) { argv.push_back(part.c_str()); }
-    const Vocabulary names{{"baseline", "exp", "npu", "relu", "stacked-exp"}, {}, {"rectangles", "noise"}};
+    const Vocabulary names{{"baseline", "exp", "npu", "relu", "stacked-exp"}, {"rectangles", "noise"}};
     const auto config = parse_command_line(static_cast<int>(argv.size()), argv.data(), names, "").config;
     const auto plan = make_plan(config);
     const auto outcome = run("--steps 3 --figures none --out r " + arguments + " 2>&1 | tail -1",

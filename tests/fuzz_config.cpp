@@ -10,7 +10,7 @@
 
 namespace {
 conv_mult::CommandLine parse(const std::vector<std::string>& arguments) {
-  static const conv_mult::Vocabulary words{{"baseline", "exp", "npu", "relu"}, {"relu"}, {"rectangles", "noise"}};
+  static const conv_mult::Vocabulary words{{"baseline", "exp", "npu", "relu"}, {"rectangles", "noise"}};
   std::vector<const char*> argv;
   for (const auto& argument : arguments) { argv.push_back(argument.c_str()); }
   return conv_mult::parse_command_line(static_cast<int>(argv.size()), argv.data(), words, "version");

@@ -43,6 +43,12 @@ def output(model):
         return unfold(x, k, padding=k // 2)[0]
 
     x, inside, log_x = fields(image), fields(torch.ones_like(image)) > 0, fields(logarithm)
+    if kind == "inalu":
+        v, w = ((p["w" + path].tanh() * p["m" + path].sigmoid())[:, None] for path in ("_sum", "_product"))
+        power = (w * torch.where(inside, x.abs().clamp(min=1e-7).log(), 0 * x)).sum(0).clamp(max=20).exp()
+        sign = torch.where(inside, x.sign() * w.abs() + 1 - w.abs(), torch.ones_like(x)).prod(0)
+        g = p["g"].sigmoid()
+        return (g * (v * x).sum(0) + (1 - g) * power * sign).view(1, 1, 100, 100)
     w = p["w"][:, None]
     if kind in ("nmu", "snmu"):
         out = torch.where(inside, w * x + 1 - w, torch.ones_like(x)).prod(0)

@@ -53,7 +53,9 @@ TEST(Manual, TheManPageHasTheOptionsOfHelp) {
   const auto options = options_in_help();
   EXPECT_GT(options.size(), 30U);
   EXPECT_EQ(all_of(page, "\n(?:\\\\fB-h\\\\fR, )?\\\\fB(--[a-z0-9-]+)\\\\fR"), options);
-  EXPECT_NE(page.find("\\fB--steps\\fR \\fIN\\fR\nNumber of updates. Default: 3000.\n"), std::string::npos);
+  EXPECT_NE(page.find("\\fB--steps\\fR \\fIN\\fR\nNumber of updates. Allowed: a whole number from 0 to 100000000. "
+                      "Default: 3000.\n"),
+            std::string::npos);
   EXPECT_EQ(page.find("%OPTIONS%"), std::string::npos);
 }
 

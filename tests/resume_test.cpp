@@ -59,7 +59,7 @@ ExperimentResult begun(bool grid) {
 }
 
 Config read_settings(const fs::path& file) {
-  const Vocabulary words{{"baseline", "exp"}, {}, {"rectangles"}};
+  const Vocabulary words{{"baseline", "exp"}, {"rectangles"}};
   const char* const arguments[] = {"conv_mult", "--config", file.c_str()};
   return parse_command_line(3, arguments, words, "").config;
 }

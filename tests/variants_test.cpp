@@ -49,10 +49,16 @@ TEST_P(Variants, StartsUniformlyInItsIntervals) {
   const auto model = make_model(architecture(), {0, 500}, at::kDouble, at::kCPU);
   const auto parameters = architecture().parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const auto& [name, shape, low, high] = parameters[i];
+    const auto& [name, shape, low, high, normal] = parameters[i];
     SCOPED_TRACE(name);
     const auto& values = model.parameters[i];
     EXPECT_EQ(values[0].sizes(), at::IntArrayRef(shape));
+    if (normal) {  // mean and deviation of n draws have deviations of high / sqrt(n) and high / sqrt(2 n)
+      const double error = 4 * high / std::sqrt(static_cast<double>(values.numel()));
+      EXPECT_NEAR(values.mean().item<double>(), low, error);
+      EXPECT_NEAR(values.std().item<double>(), high, error);
+      continue;
+    }
     const double close = 0.02 * (high - low) + 1e-7;  // they are drawn in float32
     EXPECT_NEAR(values.min().item<double>(), low, close);
     EXPECT_NEAR(values.max().item<double>(), high, close);
@@ -79,6 +85,8 @@ TEST(Variants, UnitsStartAsTheirPapersAsk) {
   expect(variants::nalu, 2, "g", -glorot, glorot);
   expect(variants::npu, 0, "w", -glorot, glorot);
   expect(variants::npu, 1, "g", 0.5, 0.5);
+  expect(variants::inalu, 1, "w_sum", 0.88, 0.2);
+  expect(variants::inalu, 2, "m_sum", 0.5, 0.2);
   EXPECT_EQ(variants::baseline.parameters({})[1].name, "bias");
   EXPECT_EQ(variants::relu.parameters({3, 2, 4})[2].name, "1.weight");
 }

@@ -22,8 +22,8 @@ struct Pass {
   }
 };
 
-/// Of a network, and of the image that it sees. What a layer reads and writes lies in planes, one for each channel, of
-/// (height + K - 1) x (width + K - 1) vectors, whose borders are 0.
+/// Of a network, and of the image. A layer's channels lie in planes of (height + K - 1) x (width + K - 1) vectors, with
+/// borders of 0.
 struct NetworkShape {
   std::int64_t height = 0, width = 0;
   std::int64_t kernel_size = 1, depth = 1, channels = 1;

@@ -1,6 +1,5 @@
-// What the kernels share: functions that Highway lacks, and passes over patches. There a lane is a replica, so each
-// goes through the same operations in the same order whatever its neighbours are, and a seed has the same bits alone,
-// in any block and in any shard.
+// What the kernels share: functions that Highway lacks, and passes over patches. There a lane is a replica, and goes
+// through the same operations in the same order whatever its neighbours are.
 //
 // A kernel's file names itself in HWY_TARGET_INCLUDE and includes this: then Highway compiles the file once for each
 // instruction set, and the best is picked at run time. Hence the guard that opens again for each.

@@ -1,6 +1,4 @@
 #include "options/options.hpp"
-#include <sys/ioctl.h>
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <map>
@@ -50,9 +48,8 @@ std::string typed_text(const toml::node& value, const std::string& key) {
   throw UsageError(fmt::format(message, key));
 }
 
-/// toml++ asks of a letter whether it is a space, unless it is in a string or comment, and calls it unreachable that it
-/// is one such as ä. So it first reads the text with a character instead that it knows not to be a space: that fails
-/// unless all letters are where they may be. In strings of several lines it asks everywhere; no setting needs one.
+/// toml++ calls it unreachable that a letter such as ä stands outside of strings and comments. So it first reads the
+/// text with another character in its place, of which it says what is wrong. Strings of several lines no setting needs.
 toml::table parse_toml(std::string text) {
   refuse_if(text.find(R"(""")") != std::string::npos,
             R"(--config: """ begins a string of several lines; allowed: strings of one line)");
@@ -180,34 +177,30 @@ void check(const Config& config, const Settings& given) {
             "--require-ratio compares one row each; allowed: one --optimizer, one --lr, one scene");
 }
 
-constexpr std::size_t names_width = 28;  // of --help
-
-/// In lines that fit beside the names, on the terminal or 80 columns.
-std::string wrapped(const std::string& text) {
-  winsize terminal{};
-  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &terminal) == 0 && terminal.ws_col > 0;
-  const std::size_t width = known ? terminal.ws_col : 80;
-  Texts lines(1);
-  for (const auto& word : split(text, ' ')) {
-    const bool fits = names_width + lines.back().size() + 1 + word.size() <= width;
-    if (!fits && !lines.back().empty()) { lines.emplace_back(); }
-    lines.back() += (lines.back().empty() ? "" : " ") + word;
+/// In groups, a line of at most 80 columns for each option, with its default in brackets.
+std::string help_text(const std::vector<Option>& table) {
+  std::string text;
+  std::string group;
+  for (const auto& option : table) {
+    if (option.group != group) { text += fmt::format("\n{}:\n", group = option.group); }
+    const auto name = (option.name == "help" ? "-h, --" : "--") + option.name + ' ' + option.placeholder;
+    const auto standard = option.kind == Kind::flag ? "" : join(option.get({}));
+    text += fmt::format("  {:<28}{}{}\n", name, option.help, standard.empty() ? "" : " [" + standard + ']');
   }
-  return join(lines, "\n");
+  return text;
 }
 
-void add_options(CLI::App& app, const std::vector<Option>& table) {
-  app.set_help_flag();  // it is in the table
-  app.allow_extras();
-  app.get_formatter()->column_width(names_width);
-  for (const auto& option : table) {
-    const auto name = (option.name == "help" ? "-h,--" : "--") + option.name;
-    auto* added = option.kind == Kind::flag ? app.add_flag(name) : app.add_option(name)->type_name(option.placeholder);
-    added->description(wrapped(option.help))->group(option.group);
-    added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    if (option.kind >= Kind::tuple) { added->expected(1, 1 << 20); }
-    if (option.kind != Kind::flag) { added->default_str(join(option.get({}))); }
-  }
+/// The commands that people start with, and the options.
+std::string help_of_program(const std::vector<Option>& table, const Vocabulary& words) {
+  std::string text = R"(Can a convolutional layer multiply two of its input channels, at what price?
+
+  conv_mult                               trains baseline and exp, for results/
+  conv_mult --variant all --seeds 100     which layer does it, and how often
+  conv_mult merge DIR... --out DIR        joins the results of shards
+)" + help_text(table) +
+                     "\nVariants:";
+  for (std::size_t i = 0; i < words.variants.size(); ++i) { text += (i % 6 == 0 ? "\n  " : ", ") + words.variants[i]; }
+  return text;
 }
 
 /// A line for each option, of which packaging/manual.awk makes man page and completion: command, group, name,
@@ -225,11 +218,15 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
   const bool merging = argc > 1 && argv[1] == std::string_view("merge");
   const auto table = option_table(words);
   const auto named = merging ? merge_table() : table;
-  CLI::App app(merging ? "Joins the results of shards: the tables of the unsharded run."
-                       : "Can a convolutional layer multiply two of its input channels, and at what price?",
-               merging ? "conv_mult merge DIR..." : "conv_mult");
-  if (!merging) { app.footer("conv_mult merge DIR... --out DIR joins the results of shards."); }
-  add_options(app, named);
+  CLI::App app;
+  app.set_help_flag();  // it is in the table
+  app.allow_extras();
+  for (const auto& option : named) {
+    const auto name = (option.name == "help" ? "-h,--" : "--") + option.name;
+    auto* added = option.kind == Kind::flag ? app.add_flag(name) : app.add_option(name);
+    added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    if (option.kind >= Kind::tuple) { added->expected(1, 1 << 20); }
+  }
   try {
     app.parse(argc - (merging ? 1 : 0), argv + (merging ? 1 : 0));
   } catch (const CLI::ParseError& error) { throw UsageError(join(split(error.what(), '\n'), " ")); }
@@ -240,7 +237,10 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
   }
   const auto is_given = [&](const char* name) { return given.count(name) > 0; };
   const auto others = app.remaining();
-  if (is_given("help")) { return {{}, app.help(), {}}; }
+  if (is_given("help")) {
+    const auto* merge_help = "conv_mult merge DIR... --out DIR: the results of shards as those of one run\n";
+    return {{}, merging ? merge_help + help_text(named) : help_of_program(named, words), {}};
+  }
   if (!merging && others == Texts{"--listing"}) {  // for packaging
     return {{}, listing("", table) + listing("merge", merge_table()), {}};
   }

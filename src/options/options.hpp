@@ -8,8 +8,7 @@
 namespace conv_mult {
 /// The names that users may give, from the lists of variants and scenes.
 struct Vocabulary {
-  Texts variants, sized;  ///< sized: those of the variants that have --depth
-  Texts scenes;
+  Texts variants, scenes;
 };
 
 /// What the command line (and the TOML files it may name) asks for.
@@ -34,8 +33,7 @@ std::optional<std::string> difference(const Config& config, const Config& other,
 
 constexpr std::int64_t largest_seed = 0xffffffff;  // PyTorch's CPU generator takes 32 bits
 
-/// What an option decides: the numbers of a run, which part of them, what becomes of them, or this call alone, so that
-/// config.toml has no need of it.
+/// What an option decides: the numbers of a run, which of them, what becomes of them, or this call, not in config.toml.
 enum class Role { numbers, shard, output, call };
 
 /// How many values it takes, and what becomes of it where it is repeated.

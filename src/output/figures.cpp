@@ -105,9 +105,9 @@ void about(const ExperimentResult& result, Tables& tables) {
   text += line("height", scene.target.height);
 }
 
-/// A line for every row of every scene, the scenes one after the other. `unit` is 0 but for the best row of each
-/// variant, `place` the row's among all; `map`, `x` and `y` are where it stands in a grid. Rows that differ in their
-/// depth alone are a block, the deepest, which is last, with a `label`.
+/// A line for every row of every scene. `unit` is 0 but for the best row of each variant, `place` the row's among all;
+/// `map`, `x` and `y` are where it stands in a grid. Rows that differ in their depth alone are a block, whose last, the
+/// deepest, has a `label`.
 void all_rows(const ExperimentResult& result, Tables& tables) {
   using Places = std::map<std::string, std::size_t>;
   Places variants;
@@ -162,8 +162,7 @@ void all_rows(const ExperimentResult& result, Tables& tables) {
 
 // ---- What is shown beside the rows: of those on the first scene the best of every variant.
 
-/// A block for each row: what the losses of its runs are at each logged step, which are the same for all runs; one that
-/// diverges counts for as long as it is finite.
+/// A block for each row: the losses of its runs at each logged step; one that diverges counts while it is finite.
 void loss(const ExperimentResult& result, Tables& tables) {
   std::string& text = tables["loss.tsv"] = line("row", "step", "median", "q1", "q3");
   for (const Row& row : result.variants) {
@@ -185,8 +184,8 @@ void loss(const ExperimentResult& result, Tables& tables) {
   }
 }
 
-/// Maps of float32 one after the other, and a line for each. Large images are averaged down; gnuplot draws none of
-/// fewer than two cells a side, so a lone row of pixels becomes two rows of cells.
+/// Maps of float32 one after the other, and a line for each. gnuplot draws none of fewer than two cells a side, so a
+/// lone row of pixels becomes two.
 void panel(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
   const ColourScale shared = shared_scale(scene);
@@ -282,8 +281,7 @@ fs::path font_cache() {
 }
 
 /// What gnuplot and its libraries have to know, and nothing else: GNUTERM or a ~/.gnuplot would change the scripts'
-/// meaning. A locale of UTF-8 and decimal points, which every Debian has: in plain C, where a container often is,
-/// gnuplot warns about a degree sign that it cannot convert.
+/// meaning. In a locale of plain C it warns about a degree sign that it cannot convert.
 std::vector<std::string> gnuplot_environment() {
   std::vector<std::string> variables{"LC_ALL=C.UTF-8", "XDG_CACHE_HOME=" + font_cache().string()};
   for (const char* name : {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "FONTCONFIG_FILE", "FONTCONFIG_PATH",
@@ -359,8 +357,7 @@ std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::ti
   return words;
 }
 
-/// Has gnuplot run `directory`/figures/NAME.gp for every name and format, and puts each picture into `directory`: a
-/// whole new one or none. Returns why a picture is missing, and what gnuplot said while it drew them.
+/// Has gnuplot draw each in every format, whole or not at all. Returns why one is missing, and what gnuplot said.
 std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
                               const fs::path& directory) {
   std::vector<Drawing> drawings;  // all of them at once: each takes a second or so

@@ -47,15 +47,13 @@ struct Summary {
   KnownFiles files;
 };
 
-/// The inverse, as far as it is not computed anew: of the header where the runs were made (device, threads, LibTorch),
-/// dtype and names of scenes; of the rows their keys and times. Throws std::runtime_error that says in one line what is
-/// wrong.
+/// The inverse, as far as it is not computed anew: of the header where the runs were made, and dtype; of the rows their
+/// keys and times. Throws std::runtime_error that says in one line what is wrong.
 Summary parse_summary(const std::string& text);
 
 /// Adds to the rows of `result`, which are those of a plan, what an earlier run of it left in `directory`: its finished
-/// runs with curves, weights and split losses, the time that they took, and where they were made. runs.csv says which
-/// runs are finished; the others may hold more, never less. Throws std::runtime_error that names the file where one is
-/// missing or damaged.
+/// runs, the time that they took, and where they were made. runs.csv says which are finished; the others may hold more,
+/// never less. Throws std::runtime_error that names the file where one is missing or damaged.
 void add_results(const std::filesystem::path& directory, ExperimentResult& result);
 
 /// The settings in a config.toml.
@@ -96,8 +94,7 @@ class OutputFolder {
   void go_on();
 
   /// summary.json and the CSV files with all runs so far, runs.csv last: whatever it names is in the others. The first
-  /// call removes what an older run left, pictures too, and writes config.toml: numbers of one run never stand beside
-  /// pictures or settings of another.
+  /// call removes what an older run left, pictures too, and writes config.toml.
   void write(const ExperimentResult& result);
 
  private:

@@ -147,8 +147,7 @@ class Experiment {
     if (Clock::now() >= next_publication_) { publish(); }
   }
 
-  /// Hands on all that is known. Takes time in proportion to all that was done, so that of that time a twentieth at
-  /// most is spent on it.
+  /// Hands on all that is known; of the time that it takes at most a twentieth is spent on it.
   void publish() {
     const auto start = Clock::now();
     for (auto& row : result_.variants) {

@@ -96,8 +96,7 @@ struct ExperimentCallbacks {
 ExperimentResult start_of(const Plan& plan);
 
 /// Trains every row of the plan, the seeds in blocks, as many at once as there are threads; how many does not change a
-/// bit. `result` is start_of(plan), or has beside it the runs of earlier runs of the same plan, which are not trained
-/// again. A stop_signal interrupts it: the blocks then in training are part of the result, those after them are not.
-/// Throws c10::Error where LibTorch fails.
+/// bit. `result` is start_of(plan), or has beside it runs of the same plan, which are not trained again. A stop_signal
+/// interrupts it: the blocks then in training are the last of the result. Throws c10::Error where LibTorch fails.
 ExperimentResult run_experiment(const Plan& plan, ExperimentResult result, const ExperimentCallbacks& callbacks);
 }  // namespace conv_mult

@@ -25,14 +25,11 @@ bool succeeded_everywhere(const RunRecord& run, const SceneResult& scene) {
   return everywhere;
 }
 
-/// Whether some two rows of one variant differ in what `field` tells.
+/// Whether some two rows of one variant, which are neighbours, differ in what `field` tells.
 template <typename Field>
 bool differ(const std::vector<VariantResult>& rows, const Field& field) {
-  return std::any_of(rows.begin(), rows.end(), [&](const VariantResult& row) {
-    const auto first =
-        std::find_if(rows.begin(), rows.end(), [&](const auto& other) { return other.variant == row.variant; });
-    return field(*first) != field(row);
-  });
+  const auto differing = [&](const auto& a, const auto& b) { return a.variant == b.variant && field(a) != field(b); };
+  return std::adjacent_find(rows.begin(), rows.end(), differing) != rows.end();
 }
 }  // namespace
 

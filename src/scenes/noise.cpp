@@ -7,7 +7,6 @@
 #include <cmath>
 #include <future>
 #include <memory>
-#include <utility>
 #include "options/text.hpp"
 #include "scenes/scene.hpp"
 

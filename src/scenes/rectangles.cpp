@@ -1,10 +1,8 @@
 // Two filled rectangles. Does a model multiply, or does it know these two? Three splits keep their sizes:
-//   moved:  the same values in other places: first a's place is drawn, of all inside the image, then b's, of
-//           all where it overlaps a;
+//   moved:  in other places: first a's is drawn, of all inside the image, then b's, of all where it overlaps a;
 //   values: the same places, both values drawn uniformly from --heldout-values;
 //   both:   other places and other values.
-// Drawn from --heldout-seed, each split from a stream of its own, so they are the same on every machine, and
-// more scenes begin with the fewer.
+// Each split has a stream of --heldout-seed: the same on every machine, and more scenes begin with the fewer.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>

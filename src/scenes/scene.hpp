@@ -41,8 +41,7 @@ using Encode = at::Tensor (*)(const Scene& scene);
 /// a, b.
 at::Tensor plain(const Scene& scene);
 
-/// Numbers for scenes, from the 64-bit Mersenne Twister and the same on every machine: the standard fixes its numbers
-/// but not those of its distributions. Streams of one seed are independent of each other.
+/// Numbers that are the same on every machine: the standard fixes those of the Mersenne Twister, not of distributions.
 class Random {
  public:
   Random(std::int64_t seed, std::uint32_t stream) {
@@ -98,11 +97,10 @@ Dataset unfolded(const Dataset& data, std::int64_t kernel_size);
 /// Calls `use` with the receptive fields of one image or of patches, as patches, some 65,536 at a time.
 void for_fields(const Dataset& data, std::int64_t kernel_size, const std::function<void(const Dataset&)>& use);
 
-/// `patches`: the distinct receptive fields of K x K pixels, in order of their first appearance, found by hashing their
-/// bytes in one pass over the pixels, of runs over the shortened ones: time and memory do not depend on how long these
-/// are. The target must depend on the pixel's receptive field only, as a product does. `automatic`: these where they
-/// are fewer than a quarter of the pixels, else the image. `image` and `literal` are the scene in full; they differ in
-/// who does the work: the literal form is the post's, with LibTorch's own conv2d and autograd.
+/// `patches`: the distinct receptive fields of K x K pixels, in order of their first appearance; time and memory do not
+/// depend on how long runs are. The target must depend on the pixel's receptive field only, as a product does.
+/// `automatic`: these where they are fewer than a quarter of the pixels, else the image. `image` and `literal` are the
+/// scene in full; the work on the literal form, the post's, is LibTorch's own.
 Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size, Encode encode = plain);
 
 /// A scene with runs as a smaller image with counts, for networks of several layers: what any network makes of a pixel

@@ -47,8 +47,7 @@ std::int64_t usable_cores() {
 }
 
 void prepare_process(std::int64_t threads) {
-  // A dense step allocates and frees the same few blocks over and over. Above its threshold (at most 32 MiB) glibc maps
-  // and unmaps each anew, and the page faults cost more than the arithmetic; so keep such blocks in the heap.
+  // Above its threshold glibc maps and unmaps each block anew, and the page faults cost more than the arithmetic.
   constexpr int threshold = 1 << 30;
   mallopt(M_MMAP_THRESHOLD, threshold);
   mallopt(M_TRIM_THRESHOLD, threshold);

@@ -59,9 +59,11 @@ Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarTy
   for (std::int64_t i = 0; i < seeds.count; ++i) {
     const auto generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(seeds.first + i));
     for (std::size_t k = 0; k < parameters.size(); ++k) {
-      const auto& [name, shape, low, high] = parameters[k];
+      const auto& [name, shape, low, high, normal] = parameters[k];
       auto replica = at::full(shape, low, at::kFloat);
-      drawn[k].push_back(low == high ? replica : replica.uniform_(low, high, generator));
+      drawn[k].push_back(normal        ? replica.normal_(low, high, generator)
+                         : low == high ? replica
+                                       : replica.uniform_(low, high, generator));
     }
   }
   Model model{architecture, {}, seeds.first};
@@ -73,7 +75,7 @@ Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarTy
 
 Model make_model(const Architecture& architecture, const at::Tensor& weights) {
   Model model{architecture, {}};
-  for (auto& [name, shape, low, high] : architecture.parameters()) {
+  for (auto& [name, shape, low, high, normal] : architecture.parameters()) {
     shape.insert(shape.begin(), weights.size(0));
     model.parameters.push_back(at::empty(shape, weights.options()).requires_grad_());
   }
@@ -174,7 +176,7 @@ SavedModel parse_model_file(const std::string& content) {
     const auto file = torch::jit::pickle_load({content.begin(), content.end()}).toGenericDict();
     SavedModel saved{architecture_of(file), {}};
     const auto state = file.at("state_dict").toGenericDict();
-    for (const auto& [name, shape, low, high] : saved.architecture.parameters()) {
+    for (const auto& [name, shape, low, high, normal] : saved.architecture.parameters()) {
       const auto parameter = state.at(name).toTensor();
       if (parameter.sizes() != at::IntArrayRef(shape) || !parameter.is_floating_point()) {
         throw std::runtime_error(fmt::format("'{}' has another shape than its variant's", name));

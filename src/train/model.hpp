@@ -27,9 +27,8 @@ struct Model {
   std::int64_t replicas() const { return parameters.front().size(0); }
 };
 
-/// The models that the seeds start from, replica i from seed `seeds.first` + i: each parameter in turn drawn by a
-/// generator of that seed, in float32 on the CPU, and then converted, so every dtype and device starts from the same
-/// point; that of PyTorch's Conv2d after torch.manual_seed where the model is one.
+/// The models that the seeds start from: of each, its parameters in turn are drawn by a generator of that seed, in
+/// float32 on the CPU, and then converted. Where the model is one, it is PyTorch's Conv2d after torch.manual_seed.
 Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarType dtype, at::Device device);
 
 /// Models with the given weights, a row [P] for each as weights_of lists them, in their dtype and device; their noise
@@ -42,8 +41,7 @@ std::int64_t parameter_count(const Architecture& architecture);
 /// images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
 at::Tensor forward(const Model& model, const Dataset& data);
 
-/// The same as it is trained: with noise, where the variant has some, which goes on from call to call. A replica draws
-/// its own, so that a seed has the same in any block.
+/// The same as it is trained: with noise, where the variant has some, of its own for each replica, from call to call.
 at::Tensor forward_in_training(Model& model, const Dataset& data);
 
 /// max over the selecting weights of min(|w|, |1 - |w||) (Madsen & Johansen 2020): how far the worst is from -1, 0 or

@@ -227,6 +227,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       if (variant.regularise != nullptr && strength > 0) {
         variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
       }
+      for (auto& g : variant.clip > 0 ? gradients_of(model) : Weights()) { g.clamp_(-variant.clip, variant.clip); }
       const double rate = learning_rate_at(config, step);
       if (fused) {
         fused->update(config.optimizer, rate);

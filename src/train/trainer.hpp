@@ -10,11 +10,9 @@ bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_
 /// Replicas on the CPU: loss and gradient in one pass of the variant's over the data, nothing stored in between:
 ///   l2:  loss = sqrt(sum (out - target)^2),  d loss / d out = (out - target) / loss,  0 where it is 0;
 ///   mse: loss = sum (out - target)^2 / n,    d loss / d out = 2 (out - target) / n.
-/// Patches and, of networks, the pixels of an image, each with the root of its count as a factor of its error, go
-/// through patch_pass and network_pass: replicas are the lanes of the machine's vectors (Highway picks the widest at
-/// run time), so a seed has the same bits alone, in any block and in any shard. Of one layer, image_pass takes the
-/// whole image, row by row without im2col: pixels are the lanes, sums over blocks of pixels are added up in double, and
-/// threads share the rows in bands that do not depend on their number, so it does not change a bit.
+/// In patch_pass and network_pass replicas are the lanes of the machine's vectors, so that a seed has the same bits
+/// alone, in any block and in any shard. In image_pass, of one layer, pixels are the lanes, and threads share the rows
+/// in bands that do not depend on their number.
 class FusedLayer {
  public:
   FusedLayer(const Model& model, const Dataset& data, LossKind loss);
@@ -83,9 +81,8 @@ using OnCheck = std::function<void(std::int64_t step)>;
 
 /// Full-batch training of every replica of `model` in place, with PyTorch's optimizer and its defaults apart from the
 /// learning rate: `config.steps` updates, `config.steps` + 1 losses. A regulariser has a part in the gradient, not in
-/// the losses. Losses stay on the device and are fetched in blocks of at most a thousand steps or a tenth of a second,
-/// so a step does not wait for the device. On the CPU, variants with a pass for such data go through FusedLayer; all
-/// else goes through autograd.
+/// the losses. Losses are fetched from the device in blocks of at most a thousand steps or a tenth of a second. Where
+/// is_fused, the work is FusedLayer's, else autograd's.
 void train(Model& model, TrainingData data, const TrainingConfig& config, const OnLosses& on_losses,
            const OnCheck& on_check = nullptr);
 }  // namespace conv_mult

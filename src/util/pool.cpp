@@ -6,7 +6,6 @@
 #include <future>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 namespace conv_mult {
 namespace {

@@ -13,8 +13,7 @@ inline std::atomic<int> stop_signal{0};
 void set_thread_count(std::int64_t count);
 std::int64_t thread_count();
 
-/// Calls body(0), ..., body(count - 1), begun in this order, on threads that it starts, some 20 us each, and returns
-/// when all have ended. Within a body a further call does all on its own thread. Throws what a body throws, after which
-/// no other is begun. Where the machine gives fewer threads, these do.
+/// Calls body(0), ..., body(count - 1), begun in this order, on threads that it starts, as many as it gets, and returns
+/// when all have ended; within a body on its own thread. Throws what a body throws, after which no other is begun.
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
 }  // namespace conv_mult

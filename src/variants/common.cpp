@@ -1,7 +1,6 @@
 #include "variants/common.hpp"
 #include <cmath>
 #include <limits>
-#include <tuple>
 
 namespace conv_mult {
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size, const std::string& prefix,
@@ -39,6 +38,14 @@ at::Tensor channel_pair(const Dataset& data, std::int64_t first) { return data.i
 
 at::Tensor gated(const Dataset& data, const at::Tensor& w) {
   return channel_pair(data, 0).unsqueeze(1) * w + (1 - channel_pair(data, 2).unsqueeze(1) * w);
+}
+
+at::Tensor product(at::Tensor factors) {
+  for (std::int64_t n = factors.size(-1); n > 1; n = factors.size(-1)) {
+    const auto halves = factors.narrow(-1, 0, n / 2) * factors.narrow(-1, n / 2, n / 2);
+    factors = n % 2 == 0 ? halves : at::cat({halves, factors.narrow(-1, n - 1, 1)}, -1);
+  }
+  return factors.squeeze(-1);
 }
 
 at::Tensor as_output(const at::Tensor& values) { return values.unsqueeze(-1).unsqueeze(-1); }

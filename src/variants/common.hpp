@@ -30,6 +30,9 @@ at::Tensor channel_pair(const Dataset& data, std::int64_t first);
 /// x w + 1 - w where channels 2 and 3 are 1, in padding 1: [P, N, F].
 at::Tensor gated(const Dataset& data, const at::Tensor& w);
 
+/// Over the last dimension. at::prod's gradient would have to look for zeros.
+at::Tensor product(at::Tensor factors);
+
 /// [P, N] to [P, N, 1, 1].
 at::Tensor as_output(const at::Tensor& values);
 
@@ -40,8 +43,7 @@ at::Tensor at_centre(double of_a, double of_b, const Size& size);
 inline at::Tensor at_centre(double value, const Size& size) { return at_centre(value, value, size).flatten(1); }
 
 /// The L2 loss of the best affine function of the receptive field; 0 where only rounding is left of it, NaN where data
-/// overflow. Linear least squares in float64 over every receptive field: QR in blocks of rows (bounded memory, and no
-/// squared condition number as with the normal equations), then LAPACK's gelsd, which is exact for rank-deficient
-/// problems too (a column that is constant or repeated, a K larger than the image).
+/// overflow. Linear least squares in float64 over every receptive field: QR in blocks of rows, then LAPACK's gelsd,
+/// which takes problems of any rank (a column that is constant or repeated, a K larger than the image).
 double best_affine(const Dataset& data, std::int64_t kernel_size);
 }  // namespace conv_mult

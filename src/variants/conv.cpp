@@ -25,9 +25,8 @@ namespace {
 CONV_MULT_EXPORT_PASS(PatchPass, linear)
 CONV_MULT_EXPORT_PASS(PatchPass, exponential)
 
-/// What exp can come close to without end, on a scene of two values each, one of them 0: ||min(target, 0)||. With both
-/// centre weights large and the bias towards -infinity the output goes to 0 wherever a or b is 0, and to any positive
-/// constant elsewhere; exp > 0 can do no better where the target is negative.
+/// What exp can come close to without end, on a scene of two values each, one of them 0: ||min(target, 0)||. With large
+/// centre weights and bias the output is 0 where a or b is, and any positive constant elsewhere.
 std::optional<double> floor_of_exp(const Dataset& data, const Size& size) {
   const std::int64_t centre = size.kernel_size / 2;
   for (const std::int64_t channel : {0, 1}) {

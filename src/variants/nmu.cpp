@@ -53,15 +53,6 @@ at::Tensor marked(const Scene& scene) {
   const auto images = plain(scene);
   return at::cat({images, at::ones_like(images)}, 1);
 }
-
-/// The product over the last dimension. at::prod's gradient would have to look for zeros.
-at::Tensor product(at::Tensor factors) {
-  for (std::int64_t n = factors.size(-1); n > 1; n = factors.size(-1)) {
-    const auto halves = factors.narrow(-1, 0, n / 2) * factors.narrow(-1, n / 2, n / 2);
-    factors = n % 2 == 0 ? halves : at::cat({halves, factors.narrow(-1, n - 1, 1)}, -1);
-  }
-  return factors.squeeze(-1);
-}
 }  // namespace
 
 /// Exact with w = 1 at the centre, else 0; so its floor is 0.

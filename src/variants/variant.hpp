@@ -21,16 +21,15 @@ struct Size {
   bool bias = false;       ///< in the convolutions, where they may be without
 
   std::int64_t fields() const { return 2 * kernel_size * kernel_size; }  ///< of a and b together
-  bool operator==(const Size& other) const {
-    return kernel_size == other.kernel_size && depth == other.depth && width == other.width && bias == other.bias;
-  }
 };
 
-/// Of one replica, drawn uniformly from [low, high], or `low` itself where the two are equal.
+/// Of one replica, drawn uniformly from [low, high], or `low` itself where the two are equal; `normal`: normally, with
+/// mean `low` and standard deviation `high`.
 struct Parameter {
   std::string name;  ///< in the state_dict
   std::vector<std::int64_t> shape;
   double low = 0, high = 0;
+  bool normal = false;
 };
 
 /// The parameters of N replicas, in the order of Variant::parameters: each [N, shape...].
@@ -74,6 +73,7 @@ struct Variant {
   /// or groups of them, and dimension 1 the numbers of a replica.
   void (*regularise)(const Weights& weights, const Weights& gradients, double strength) = nullptr;
 
+  double clip = 0;      ///< where not 0, gradients are kept within +-clip
   bool lasso = false;   ///< the strength is that of --npu-l1, else that of --nmu-sparsity
   bool affine = false;  ///< every affine function of x and no other: over a stream the infimum is the source's
 
@@ -106,6 +106,7 @@ extern const Variant baseline, exp, log_exp, product_unit;  // conv.cpp
 extern const Variant nmu, snmu;                             // nmu.cpp
 extern const Variant nalu, nac_mul;                         // nac.cpp
 extern const Variant npu;                                   // npu.cpp
+extern const Variant inalu;                                 // inalu.cpp
 extern const Variant stacked_exp, relu;                     // network.cpp
 extern const Variant bilinear;                              // bilinear.cpp
 extern const Variant square;                                // square.cpp
