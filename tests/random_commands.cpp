@@ -37,7 +37,8 @@ const std::string& any(const Texts& texts) { return texts[below(texts.size())]; 
 /// Of each option, what it takes.
 const std::map<std::string, Texts> options{
     {"variant",
-     {"baseline", "exp", "log-exp", "nmu", "nalu", "nac-mul", "npu", "stacked-exp", "relu", "all", "exp,nmu"}},
+     {"baseline", "exp", "log-exp", "nmu", "nalu", "nac-mul", "npu", "stacked-exp", "relu", "bilinear", "square",
+      "inalu", "snmu", "all", "exp,nmu"}},
     {"depth", {"1", "2", "1,3", "64"}},
     {"width", {"1", "8", "2,3", "1024"}},
     {"seed", {"0", "7", "4294967296", "9223372036754775000"}},
