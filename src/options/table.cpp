@@ -141,7 +141,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("test-range", "LO,HI[,LO,HI]", &Config::test_ranges,
         {fmt::format("LO,HI[,LO,HI...] within ±{}, LO below HI", 2 * largest_value),
          [=](const auto& ranges) { return std::all_of(ranges.begin(), ranges.end(), within(2 * largest_value)); }},
-        "of the test outside, for each --range");
+        "the same of its test, for each --range");
   t.add("scene-seed", "N", &Config::scene_seed, seed, "of the noise that is trained on");
   t.add("resample", "", &Config::resample, flag, "draw the noise anew at every step");
 
@@ -159,7 +159,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
            return rate.variant.empty() || names.holds(rate.variant);
          }},
         "learning rate; npu=X is for npu alone");
-  t.add("lr-decay", "NAME", &Config::decay, {}, "of the rate to 0: none, linear, cosine");
+  t.add("lr-decay", "NAME", &Config::decay, {}, "how it falls to 0: none, linear, cosine");
   t.add("loss", "NAME", &Config::loss, {}, "l2 (the norm of the error) or mse");
   t.add("nmu-sparsity", "S[,FROM,TO]", &Config::sparsity,
         {fmt::format("STRENGTH[,FROM,TO] with STRENGTH from 0 to {}, steps 0 <= FROM <= TO", largest_value),
@@ -176,7 +176,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.group = "Machine";
   t.add("device", "NAME", &Config::device, {"one of auto, cpu, cuda, or cuda:N up to 99", is_device},
         "auto, cpu, cuda or cuda:N");
-  t.add("threads", "N", &Config::threads, whole(0, 1024), "of the CPU; 0 for one on each core", Role::output);
+  t.add("threads", "N", &Config::threads, whole(0, 1024), "CPU threads, 0 for one on each core", Role::output);
   t.add("dtype", "NAME", &Config::dtype, {}, "float32 or float64");
 
   t.group = "Output";
