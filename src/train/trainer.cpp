@@ -72,7 +72,7 @@ Weights gradients_of(const Model& model) {
 
 bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds) {
   const auto& [variant, size] = architecture;
-  const bool network = variant->network_pass && size.width <= 4 * (seeds + 1);  // as measured
+  const bool network = variant->network_pass && size.width * (size.depth - 1) <= 6 * (seeds + 1);  // as measured
   return data.input.is_cpu() && ((data.form == DataForm::patches && variant->patch_pass) ||
                                  (data.form == DataForm::image && (network || variant->image_pass)));
 }
