@@ -44,8 +44,8 @@ void move(Pair& pair, std::int64_t height, std::int64_t width, Random& random) {
 Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& a, const Rectangle& b) {
   const auto [rows, row_of] = runs_along(height, {a.top, a.top + a.height, b.top, b.top + b.height});
   const auto [columns, column_of] = runs_along(width, {a.left, a.left + a.width, b.left, b.left + b.width});
-  const auto image = [&, &rows = rows, &columns = columns](const Rectangle& r) {
-    const auto mask = covered(rows, r.top, r.height).unsqueeze(1).logical_and(covered(columns, r.left, r.width));
+  const auto image = [&, &tops = rows, &lefts = columns](const Rectangle& r) {
+    const auto mask = covered(tops, r.top, r.height).unsqueeze(1).logical_and(covered(lefts, r.left, r.width));
     return at::zeros({1, 1, mask.size(0), mask.size(1)}, at::kDouble).masked_fill(mask, r.value);
   };
   return make_scene(image(a), image(b), row_of, column_of);
