@@ -75,7 +75,8 @@ TEST(Plan, BlocksKeepAStepSmallAndThreadsBusy) {
   EXPECT_EQ(block(variants::exp, {}, DataForm::image, 1 << 20), 1024);    // its pass keeps nothing
   EXPECT_EQ(block(variants::bilinear, {}, DataForm::image, 1 << 14), 8);  // 4 MiB over 8 tensors of 64 KiB
   EXPECT_EQ(block(variants::relu, {3, 2, 7}, DataForm::image, 1 << 14, 1), 1024);
-  EXPECT_EQ(block(variants::relu, {3, 2, 15}, DataForm::image, 1 << 14, 2), 1);  // too wide for two
+  EXPECT_EQ(block(variants::relu, {3, 2, 18}, DataForm::image, 1 << 14, 2), 1024);
+  EXPECT_EQ(block(variants::relu, {3, 2, 19}, DataForm::image, 1 << 14, 2), 1);  // too wide for two
   set_thread_count(2);
   EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68), 512);  // eight of them
   EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68, 100), 16);

@@ -87,8 +87,8 @@ struct ExperimentCallbacks {
   /// When all seeds of a row are trained, with the time of their blocks.
   std::function<void(const std::string& row, double seconds)> on_row;
 
-  /// All that is known, with its statistics: after a quarter of a second, then so often that it takes a 20th of the
-  /// time at most, and at the end.
+  /// All that is known, with its statistics: after the first block, then so often that it takes a twentieth of the time
+  /// at most, and at the end.
   std::function<void(const ExperimentResult& so_far)> on_results;
 };
 

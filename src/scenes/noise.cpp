@@ -50,7 +50,7 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
     };
     const auto all = std::async(std::launch::deferred, draw_all).share();  // once one is asked for
     source.splits.push_back({name, text, config.heldout_scenes, [all](std::int64_t first, std::int64_t count) {
-                               const Scene& scenes = std::shared_future(all).get();
+                               const auto scenes = std::shared_future(all).get();
                                return make_scene(scenes.a.slice(0, first, first + count),
                                                  scenes.b.slice(0, first, first + count));
                              }});
