@@ -538,7 +538,7 @@ TEST_F(Cli, ALoadedModelIsTheRunThatSavedIt) {
 
 TEST_F(Cli, AProgressLineNeverWraps) {
   const std::string wipe = "\r\x1b[K";
-  for (const std::size_t width : {1, 20, 500}) {
+  for (const std::size_t width : {1U, 20U, 500U}) {
     Process process(folder_, "--steps 100000000 --variant stacked-exp --depth 3,1 --out r",
                     "sh -c 'stty columns " + std::to_string(width) + " <&2; exec \"$@\"' sh");
     process.wait_for(wipe);
