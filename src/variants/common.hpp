@@ -30,6 +30,9 @@ at::Tensor channel_pair(const Dataset& data, std::int64_t first);
 /// x w + 1 - w where channels 2 and 3 are 1, in padding 1: [P, N, F].
 at::Tensor gated(const Dataset& data, const at::Tensor& w);
 
+/// W = tanh(w) sigmoid(m), of the w at `first` and the m after it (Trask et al. 2018).
+inline at::Tensor nac_weight(const Weights& w, std::size_t first) { return w[first].tanh() * w[first + 1].sigmoid(); }
+
 /// Over the last dimension. at::prod's gradient would have to look for zeros.
 at::Tensor product(at::Tensor factors);
 

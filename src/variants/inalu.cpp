@@ -9,11 +9,6 @@ at::Tensor with_signs(const Scene& scene) {
   const auto images = plain(scene);
   return at::cat({images, images.abs().clamp_min(1e-7).log(), images.sign() - 1}, 1);
 }
-
-/// W = tanh(w) sigmoid(m), as in NALU.
-at::Tensor weight(const Weights& weights, std::size_t first) {
-  return weights[first].tanh() * weights[first + 1].sigmoid();
-}
 }  // namespace
 
 /// NALU with weights for each of its paths, a gate that sees no data, and the sign. Gradients are clipped, and a
@@ -33,10 +28,10 @@ const Variant variants::inalu = [] {
   };
   v.output = [](const Weights& weights, const Dataset& data, const Size& /*size*/) {
     const auto gate = weights[0].sigmoid().t();
-    const auto w = weight(weights, 3);
+    const auto w = nac_weight(weights, 3);
     const auto exponent = at::matmul(channel_pair(data, 2), w.t());
     const auto sign = product(1 + channel_pair(data, 4).unsqueeze(1) * w.abs());
-    return as_output(gate * at::matmul(channel_pair(data, 0), weight(weights, 1).t()) +
+    return as_output(gate * at::matmul(channel_pair(data, 0), nac_weight(weights, 1).t()) +
                      (1 - gate) * exponent.masked_fill(exponent.gt(20), 20).exp() * sign);
   };
   v.clip = 0.1;
@@ -46,7 +41,7 @@ const Variant variants::inalu = [] {
       gradients[i].sub_(pull, strength / (20 * static_cast<double>(weights[i].size(1))));
     }
   };
-  v.selection = [](const Weights& weights) { return weight(weights, 3); };
+  v.selection = [](const Weights& weights) { return nac_weight(weights, 3); };
   v.exact_width = 1;
   v.solution = [](const Size& size) {
     const auto none = at_centre(0, size);
