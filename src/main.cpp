@@ -1,17 +1,12 @@
 // conv_mult: parse, run, write. The only catch and the only exit codes of the program.
 
 #include <c10/util/Exception.h>
-#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
-#include <utility>
 #include "options/options.hpp"
 #include "output/figures.hpp"
 #include "output/records.hpp"
@@ -146,7 +141,7 @@ int run(int argc, char** argv) {
   const bool merging = !command.merge.empty();
   if (merging) { join_seeds(command.merge, read_settings, command.config); }
   Config config = command.config;
-  if (merging) { config.device = "cpu"; }  // nothing is left to train
+  if (merging || config.report_only) { config.device = "cpu"; }  // nothing is left to train
   // Wrong usage that only this machine knows of, before anything is written.
   const auto plan = make_plan(config);
   resolve_device(config);
@@ -198,6 +193,7 @@ int run(int argc, char** argv) {
       if (stop_signal == 0) { note(config, "{}", text); }
     }
   }
+  if (!config.no_report || config.report_only) { write_report(result, config.out); }
   if (stop_signal != 0) {
     const bool any = std::any_of(result.variants.begin(), result.variants.end(),
                                  [](const auto& row) { return row.statistics.success.of > 0; });
@@ -208,7 +204,7 @@ int run(int argc, char** argv) {
     note(config, fmt::runtime(what), config.out);
     return killed_by_signal + stop_signal;
   }
-  note(config, "figures and tables are in '{}'", config.out);
+  note(config, "{} in '{}'", config.no_report ? "figures and tables are" : "the page is report.html", config.out);
   if (!printed) { return report_error(failed, stdout_is_closed); }
   if (config.require_ratio && !meets_ratio(result, *config.require_ratio)) {
     constexpr auto message = "--require-ratio {}: exp's final loss is more than that times baseline's, see the table";

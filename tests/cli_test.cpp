@@ -49,6 +49,8 @@ TEST_F(Cli, WritesTheDocumentedFiles) {
                                              "figures/common.gp",
                                              "figures/heldout.gp",
                                              "figures/heldout.tsv",
+                                             "figures/kernels.gp",
+                                             "figures/kernels.tsv",
                                              "figures/loss.gp",
                                              "figures/loss.tsv",
                                              "figures/panel.f32",
@@ -58,6 +60,9 @@ TEST_F(Cli, WritesTheDocumentedFiles) {
                                              "heldout.pdf",
                                              "heldout.png",
                                              "heldout.svg",
+                                             "kernels.pdf",
+                                             "kernels.png",
+                                             "kernels.svg",
                                              "loss.csv",
                                              "loss.pdf",
                                              "loss.png",
@@ -67,6 +72,7 @@ TEST_F(Cli, WritesTheDocumentedFiles) {
                                              "panel.pdf",
                                              "panel.png",
                                              "panel.svg",
+                                             "report.html",
                                              "runs.csv",
                                              "summary.json",
                                              "target.png",
@@ -287,7 +293,7 @@ TEST_F(Cli, MergedShardsAreTheWhole) {
   ASSERT_EQ(merged.code, 0) << merged.err;
   for (const auto& entry : fs::directory_iterator(folder_ / "whole")) {
     const auto name = entry.path().filename();
-    if (name != "summary.json" && name != "config.toml") {
+    if (name != "summary.json" && name != "config.toml" && name != "report.html") {
       EXPECT_EQ(read(folder_ / "merged" / name), read(entry.path())) << name;
     }
   }

@@ -293,6 +293,7 @@ threads=0
 dtype="float32"
 out="o"
 figures="none"
+no-report=false
 log-every=30
 save-model=false
 require-ratio=0.5

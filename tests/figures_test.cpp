@@ -40,6 +40,7 @@ RunRecord a_run(std::int64_t seed, const std::vector<double>& losses, std::int64
   for (const double loss : losses) {
     run.curve.push_back({static_cast<std::int64_t>(run.curve.size()) * stride, loss});
   }
+  run.weights = {0.5, -0.25, 1};
   if (std::isfinite(losses.back())) {
     run.final_loss = losses.back();
     run.split_losses = {losses.back(), 2 * losses.back()};
@@ -55,7 +56,8 @@ VariantResult a_row(const std::string& name, const std::vector<double>& losses, 
   row.optimizer = "adam";
   row.learning_rate = 0.01;
   row.steps = 2;
-  row.parameters = 19;
+  row.parameters = 3;
+  row.shapes = {{"weight", {1, 2, 1, 1}}, {"bias", {1}}};
   row.seconds = 3;
   row.floor = floor;
   row.runs = {a_run(7, losses)};
@@ -160,7 +162,7 @@ TEST_F(Figures, EveryFigureIsDrawnInEveryFormatAndRemovedAgain) {
   result_ = one_run;
   ASSERT_EQ(draw({FigureFormat::svg}), Notes{});
   for (const std::string& name : figure_names) {
-    EXPECT_EQ(exists(name + ".svg"), name == "loss" || name == "panel" || name == "heldout") << name;
+    EXPECT_EQ(exists(name + ".svg"), name == "loss" || name == "panel" || name == "heldout" || name == "kernels") << name;
   }
   remove_figures(out_);
   EXPECT_TRUE(fs::is_empty(out_ / "figures"));
@@ -174,7 +176,7 @@ TEST_F(Figures, ScriptsAreRunByHand) {
   const std::string in = "cd '" + (folder_ / "moved/figures").string() + "' && ";
   ASSERT_EQ(std::system((in + "gnuplot loss.gp && gnuplot -e \"format='svg'\" loss.gp").c_str()), 0);
   EXPECT_EQ(read(folder_ / "moved/loss.png"), png);
-  EXPECT_NE(read(folder_ / "moved/loss.svg").find(">exp: 0.5<"), std::string::npos);
+  EXPECT_NE(read(folder_ / "moved/loss.svg").find(">exp 0.5<"), std::string::npos);
 }
 
 TEST_F(Figures, TablesHoldTheNumbersOfSeveralSeeds) {
@@ -194,16 +196,18 @@ TEST_F(Figures, TablesHoldTheNumbersOfSeveralSeeds) {
   EXPECT_EQ(column("dots.tsv", "loss"), "3.25 3.25 3.25 3.25 2 3 6");
   EXPECT_EQ(column("heldout.tsv", "median"), "0.5 2 0.75 1500");
   EXPECT_EQ(column("heldout.tsv", "q3"), "0.5 2 1.125 1e+300");
+  EXPECT_EQ(column("kernels.tsv", "title"), "weight, a weight, b bias weight, a weight, b bias");
+  EXPECT_EQ(column("kernels.tsv", "value"), "0.5 -0.25 1 0.5 -0.25 1");
   const std::multimap<std::string, std::string> words{
-      {"loss.svg", "median of 4 seeds"}, {"loss.svg", ">baseline: best possible 3.125<"},
-      {"panel.svg", ">exp: loss 3<"},    {"loss.svg", ">exp: 3, 1 diverged<"},
+      {"loss.svg", "median of 4 seeds"}, {"loss.svg", ">baseline 3.25, best possible 3.125 (dashed)<"},
+      {"panel.svg", ">exp: loss 3<"},    {"loss.svg", ">exp 3, 1 diverged<"},
       {"panel.svg", ">seed 2<"},         {"panel.svg", "shown: the seed of median final loss"},
       {"panel.svg", ">75.0 %<"},         {"distribution.svg", "output ≡ 0"},
       {"distribution.svg", ">1 of 4<"},  {"distribution.svg", ">1 diverged<"},
       {"heldout.svg", ">1500<"},         {"distribution.svg", "relative error ≤ 5 %"},
       {"heldout.svg", ">0.75<"},         {"heldout.svg", "median and quartiles of 4 seeds"}};
   for (const auto& [figure, text] : words) { EXPECT_TRUE(holds(figure, text)) << figure << ": " << text; }
-  EXPECT_FALSE(holds("loss.svg", "exp: best possible"));  // its floor is 0
+  EXPECT_FALSE(holds("loss.svg", "exp 3, best possible"));  // its floor is 0
 }
 
 TEST_F(Figures, ACurveIsWhereItsNumbersAre) {
@@ -303,7 +307,7 @@ TEST_F(Figures, NamesAreNoCommandsAndManyVariantsHaveRoom) {
     result_.variants.push_back(a_row(name, {3, 2}, 1.0, scene().a));
     EXPECT_EQ(draw({FigureFormat::svg}), Notes{}) << name;
   }
-  EXPECT_TRUE(holds("loss.svg", ">it's_wild: 2<"));
+  EXPECT_TRUE(holds("loss.svg", ">it's_wild 2, best possible 1 (dashed)<"));
   EXPECT_TRUE(holds("heldout.svg", ">{/Bold x}<"));
   EXPECT_FALSE(exists("figures/hacked"));
 }

@@ -1,7 +1,5 @@
 // The pass over an image, in which a lane is a pixel, and the optimizers' step.
 
-#include <algorithm>
-#include <vector>
 #define HWY_TARGET_INCLUDE "kernels/passes.cpp"
 #include "kernels/vectors-inl.hpp"
 

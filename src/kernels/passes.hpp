@@ -2,9 +2,7 @@
 // What a fused pass over the data is: loss and gradient of one layer or unit on bare memory, compiled once for every
 // vector instruction set.
 
-#include <algorithm>
-#include <cstdint>
-#include <utility>
+#include "util/standard.hpp"
 
 namespace conv_mult {
 constexpr std::int64_t lanes = 16;  // replicas side by side: one AVX-512 vector of float32

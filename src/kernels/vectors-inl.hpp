@@ -15,10 +15,6 @@
 #include <hwy/aligned_allocator.h>
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
-#include <algorithm>
-#include <array>
-#include <limits>
-#include <type_traits>
 #include "kernels/passes.hpp"
 
 HWY_BEFORE_NAMESPACE();

@@ -1,11 +1,7 @@
 #pragma once
 // What one run is asked to do: a plain struct, the defaults stated here and nowhere else.
 
-#include <cstdint>
-#include <optional>
-#include <stdexcept>
-#include <string>
-#include <vector>
+#include "util/standard.hpp"
 
 namespace conv_mult {
 /// The request itself is wrong (unknown option, value out of range, no such device): exit code 2. what() is one line:
@@ -112,6 +108,8 @@ struct Config {
   bool save_model = false;
   bool no_lock = false;  ///< even while another run writes there
   bool resume = false;   ///< go on from the files in `out`
+  bool no_report = false;
+  bool report_only = false;  ///< nothing is trained: the results in `out` are told again
   std::optional<double> require_ratio;
   bool quiet = false;
 };

@@ -1,8 +1,5 @@
 #include "options/options.hpp"
 #include <CLI/CLI.hpp>
-#include <fstream>
-#include <map>
-#include <sstream>
 
 // toml++ asserts that no "[#" comes, where its own check two lines on says what is wrong; with NDEBUG it tells the
 // compiler to assume so, which would drop that check.
@@ -65,7 +62,7 @@ toml::table parse_toml(std::string text) {
 
 std::string quoted(const std::string& text) {
   std::ostringstream quoted;
-  quoted << toml::toml_formatter{toml::value<std::string>{text}, toml::format_flags::none};
+  quoted << toml::toml_formatter{toml::value<std::string>{text}, toml::format_flags::allow_unicode_strings};
   return quoted.str();
 }
 
@@ -197,6 +194,7 @@ std::string help_of_program(const std::vector<Option>& table, const Vocabulary& 
   conv_mult                               trains baseline and exp, for results/
   conv_mult --variant all --seeds 100     which layer does it, and how often
   conv_mult merge DIR... --out DIR        joins the results of shards
+  conv_mult report DIR                    tells its results again
 )" + help_text(table) +
                      "\nVariants:";
   for (std::size_t i = 0; i < words.variants.size(); ++i) { text += (i % 6 == 0 ? "\n  " : ", ") + words.variants[i]; }
@@ -215,6 +213,14 @@ std::string listing(const std::string& command, const std::vector<Option>& table
 }  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv, const Vocabulary& words, const std::string& version) {
+  if (argc > 1 && argv[1] == std::string_view("report")) {
+    refuse_if(argc != 3, "report: takes one folder of results");
+    const auto settings = argv[2] + std::string("/config.toml");
+    const char* const arguments[] = {argv[0], "--config", settings.c_str(), "--out", argv[2], "--resume"};
+    auto command = parse_command_line(6, arguments, words, version);
+    command.config.report_only = true;
+    return command;
+  }
   const bool merging = argc > 1 && argv[1] == std::string_view("merge");
   const auto table = option_table(words);
   const auto named = merging ? merge_table() : table;

@@ -2,7 +2,6 @@
 // What users ask for, on the command line and in files. All of it is read from THE table of options: both of these,
 // config.toml, what decides a run, and --help.
 
-#include <functional>
 #include "options/text.hpp"
 
 namespace conv_mult {

@@ -182,6 +182,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.group = "Output";
   t.add("out", "DIR", &Config::out, path, "folder of all output", Role::output);
   t.add("figures", "FORMAT,...", &Config::figures, {}, "png, svg, pdf, or none", Role::output);
+  t.add("no-report", "", &Config::no_report, flag, "no page, report.html", Role::output);
   t.add("log-every", "N", &Config::log_every, whole(1, most_steps), "steps between the rows of loss.csv");
   t.add("save-model", "", &Config::save_model, flag, "write model-VARIANT.pt, for Python, too", Role::output);
   t.add("no-lock", "", &Config::no_lock, flag, "write into --out even while another run does", Role::call);

@@ -2,14 +2,6 @@
 // What users type for the fields of Config, and back. parse() says whether the text is a value of the type; numbers are
 // decimal, whatever they begin with, and text_of() writes what is read as the value again.
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <string_view>
-#include <tuple>
-#include <type_traits>
 #include "options/config.hpp"
 
 namespace conv_mult {

@@ -1,8 +1,3 @@
-#include <fmt/format.h>
-#include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <unordered_map>
 #include "options/options.hpp"
 #include "output/records.hpp"
 

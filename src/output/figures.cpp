@@ -1,19 +1,14 @@
 #include "output/figures.hpp"
 #include <fcntl.h>
-#include <fmt/ranges.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <regex>
-#include <set>
 #include <thread>
-#include <tuple>
 #include "options/options.hpp"
 #include "util/files.hpp"
 #include "util/pool.hpp"
@@ -101,6 +96,7 @@ void about(const ExperimentResult& result, Tables& tables) {
   text += line("first split", split.name);
   text += line("last split", scene.splits.back().name);
   text += line("grid", result.grid());
+  text += line("kernel size", result.variants.front().kernel_size);
   text += line("width", scene.target.width);
   text += line("height", scene.target.height);
 }
@@ -249,6 +245,34 @@ void heldout(const ExperimentResult& result, Tables& tables) {
   }
 }
 
+/// A block for each row: the numbers of its shown run, in tiles of the kernel's size where a parameter consists of
+/// such.
+void kernels(const ExperimentResult& result, Tables& tables) {
+  constexpr std::int64_t most_tiles = 9;  // of a row
+  std::string& text = tables["kernels.tsv"] = line("place", "set", "tile", "x", "y", "title", "value");
+  std::int64_t place = 0;
+  std::int64_t set = 0;
+  for (const Row& row : result.variants) {
+    if (row.scene > 0 || !row.best) { continue; }
+    auto weight = row.runs[row.shown].weights.begin();
+    std::int64_t tiles = 0;
+    ++place;
+    for (const auto& [name, shape] : row.shapes) {
+      const auto count = std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+      const std::int64_t side = count % (row.kernel_size * row.kernel_size) == 0 ? row.kernel_size : 1;
+      const bool of_both = shape.size() == 4 ? shape[1] == 2 : count == 2 * side * side;
+      for (std::int64_t i = 0; i < count; ++i, ++weight) {
+        const auto tile = tiles + i / side / side;
+        const std::string channel = !of_both ? "" : i / side / side % 2 == 0 ? ", a" : ", b";
+        if (tile < most_tiles) { text += line(place, set, tile, i % side, i / side % side, name + channel, *weight); }
+      }
+      tiles += count / side / side;
+      ++set;
+    }
+    text += "\n";
+  }
+}
+
 void scenes(const ExperimentResult& result, Tables& tables) {
   std::string& text = tables["scenes.tsv"] = line("text", "split", "success");
   for (const SceneResult& scene : result.header.scenes) {
@@ -385,13 +409,13 @@ std::vector<std::string> draw(const std::vector<std::string>& names, const std::
 }
 }  // namespace
 
-const std::vector<std::string> figure_names{"loss", "panel", "distribution", "heldout",
-                                            "grid", "units", "outcomes",     "price"};
+const std::vector<std::string> figure_names{"panel", "loss",  "distribution", "heldout", "kernels",
+                                            "grid",  "units", "outcomes",     "price"};
 
 void remove_figures(const fs::path& directory) {
   const auto tables = directory / "figures";
-  for (const char* name :
-       {"about.tsv", "rows.tsv", "loss.tsv", "panel.tsv", "panel.f32", "dots.tsv", "heldout.tsv", "scenes.tsv"}) {
+  for (const char* name : {"about.tsv", "rows.tsv", "loss.tsv", "panel.tsv", "panel.f32", "dots.tsv", "heldout.tsv",
+                           "kernels.tsv", "scenes.tsv"}) {
     fs::remove(tables / name);
   }
   for (const auto& [name, text] : figure_scripts) { fs::remove(tables / name); }
@@ -407,8 +431,8 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
   if (formats.empty()) { return {}; }
   remove_figures(directory);
   Tables files;
-  for (const auto write : {about, all_rows, loss, panel, heldout}) { write(result, files); }
-  std::vector<std::string> drawn{"loss", "panel", "heldout"};
+  for (const auto write : {about, all_rows, loss, panel, heldout, kernels}) { write(result, files); }
+  std::vector<std::string> drawn{"loss", "panel", "heldout", "kernels"};
   if (result.header.seeds > 1) {
     dots(result, files);
     drawn.emplace_back("distribution");

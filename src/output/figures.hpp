@@ -1,9 +1,6 @@
 #pragma once
 // Pictures: heat maps by stb, figures by gnuplot.
 
-#include <array>
-#include <filesystem>
-#include <map>
 #include "options/config.hpp"
 #include "run/results.hpp"
 
@@ -11,7 +8,7 @@ namespace conv_mult {
 /// Every figure that a result may have: loss, panel, distribution, heldout, grid, units, outcomes, price.
 extern const std::vector<std::string> figure_names;
 
-/// The scripts of the source tree's figures/, by name; CMake embeds them.
+/// The scripts of the source tree's figures/, and page/report.html, by name; CMake embeds them.
 extern const std::map<std::string, std::string> figure_scripts;
 
 /// Removes the scripts, tables and pictures that an earlier run left in `directory`, of all figures.
@@ -62,4 +59,9 @@ Rgb colour_of(double value, const ColourScale& scale, const std::vector<Rgb>& co
 /// `directory`, each pixel enlarged by a whole factor to about 400 px; images of more than 1024 px a side are averaged
 /// down. Throws std::runtime_error on I/O errors.
 void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory);
+
+/// Writes report.html, one page that needs no other file: page/report.html with summary.json, config.toml, the table
+/// and the SVG figures in it, as far as they are in `directory`. Rows without a run are left out. Throws
+/// std::runtime_error on I/O errors.
+void write_report(const ExperimentResult& result, const std::filesystem::path& directory);
 }  // namespace conv_mult

@@ -2,8 +2,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 #include <cerrno>
-#include <fstream>
-#include <stdexcept>
 #include "output/figures.hpp"
 #include "output/records.hpp"
 #include "util/files.hpp"
@@ -22,7 +20,7 @@ void remove_old_files(const fs::path& out, bool tables_too) {
     names.insert(names.end(), {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"});
   }
   if (tables_too) {
-    names.insert(names.end(), {"config.toml", "summary.json"});
+    names.insert(names.end(), {"config.toml", "summary.json", "report.html"});
     for (const auto& file : csv_files) { names.emplace_back(file.name); }
   }
   for (const auto& name : names) { fs::remove(out / name); }

@@ -1,9 +1,4 @@
 #include <stb/stb_image_write.h>
-#include <algorithm>
-#include <cmath>
-#include <limits>
-#include <numeric>
-#include <stdexcept>
 #include "output/figures.hpp"
 #include "util/files.hpp"
 

@@ -2,8 +2,6 @@
 // What is told of a result: the table on stdout, the CSV files and summary.json, the folder that they stand in, and the
 // way back from them to the records.
 
-#include <functional>
-#include <string_view>
 #include "options/config.hpp"
 #include "run/results.hpp"
 #include "util/files.hpp"
@@ -107,6 +105,16 @@ class OutputFolder {
 
 /// "0.25 s", "2 min 5 s".
 std::string time_text(double seconds);
+
+/// What heads a column and what stands there in a row.
+struct Cell {
+  std::string heading, text;
+  int importance = 9;  ///< 9: always there
+  double value = NAN;  ///< where the least of a column is the best
+};
+
+/// The row's line of the table, with the columns that every row of the result has; a text may be empty.
+std::vector<Cell> cells_of(const VariantResult& row, const ExperimentResult& result);
 
 /// How a terminal wants it.
 struct TableStyle {

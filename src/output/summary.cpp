@@ -1,6 +1,4 @@
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include "output/records.hpp"
 
 // What does not exist is null; so is, by the library itself, what is not finite.

@@ -1,6 +1,3 @@
-#include <fmt/format.h>
-#include <algorithm>
-#include <cmath>
 #include "output/records.hpp"
 
 namespace conv_mult {
@@ -40,58 +37,6 @@ std::string mishap(const VariantResult& v) {
   const auto& run = v.runs.front();
   if (run.status != RunStatus::ok) { return fmt::format("{} at step {}", name_of(run.status), run.last_step); }
   return v.statistics.dead > 0 ? "output vanished" : "";
-}
-
-/// What heads a column and what stands there in a row.
-struct Cell {
-  std::string heading, text;
-  int importance = 9;  ///< 9: always there
-  double value = NAN;  ///< where the least of a column is the best
-};
-
-std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& result) {
-  const auto& statistics = v.statistics;
-  const auto& success = statistics.success;
-  const auto& scene = result.scene_of(v);
-  const bool many = result.header.seeds > 1;
-  const double loss = statistics.final_loss ? statistics.final_loss->median : NAN;
-  const auto number = [](double value) { return std::isnan(value) ? "" : fmt::format("{:.4g}", value); };
-  const auto count = [](std::int64_t of) { return of > 0 ? grouped(of) : ""; };
-  const auto rate = [](const SuccessRate& r) { return r.of > 0 ? rate_text(r.rate, r.of) + " %" : ""; };
-  std::vector<Cell> cells{{"variant", v.variant}};
-  if (result.sizes()) {
-    cells.push_back({"depth", v.depth ? fmt::format("{}", *v.depth) : ""});
-    cells.push_back({"width", v.width ? fmt::format("{}", *v.width) : ""});
-    cells.push_back({"parameters", grouped(v.parameters), 2});
-  }
-  if (result.grid()) {
-    cells.push_back({"optimizer", v.optimizer});
-    cells.push_back({"lr", fmt::format("{}", v.learning_rate)});
-  }
-  cells.push_back({many ? "median loss" : "loss", number(loss), 9, loss});
-  cells.push_back({"floor", number(v.floor.value_or(NAN)), 5});
-  cells.push_back({"gap", gap_of(v) ? error_text(std::max(0.0, *gap_of(v))) : "", 4});
-  for (std::size_t i = 0; i < scene.splits.size(); ++i) {
-    const auto error = statistics.split_errors[i] ? std::optional(statistics.split_errors[i]->median) : std::nullopt;
-    cells.push_back({scene.splits[i].name, error ? error_text(*error) : "", 8, error.value_or(NAN)});
-  }
-  if (many) {
-    cells.push_back({"success", rate(success), 9, -success.rate});
-    cells.push_back({"95 % interval", interval_text(success), 6});
-    cells.push_back(
-        {"everywhere", scene.success_error ? rate(statistics.everywhere) : "", 7, -statistics.everywhere.rate});
-    cells.push_back({"at step", statistics.first_success ? grouped(std::llround(*statistics.first_success)) : "", 3});
-    if (!scene.success_error) {  // near-exact: then the weights should be whole
-      cells.push_back({"best look", rate(statistics.best_look), 2});
-      cells.push_back({"sparsity error", number(statistics.sparsity_error.value_or(NAN)), 2});
-    }
-    cells.push_back({"diverged", count(statistics.diverged), 7});
-    cells.push_back({"dead", count(statistics.dead), 7});
-    cells.push_back({"seeds", success.of < result.header.seeds ? grouped(success.of) : "", 7});
-  }
-  cells.push_back({"time", time_text(v.seconds), 5});
-  if (!many) { cells.push_back({"outcome", mishap(v), 7}); }
-  return cells;
 }
 
 std::size_t length(const std::string& utf8) {
@@ -164,6 +109,51 @@ std::string time_text(double seconds) {
          : whole >= 60   ? fmt::format("{} min {} s", whole / 60, whole % 60)
          : seconds >= 10 ? fmt::format("{} s", whole)
                          : fmt::format("{:.2f} s", seconds);
+}
+
+std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& result) {
+  const auto& statistics = v.statistics;
+  const auto& success = statistics.success;
+  const auto& scene = result.scene_of(v);
+  const bool many = result.header.seeds > 1;
+  const double loss = statistics.final_loss ? statistics.final_loss->median : NAN;
+  const auto number = [](double value) { return std::isnan(value) ? "" : fmt::format("{:.4g}", value); };
+  const auto count = [](std::int64_t of) { return of > 0 ? grouped(of) : ""; };
+  const auto rate = [](const SuccessRate& r) { return r.of > 0 ? rate_text(r.rate, r.of) + " %" : ""; };
+  std::vector<Cell> cells{{"variant", v.variant}};
+  if (result.sizes()) {
+    cells.push_back({"depth", v.depth ? fmt::format("{}", *v.depth) : ""});
+    cells.push_back({"width", v.width ? fmt::format("{}", *v.width) : ""});
+    cells.push_back({"parameters", grouped(v.parameters), 2});
+  }
+  if (result.grid()) {
+    cells.push_back({"optimizer", v.optimizer});
+    cells.push_back({"lr", fmt::format("{}", v.learning_rate)});
+  }
+  cells.push_back({many ? "median loss" : "loss", number(loss), 9, loss});
+  cells.push_back({"floor", number(v.floor.value_or(NAN)), 5});
+  cells.push_back({"gap", gap_of(v) ? error_text(std::max(0.0, *gap_of(v))) : "", 4});
+  for (std::size_t i = 0; i < scene.splits.size(); ++i) {
+    const auto error = statistics.split_errors[i] ? std::optional(statistics.split_errors[i]->median) : std::nullopt;
+    cells.push_back({scene.splits[i].name, error ? error_text(*error) : "", 8, error.value_or(NAN)});
+  }
+  if (many) {
+    cells.push_back({"success", rate(success), 9, -success.rate});
+    cells.push_back({"95 % interval", interval_text(success), 6});
+    cells.push_back(
+        {"everywhere", scene.success_error ? rate(statistics.everywhere) : "", 7, -statistics.everywhere.rate});
+    cells.push_back({"at step", statistics.first_success ? grouped(std::llround(*statistics.first_success)) : "", 3});
+    if (!scene.success_error) {  // near-exact: then the weights should be whole
+      cells.push_back({"best look", rate(statistics.best_look), 2});
+      cells.push_back({"sparsity error", number(statistics.sparsity_error.value_or(NAN)), 2});
+    }
+    cells.push_back({"diverged", count(statistics.diverged), 7});
+    cells.push_back({"dead", count(statistics.dead), 7});
+    cells.push_back({"seeds", success.of < result.header.seeds ? grouped(success.of) : "", 7});
+  }
+  cells.push_back({"time", time_text(v.seconds), 5});
+  if (!many) { cells.push_back({"outcome", mishap(v), 7}); }
+  return cells;
 }
 
 std::string result_table(const ExperimentResult& result, const TableStyle& style) {

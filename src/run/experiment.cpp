@@ -1,10 +1,6 @@
 #include "run/experiment.hpp"
 #include <ATen/Functions.h>
 #include <torch/version.h>
-#include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <iterator>
 #include <mutex>
 #include "options/options.hpp"
 #include "train/machine.hpp"
@@ -76,7 +72,7 @@ class Experiment {
   void run() {
     parallel_for(static_cast<std::int64_t>(plan_.rows.size()),
                  [this](std::int64_t row) { start_row(static_cast<std::size_t>(row)); });
-    const auto blocks = missing_blocks();
+    const auto blocks = config_.report_only ? std::vector<Block>() : missing_blocks();
     parallel_for(static_cast<std::int64_t>(blocks.size()),
                  [&](std::int64_t block) { train_block(blocks[static_cast<std::size_t>(block)]); });
     const bool complete = std::all_of(result_.variants.begin(), result_.variants.end(),
@@ -345,6 +341,8 @@ ExperimentResult start_of(const Plan& plan) {
     static_cast<RowKey&>(begun) = row.key;
     begun.steps = row.training.steps;
     begun.parameters = parameter_count(row.architecture);
+    begun.kernel_size = row.architecture.size.kernel_size;
+    for (const auto& each : row.architecture.parameters()) { begun.shapes.emplace_back(each.name, each.shape); }
   }
   return result;
 }

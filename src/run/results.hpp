@@ -1,10 +1,6 @@
 #pragma once
 // What a run found out: plain records without torch, all that `run` and `output` share, and pure functions on them.
 
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <vector>
 #include "options/config.hpp"
 
 namespace conv_mult {
@@ -81,12 +77,13 @@ struct RowKey {
 
 /// A row of the result: all seeds of a RowKey. What follows the key is unknown before its data are made.
 struct VariantResult : RowKey {
-  std::int64_t steps = 0, parameters = 0;  ///< parameters: of one model
-  std::string data_form;                   ///< image, patches or literal, as resolved
-  std::int64_t rows = 0;                   ///< distinct receptive fields, or pixels
-  std::optional<double> floor;             ///< infimum of the loss over all weights, where it is known
-  double seconds = 0;                      ///< wall time of training
-  std::vector<RunRecord> runs;             ///< in order of their seeds
+  std::int64_t steps = 0, parameters = 0, kernel_size = 1;                ///< parameters: numbers of one model
+  std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes;  ///< of each parameter, with its name
+  std::string data_form;                                                  ///< image, patches or literal, as resolved
+  std::int64_t rows = 0;                                                  ///< distinct receptive fields, or pixels
+  std::optional<double> floor;  ///< infimum of the loss over all weights, where it is known
+  double seconds = 0;           ///< wall time of training
+  std::vector<RunRecord> runs;  ///< in order of their seeds
   Statistics statistics;
   std::size_t shown = 0;    ///< the run that pictures show: the one of median final loss
   bool best = true;         ///< of its variant's rows on the scene the most successful, then of lowest median loss

@@ -1,8 +1,3 @@
-#include <fmt/format.h>
-#include <algorithm>
-#include <cmath>
-#include <limits>
-#include <tuple>
 #include "run/results.hpp"
 
 namespace conv_mult {

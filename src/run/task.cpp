@@ -1,8 +1,6 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <cmath>
-#include <limits>
 #include "run/experiment.hpp"
 
 namespace conv_mult {

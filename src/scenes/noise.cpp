@@ -2,11 +2,7 @@
 // at every step; `inside`, others from the same range; `outside`, some from the test range.
 
 #include <ATen/Functions.h>
-#include <fmt/format.h>
-#include <algorithm>
-#include <cmath>
 #include <future>
-#include <memory>
 #include "options/text.hpp"
 #include "scenes/scene.hpp"
 

@@ -6,9 +6,6 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-#include <algorithm>
-#include <set>
-#include <utility>
 #include "scenes/scene.hpp"
 
 namespace conv_mult {

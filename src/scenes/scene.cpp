@@ -1,10 +1,6 @@
 #include "scenes/scene.hpp"
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-#include <algorithm>
-#include <cmath>
-#include <numeric>
-#include <unordered_map>
 #include "options/text.hpp"
 
 namespace conv_mult {

@@ -1,13 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <cstdint>
-#include <functional>
-#include <optional>
 #include <random>
-#include <string>
-#include <utility>
-#include <vector>
 #include "options/config.hpp"
 
 namespace conv_mult {

@@ -5,11 +5,8 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/util/accumulate.h>
 #include <caffe2/serialize/inline_container.h>
-#include <fmt/format.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/csrc/jit/serialization/pickler.h>
-#include <algorithm>
-#include <map>
 #include "options/text.hpp"
 #include "util/files.hpp"
 

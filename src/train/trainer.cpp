@@ -4,9 +4,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/optim.h>
-#include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstring>
 #include "util/pool.hpp"
 

@@ -1,13 +1,9 @@
 #include "util/files.hpp"
 
 #define XXH_INLINE_ALL
-#include <fmt/format.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include <cerrno>
-#include <fstream>
-#include <sstream>
-#include <stdexcept>
 
 namespace conv_mult {
 namespace {

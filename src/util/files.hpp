@@ -1,10 +1,7 @@
 #pragma once
 
-#include <filesystem>
-#include <functional>
-#include <string>
-#include <string_view>
 #include <system_error>
+#include "util/standard.hpp"
 
 namespace conv_mult {
 /// errno; never none.

@@ -1,11 +1,8 @@
 #include "util/pool.hpp"
 #include <ATen/Parallel.h>
 #include <omp.h>
-#include <algorithm>
-#include <atomic>
 #include <future>
 #include <system_error>
-#include <utility>
 
 namespace conv_mult {
 namespace {

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-#include <functional>
+#include "util/standard.hpp"
 
 namespace conv_mult {
 /// The signal that asks the program to end in good order; 0 while there is none. Training and drawing look at it

@@ -1,6 +1,4 @@
 #include "variants/common.hpp"
-#include <cmath>
-#include <limits>
 
 namespace conv_mult {
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size, const std::string& prefix,

@@ -1,6 +1,5 @@
 // The real Neural Power Unit of Heim et al. 2020, "Neural Power Units".
 
-#include <limits>
 #include "variants/common.hpp"
 #define HWY_TARGET_INCLUDE "variants/npu.cpp"
 #include "kernels/vectors-inl.hpp"

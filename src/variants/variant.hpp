@@ -2,12 +2,6 @@
 // What a variant is. Everything that is known of one stands in its file, and a line in variants.cpp.
 
 #include <ATen/core/Tensor.h>
-#include <cstdint>
-#include <limits>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 #include "kernels/passes.hpp"
 #include "scenes/scene.hpp"
 

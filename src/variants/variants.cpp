@@ -1,4 +1,3 @@
-#include <algorithm>
 #include "variants/variant.hpp"
 
 namespace conv_mult {

@@ -1,0 +1,95 @@
+// The page that a run writes, as far as it can be judged without a browser; scripts/page has one.
+
+#include "executable.hpp"
+
+namespace conv_mult {
+namespace {
+class Report : public Executable {
+ protected:
+  std::string page(const std::string& out) const { return read(folder_ / out / "report.html"); }
+
+  /// What the page shows, and that nothing in it ends its script early.
+  nlohmann::json data(const std::string& out) const {
+    const auto text = page(out);
+    const std::string begin = "<script id=\"data\" type=\"application/json\">";
+    const auto at = text.find(begin);
+    const auto end = text.find('<', at + begin.size());
+    EXPECT_EQ(text.substr(end, 9), "</script>");
+    return nlohmann::json::parse(text.substr(at + begin.size(), end - at - begin.size()));
+  }
+};
+
+TEST_F(Report, HoldsTheSummaryTheTableAndTheFigures) {
+  ASSERT_EQ(run("--variant baseline,exp --size 20 --steps 50 --seeds 3 --figures svg --out r").code, 0);
+  const auto shown = data("r");
+  EXPECT_EQ(shown["summary"], nlohmann::json::parse(read(folder_ / "r/summary.json")));
+  EXPECT_EQ(shown["settings"], read(folder_ / "r/config.toml"));
+  ASSERT_EQ(shown["rows"].size(), 2U);
+  EXPECT_EQ(shown["rows"][0]["name"], "baseline");
+  EXPECT_EQ(shown["rows"][1]["formula"], "exp(Σ w x + c)");
+  // The cells are those of the terminal.
+  const auto table = read(folder_ / "stdout");
+  for (const auto& cell : shown["rows"][1]["cells"]) {
+    EXPECT_NE(table.find(cell[1].get<std::string>()), std::string::npos) << cell;
+  }
+  for (const auto* name : {"loss", "panel", "heldout", "distribution", "kernels"}) {
+    EXPECT_EQ(shown["figures"][name], read(folder_ / "r" / (std::string(name) + ".svg"))) << name;
+  }
+  EXPECT_EQ(shown["figures"].size(), 5U);
+}
+
+TEST_F(Report, NoNameIsMarkupAndOtherLettersStay) {
+  ASSERT_EQ(run(std::string(small) + "--out '<b>/script><!--&amp;곱셈'").code, 0);
+  const auto settings = data("<b>/script><!--&amp;곱셈")["settings"].get<std::string>();
+  EXPECT_NE(settings.find("out=\"<b>/script><!--&amp;곱셈\""), std::string::npos) << settings;
+}
+
+TEST_F(Report, IsLeftOutOnRequestAndRemovedByTheNextRun) {
+  ASSERT_EQ(run(std::string(small) + "--out r").code, 0);
+  EXPECT_TRUE(fs::exists(folder_ / "r/report.html"));
+  const auto outcome = run(std::string(small) + "--seed 1 --no-report --out r");
+  ASSERT_EQ(outcome.code, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "r/report.html"));
+  EXPECT_EQ(outcome.err.substr(outcome.err.rfind("conv_mult: ")), "conv_mult: figures and tables are in 'r'\n");
+}
+
+TEST_F(Report, IsMadeAgainOfAFolderWithoutTraining) {
+  ASSERT_EQ(run("--size 20 --steps 50 --seeds 3 --figures svg --out r").code, 0);
+  const auto before = page("r");
+  const auto losses = read(folder_ / "r/loss.csv");
+  fs::remove(folder_ / "r/report.html");
+  fs::remove(folder_ / "r/loss.svg");
+  const auto outcome = run("report r");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err.find("trained"), std::string::npos) << outcome.err;
+  EXPECT_EQ(page("r"), before);
+  EXPECT_EQ(read(folder_ / "r/loss.csv"), losses);
+  for (const auto* arguments : {"report", "report r r", "report missing"}) {
+    EXPECT_EQ(run(arguments).code, 2) << arguments;
+  }
+}
+
+TEST_F(Report, TellsOfShardsWhatTheWholeRunTells) {
+  const std::string settings = "--size 20 --steps 50 --seeds 4 --figures none ";
+  ASSERT_EQ(run(settings + "--out whole").code, 0);
+  ASSERT_EQ(run(settings + "--shard 1/2 --out one").code, 0);
+  ASSERT_EQ(run(settings + "--shard 2/2 --out two").code, 0);
+  ASSERT_EQ(run("merge one two --out both").code, 0);
+  EXPECT_EQ(timeless(data("both")["summary"].dump()), timeless(data("whole")["summary"].dump()));
+}
+
+TEST_F(Report, TellsWhatAnInterruptedRunHasAndTrainsNoMore) {
+  Process process(folder_, "--size 20 --seeds 100000 --steps 300 --threads 1 --figures none --out r");
+  process.wait_for_training();
+  while (!fs::exists(folder_ / "r/runs.csv")) { usleep(10000); }
+  process.send(SIGINT);
+  ASSERT_EQ(process.wait().code, 130);
+  const auto finished = data("r");
+  EXPECT_EQ(finished["summary"]["status"], "interrupted");
+  const auto of = finished["summary"]["variants"][0]["success"]["of"].get<int>();
+  EXPECT_GT(of, 0);
+  ASSERT_EQ(run("report r").code, 0);
+  EXPECT_EQ(data("r")["summary"]["variants"][0]["success"]["of"], of);
+}
+}  // namespace
+}  // namespace conv_mult
