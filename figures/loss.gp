@@ -15,7 +15,7 @@ do for [k=1:rows] { order[1 + int(sum [i=1:rows] above(i, k))] = k }
 from_top(i) = plot_height * log(high / inside(right_end(i))) / log(high / low)
 
 left = 78; top = 46; plot_width = 500; plot_height = max(294, 2 * line * rows)
-eval(canvas('loss', left + plot_width + 34 + character * widest, top + plot_height + 60))
+eval(canvas('loss', left + plot_width + 34 + character * widest, top + plot_height + 64))
 eval(place(left, top, plot_width, plot_height))
 eval(log_axis('y', plot_height))
 do for [k=1:rows] { y[k] = max(from_top(order[k]), k > 1 ? y[k-1] + line : 0) }
