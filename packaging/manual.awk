@@ -41,7 +41,7 @@ NR == FNR { next }
 /^%OPTIONS%$/ {
   printf "%s", options
   if (form == "bash")
-    printf "    'merge '*) words='%s' ;;\n    *) words='%s' ;;\n", names["merge "], names[""]
+    printf "    'report '*) ;;\n    'merge '*) words='%s' ;;\n    *) words='%s' ;;\n", names["merge "], names[""]
   next
 }
 

@@ -80,6 +80,8 @@ TEST(Manual, BashCompletesOptionsValuesAndPaths) {
   EXPECT_EQ(completions("--config|READ"), "README.md\n");
   EXPECT_EQ(completions("merge|--"), "--help\n--out\n--figures\n--quiet\n");
   EXPECT_EQ(completions("merge|conf"), "configs\n");
+  EXPECT_EQ(completions("rep"), "report\n");
+  EXPECT_EQ(completions("report|conf"), "configs\n");
   EXPECT_EQ(completions("merge|--out|conf"), "configs\n");
   EXPECT_EQ(completions("merge|--figures|s"), "svg\n");
   const auto offered = all_of('\n' + completions("--"), "\n(--[a-z0-9-]+)");
