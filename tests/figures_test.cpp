@@ -162,7 +162,8 @@ TEST_F(Figures, EveryFigureIsDrawnInEveryFormatAndRemovedAgain) {
   result_ = one_run;
   ASSERT_EQ(draw({FigureFormat::svg}), Notes{});
   for (const std::string& name : figure_names) {
-    EXPECT_EQ(exists(name + ".svg"), name == "loss" || name == "panel" || name == "heldout" || name == "kernels") << name;
+    EXPECT_EQ(exists(name + ".svg"), name == "loss" || name == "panel" || name == "heldout" || name == "kernels")
+        << name;
   }
   remove_figures(out_);
   EXPECT_TRUE(fs::is_empty(out_ / "figures"));

@@ -114,7 +114,7 @@ struct Cell {
 };
 
 /// The row's line of the table, with the columns that every row of the result has; a text may be empty.
-std::vector<Cell> cells_of(const VariantResult& row, const ExperimentResult& result);
+std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& result);
 
 /// How a terminal wants it.
 struct TableStyle {

@@ -118,8 +118,7 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
       squares += losses_of(LossKind::l2, forward(model, part), part).square();
     }
   });
-  constexpr double infinity = std::numeric_limits<double>::infinity();
-  return squares.sqrt().nan_to_num(infinity, infinity);
+  return squares.sqrt().nan_to_num(INFINITY, INFINITY);
 }
 
 std::optional<double> Task::floor(const Architecture& architecture) const {
