@@ -24,7 +24,7 @@ bool is_unfinished(const std::string& name) { return name.find(".conv_mult-") !=
 
 /// Of runs of the same settings: it holds seconds or the name of the folder.
 bool differs_each_time(const std::string& name) {
-  return name == "summary.json" || name == "config.toml" || name == "figures/rows.tsv";
+  return name == "summary.json" || name == "config.toml" || name == "figures/rows.tsv" || name == "report.html";
 }
 
 /// Every file below the folder, by its path there.
@@ -68,6 +68,8 @@ void expect_whole(const std::string& name, const std::string& content) {
   } else if (kind == ".toml") {
     EXPECT_TRUE(ends_with(content, "\n")) << name;
     EXPECT_NE(content.find("variant="), std::string::npos) << name;
+  } else if (kind == ".html") {
+    EXPECT_TRUE(ends_with(content, "</html>\n")) << name;
   } else if (kind == ".svg") {
     EXPECT_TRUE(ends_with(content, "</svg>\n\n") || ends_with(content, "</svg>\n")) << name;
   } else if (kind == ".f32") {

@@ -324,9 +324,9 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 Drawing start_drawing(const std::string& name, const std::string& format, const fs::path& directory) {
   const fs::path whole = directory / (name + "." + format);
   Drawing drawing{whole, unfinished(whole), unfinished(whole.string() + ".txt")};
-  // Without a font gnuplot draws figures without a word and exits with 0; then its letters have no size.
+  // Without a font gnuplot draws figures without a word and exits with 0; then its letters have no width.
   const auto* const check =
-      "if (GPVAL_TERM_VCHAR < 100) { printerr 'no font found; install fonts-dejavu-core'; exit status 1 }";
+      "if (GPVAL_TERM_HCHAR < 100) { printerr 'no font found; install fonts-dejavu-core'; exit status 1 }";
   const auto settings = fmt::format("format='{}'; drawing='../{}'", format, drawing.part.filename().string());
   std::vector<std::string> arguments{"gnuplot", "-d", "-e", settings, name + ".gp", "-e", check};
   auto environment = gnuplot_environment();

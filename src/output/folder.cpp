@@ -14,13 +14,13 @@ namespace fs = std::filesystem;
 /// Only names that this program writes. Of the tables config.toml goes first, so that --resume never takes the numbers
 /// of one run for those of another.
 void remove_old_files(const fs::path& out, bool tables_too) {
-  std::vector<std::string> names{"a.png", "b.png", "target.png"};
+  std::vector<std::string> names{"a.png", "b.png", "target.png", "report.html"};
   for (const auto* variant : all_variants) {
     const std::string name = variant->name;
     names.insert(names.end(), {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"});
   }
   if (tables_too) {
-    names.insert(names.end(), {"config.toml", "summary.json", "report.html"});
+    names.insert(names.end(), {"config.toml", "summary.json"});
     for (const auto& file : csv_files) { names.emplace_back(file.name); }
   }
   for (const auto& name : names) { fs::remove(out / name); }
