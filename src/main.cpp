@@ -169,7 +169,7 @@ int run(int argc, char** argv) {
   const auto write = [&](const ExperimentResult& so_far) {
     worth_keeping = true;
     try {
-      folder.write(so_far);
+      if (!config.report_only) { folder.write(so_far); }
     } catch (const std::exception&) {
       print(result_table(so_far, style));  // where else, if files cannot be written?
       throw;
@@ -193,7 +193,7 @@ int run(int argc, char** argv) {
       if (stop_signal == 0) { note(config, "{}", text); }
     }
   }
-  if (!config.no_report || config.report_only) { write_report(result, config.out); }
+  if (!config.no_report) { write_report(result, config.out); }
   if (stop_signal != 0) {
     const bool any = std::any_of(result.variants.begin(), result.variants.end(),
                                  [](const auto& row) { return row.statistics.success.of > 0; });
@@ -206,7 +206,7 @@ int run(int argc, char** argv) {
   }
   note(config, "{} in '{}'", config.no_report ? "figures and tables are" : "the page is report.html", config.out);
   if (!printed) { return report_error(failed, stdout_is_closed); }
-  if (config.require_ratio && !meets_ratio(result, *config.require_ratio)) {
+  if (config.require_ratio && !config.report_only && !meets_ratio(result, *config.require_ratio)) {
     constexpr auto message = "--require-ratio {}: exp's final loss is more than that times baseline's, see the table";
     return report_error(ratio_not_met, fmt::format(message, *config.require_ratio));
   }

@@ -160,6 +160,7 @@ TEST_F(Figures, EveryFigureIsDrawnInEveryFormatAndRemovedAgain) {
     EXPECT_FALSE(holds(name + ".svg", "<title>gnuplot_plot")) << name;
   }
   result_ = one_run;
+  remove_figures(out_);
   ASSERT_EQ(draw({FigureFormat::svg}), Notes{});
   for (const std::string& name : figure_names) {
     EXPECT_EQ(exists(name + ".svg"), name == "loss" || name == "panel" || name == "heldout" || name == "kernels")
@@ -177,7 +178,7 @@ TEST_F(Figures, ScriptsAreRunByHand) {
   const std::string in = "cd '" + (folder_ / "moved/figures").string() + "' && ";
   ASSERT_EQ(std::system((in + "gnuplot loss.gp && gnuplot -e \"format='svg'\" loss.gp").c_str()), 0);
   EXPECT_EQ(read(folder_ / "moved/loss.png"), png);
-  EXPECT_NE(read(folder_ / "moved/loss.svg").find(">exp 0.5<"), std::string::npos);
+  EXPECT_NE(read(folder_ / "moved/loss.svg").find(">exp: 0.5<"), std::string::npos);
 }
 
 TEST_F(Figures, TablesHoldTheNumbersOfSeveralSeeds) {
@@ -200,15 +201,15 @@ TEST_F(Figures, TablesHoldTheNumbersOfSeveralSeeds) {
   EXPECT_EQ(column("kernels.tsv", "title"), "weight, a weight, b bias weight, a weight, b bias");
   EXPECT_EQ(column("kernels.tsv", "value"), "0.5 -0.25 1 0.5 -0.25 1");
   const std::multimap<std::string, std::string> words{
-      {"loss.svg", "median of 4 seeds"}, {"loss.svg", ">baseline 3.25, best possible 3.125 (dashed)<"},
-      {"panel.svg", ">exp: loss 3<"},    {"loss.svg", ">exp 3, 1 diverged<"},
+      {"loss.svg", "median of 4 seeds"}, {"loss.svg", ">baseline: 3.25, best possible 3.125 (dashed)<"},
+      {"panel.svg", ">exp: loss 3<"},    {"loss.svg", ">exp: 3, 1 diverged<"},
       {"panel.svg", ">seed 2<"},         {"panel.svg", "shown: the seed of median final loss"},
       {"panel.svg", ">75.0 %<"},         {"distribution.svg", "output ≡ 0"},
       {"distribution.svg", ">1 of 4<"},  {"distribution.svg", ">1 diverged<"},
       {"heldout.svg", ">1500<"},         {"distribution.svg", "relative error ≤ 5 %"},
       {"heldout.svg", ">0.75<"},         {"heldout.svg", "median and quartiles of 4 seeds"}};
   for (const auto& [figure, text] : words) { EXPECT_TRUE(holds(figure, text)) << figure << ": " << text; }
-  EXPECT_FALSE(holds("loss.svg", "exp 3, best possible"));  // its floor is 0
+  EXPECT_FALSE(holds("loss.svg", "exp: 3, best possible"));  // its floor is 0
 }
 
 TEST_F(Figures, ACurveIsWhereItsNumbersAre) {
@@ -308,7 +309,7 @@ TEST_F(Figures, NamesAreNoCommandsAndManyVariantsHaveRoom) {
     result_.variants.push_back(a_row(name, {3, 2}, 1.0, scene().a));
     EXPECT_EQ(draw({FigureFormat::svg}), Notes{}) << name;
   }
-  EXPECT_TRUE(holds("loss.svg", ">it's_wild 2, best possible 1 (dashed)<"));
+  EXPECT_TRUE(holds("loss.svg", ">it's_wild: 2, best possible 1 (dashed)<"));
   EXPECT_TRUE(holds("heldout.svg", ">{/Bold x}<"));
   EXPECT_FALSE(exists("figures/hacked"));
 }
@@ -371,6 +372,7 @@ TEST_F(Figures, UnitsOutcomesAndPriceHoldTheirNumbers) {
   EXPECT_EQ(column("rows.tsv", "label"), "- - 2×8 -");
   EXPECT_EQ(column("rows.tsv", "seconds"), "3 3 0.375 3");
   result_.variants = {deep};  // nothing to compare with
+  remove_figures(out_);
   ASSERT_EQ(draw({FigureFormat::svg}), Notes{});
   EXPECT_FALSE(exists("price.svg"));
 }

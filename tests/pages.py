@@ -48,7 +48,7 @@ probe = """
 const tables = [...document.querySelectorAll('table')];
 const order = () => [...tables[0].querySelectorAll('tbody tr')].map(row => row.firstChild.textContent);
 const found = { order: [order()], rows: order().length, sections: [...document.querySelectorAll('h2')].map(h => h.textContent),
-  images: [...document.images].map(i => [i.alt, i.naturalWidth, i.hasAttribute('width') && i.hasAttribute('height')]),
+  images: [...document.images].map(i => [i.alt, i.naturalWidth, (i.hasAttribute('width') && i.hasAttribute('height')) || !i.src.startsWith('data:')]),
   wide: document.documentElement.scrollWidth - innerWidth, headless: tables.filter(t => !t.tHead || !t.caption).length,
   requests: performance.getEntriesByType('resource').map(e => e.name).filter(name => !name.startsWith('data:')),
   text: document.querySelector('main').innerText.slice(0, 3000), headings: [], sorts: [] };
@@ -94,7 +94,7 @@ def look(name, dark=False):
     assert len(text.encode()) < 10e6 and (name != "default" or len(text.encode()) < 1e6), len(text)
     probed = f"{folder}/{name}/probed.html"
     with open(probed, "w", encoding="utf-8") as file:
-        file.write(text.replace("</body>", f"<script>{probe}</script></body>"))
+        file.write(text.replace("</body>", f"<script>addEventListener('load', () => {{{probe}}});</script></body>"))
     mode = ["--blink-settings=preferredColorScheme=0"] if dark else []
     done = subprocess.run([*chromium, *mode, "--window-size=1280,900", "--dump-dom", f"file://{probed}"],
                           capture_output=True, text=True, check=True)
@@ -136,6 +136,8 @@ def picture(name, width, *options, suffix=""):
 runs = [run("default"), run("sweep", "--config", f"{configs}/sweep.toml"), run("all", "--variant", "all", "--seeds", "20", "--steps", "500"),
         run("scenes", "--scene", "rectangles,noise", "--size", "30", "--steps", "200", "--lr", "0.01,0.1"),
         run("network", "--variant", "exp,relu", "--depth", "2,3", "--width", "4,8", "--seeds", "5", "--steps", "100"),
+        run("outcomes", "--variant", "exp,nmu", "--optimizer", "adam,sgd", "--lr", "0.01,1e30", "--steps", "50"),
+        run("resampled", "--scene", "noise", "--resample", "--size", "8", "--steps", "100", "--seeds", "3", "--figures", "png"),
         run("nothing", "--variant", "exp,relu", "--optimizer", "sgd", "--lr", "1e30", "--seeds", "3"),
         run("곱셈 <b>&amp;", "--size", "30", "--steps", "50"), merged("merged"), interrupted("interrupted")]
 for each in runs:
@@ -147,7 +149,7 @@ for width in (360, 1280):
     picture("default", width)
     picture("all", width)
 picture("default", 1280, "--blink-settings=preferredColorScheme=0", suffix="-dark")
-for each in ("default", "sweep"):
+for each in ("default", "sweep", "network"):
     subprocess.run([*chromium, "--no-pdf-header-footer", f"--print-to-pdf={folder}/{each}.pdf", f"file://{folder}/{each}/report.html"],
                    check=True, capture_output=True)
 print(f"screenshots are in {folder}")

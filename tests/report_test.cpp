@@ -1,5 +1,6 @@
 // The page that a run writes, as far as it can be judged without a browser; scripts/page has one.
 
+#include <map>
 #include "executable.hpp"
 
 namespace conv_mult {
@@ -53,20 +54,48 @@ TEST_F(Report, IsLeftOutOnRequestAndRemovedByTheNextRun) {
   EXPECT_EQ(outcome.err.substr(outcome.err.rfind("conv_mult: ")), "conv_mult: figures and tables are in 'r'\n");
 }
 
-TEST_F(Report, IsMadeAgainOfAFolderWithoutTraining) {
-  ASSERT_EQ(run("--size 20 --steps 50 --seeds 3 --figures svg --out r").code, 0);
-  const auto before = page("r");
-  const auto losses = read(folder_ / "r/loss.csv");
-  fs::remove(folder_ / "r/report.html");
+/// Every file below the folder but the page, by its path there.
+std::map<std::string, std::string> others(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() && entry.path().filename() != "report.html") {
+      files[fs::relative(entry.path(), folder)] = read(entry.path());
+    }
+  }
+  return files;
+}
+
+TEST_F(Report, IsMadeAgainOfAFolderThatStaysAsItIs) {
+  const std::string settings = "--size 20 --steps 50 --seeds 3 --figures svg --require-ratio 1e-9 --save-model ";
+  ASSERT_EQ(run(settings + "--no-report --out r").code, 3);
+  EXPECT_FALSE(fs::exists(folder_ / "r/report.html"));
+  const auto before = others(folder_ / "r");
   fs::remove(folder_ / "r/loss.svg");
-  const auto outcome = run("report r");
+  const auto outcome = run("report .", "cd r;");
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(outcome.err.find("trained"), std::string::npos) << outcome.err;
-  EXPECT_EQ(page("r"), before);
-  EXPECT_EQ(read(folder_ / "r/loss.csv"), losses);
-  for (const auto* arguments : {"report", "report r r", "report missing"}) {
+  EXPECT_EQ(outcome.err, "conv_mult: the page is report.html in '.'\n");
+  EXPECT_TRUE(others(folder_ / "r") == before);
+  const auto made = page("r");
+  EXPECT_EQ(data("r")["summary"], nlohmann::json::parse(before.at("summary.json")));
+  ASSERT_EQ(run("report r", "env PATH=/usr/sbin").code, 0);  // where there is no gnuplot, what is there stays
+  EXPECT_TRUE(others(folder_ / "r") == before);
+  EXPECT_EQ(page("r"), made);
+  fs::rename(folder_ / "r", folder_ / "-r,1");
+  EXPECT_EQ(run("report -r,1").code, 0);
+  EXPECT_TRUE(others(folder_ / "-r,1") == before);
+}
+
+TEST_F(Report, OfWhatIsNoResultIsRefused) {
+  for (const auto* arguments : {"report", "report r r", "report missing", "report --help"}) {
     EXPECT_EQ(run(arguments).code, 2) << arguments;
   }
+  ASSERT_EQ(run(std::string(small) + "--out r").code, 0);
+  fs::remove(folder_ / "r/summary.json");
+  const auto before = others(folder_ / "r");
+  const auto outcome = run("report r");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("r/summary.json"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(others(folder_ / "r") == before);
 }
 
 TEST_F(Report, TellsOfShardsWhatTheWholeRunTells) {
@@ -88,8 +117,10 @@ TEST_F(Report, TellsWhatAnInterruptedRunHasAndTrainsNoMore) {
   EXPECT_EQ(finished["summary"]["status"], "interrupted");
   const auto of = finished["summary"]["variants"][0]["success"]["of"].get<int>();
   EXPECT_GT(of, 0);
+  const auto before = others(folder_ / "r");
   ASSERT_EQ(run("report r").code, 0);
-  EXPECT_EQ(data("r")["summary"]["variants"][0]["success"]["of"], of);
+  EXPECT_TRUE(others(folder_ / "r") == before);
+  EXPECT_EQ(data("r"), finished);
 }
 }  // namespace
 }  // namespace conv_mult

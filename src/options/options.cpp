@@ -215,10 +215,12 @@ std::string listing(const std::string& command, const std::vector<Option>& table
 CommandLine parse_command_line(int argc, const char* const* argv, const Vocabulary& words, const std::string& version) {
   if (argc > 1 && argv[1] == std::string_view("report")) {
     refuse_if(argc != 3, "report: takes one folder of results");
-    const auto settings = argv[2] + std::string("/config.toml");
-    const char* const arguments[] = {argv[0], "--config", settings.c_str(), "--out", argv[2], "--resume"};
-    auto command = parse_command_line(6, arguments, words, version);
+    const auto settings = std::string("--config=") + argv[2] + "/config.toml";
+    const auto out = std::string("--out=") + argv[2];
+    const char* const arguments[] = {argv[0], settings.c_str(), out.c_str(), "--resume"};
+    auto command = parse_command_line(4, arguments, words, version);
     command.config.report_only = true;
+    command.config.no_report = false;
     return command;
   }
   const bool merging = argc > 1 && argv[1] == std::string_view("merge");

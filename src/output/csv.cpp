@@ -77,7 +77,7 @@ using Runs = std::unordered_map<std::string, std::vector<RunRecord>>;
 
 /// Adds what the lines of a file say to the runs.
 void read_csv(const CsvFile& file, const Path& path, const Summary& summary, const ExperimentResult& result,
-              Runs& runs_of) {
+              bool interrupted_too, Runs& runs_of) {
   const bool is_list = &file == &csv_files.back();
   const auto columns = static_cast<std::ptrdiff_t>(fields_of(file.columns).size());
   const auto text = known_text(path, summary);
@@ -98,7 +98,7 @@ void read_csv(const CsvFile& file, const Path& path, const Summary& summary, con
     const auto run = std::lower_bound(runs.begin(), runs.end(), seed,  // their order
                                       [](const auto& each, std::int64_t sought) { return each.seed < sought; });
     if (run != runs.end() && run->seed == seed) { file.take(*run, fields, result.header.dtype == "float32"); }
-    if (is_list && runs.back().status == RunStatus::interrupted) { runs.pop_back(); }
+    if (is_list && !interrupted_too && runs.back().status == RunStatus::interrupted) { runs.pop_back(); }
   }
 }
 }  // namespace
@@ -159,7 +159,7 @@ void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& 
   }
 }
 
-void add_results(const Path& directory, ExperimentResult& result) {
+void add_results(const Path& directory, ExperimentResult& result, bool interrupted_too) {
   const Path summary_path = directory / "summary.json";
   Summary summary;
   const auto text = read_file(summary_path);
@@ -181,7 +181,7 @@ void add_results(const Path& directory, ExperimentResult& result) {
     runs_of[csv_key(result, *row)];
   }
   for (auto file = csv_files.rbegin(); file != csv_files.rend(); ++file) {
-    read_csv(*file, directory / file->name, summary, result, runs_of);
+    read_csv(*file, directory / file->name, summary, result, interrupted_too, runs_of);
   }
   for (auto& row : result.variants) {
     const auto key = csv_key(result, row);
@@ -190,7 +190,8 @@ void add_results(const Path& directory, ExperimentResult& result) {
         if (!complete) { damaged(directory / file, fmt::format("the run {}{} is not complete", key, run.seed)); }
       };
       expect(!run.curve.empty() && run.curve.back().step == run.last_step, "loss.csv");
-      expect(static_cast<std::int64_t>(run.weights.size()) == row.parameters, "weights.csv");
+      const auto weights = run.status == RunStatus::interrupted ? 0 : row.parameters;
+      expect(static_cast<std::int64_t>(run.weights.size()) == weights, "weights.csv");
       const auto splits = run.status == RunStatus::ok ? result.scene_of(row).splits.size() : 0;
       expect(run.split_losses.size() == splits, "evaluation.csv");
       row.runs.push_back(std::move(run));
@@ -217,8 +218,8 @@ void add_earlier_run(const Path& directory, const Config& config, const ReadSett
                                  directory.string(), *differing));
   }
   // Between the two files a run may have been killed.
-  const bool begun = std::filesystem::exists(directory / "config.toml");
-  if (begun && std::filesystem::exists(directory / "summary.json")) { add_results(directory, result); }
+  const bool told = exists(directory / "config.toml") && exists(directory / "summary.json");
+  if (told || config.report_only) { add_results(directory, result, config.report_only); }
 }
 
 void join_seeds(const std::vector<std::string>& folders, const ReadSettings& read, Config& config) {

@@ -96,7 +96,6 @@ void about(const ExperimentResult& result, Tables& tables) {
   text += line("first split", split.name);
   text += line("last split", scene.splits.back().name);
   text += line("grid", result.grid());
-  text += line("kernel size", result.variants.front().kernel_size);
   text += line("width", scene.target.width);
   text += line("height", scene.target.height);
 }
@@ -259,8 +258,9 @@ void kernels(const ExperimentResult& result, Tables& tables) {
     ++place;
     for (const auto& [name, shape] : row.shapes) {
       const auto count = std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
-      const std::int64_t side = count % (row.kernel_size * row.kernel_size) == 0 ? row.kernel_size : 1;
-      const bool of_both = shape.size() == 4 ? shape[1] == 2 : count == 2 * side * side;
+      const bool of_both = shape.size() == 4 ? shape[1] == 2 && (!row.width || name[0] == '0')
+                                             : !row.width && count == 2 * row.kernel_size * row.kernel_size;
+      const std::int64_t side = shape.size() == 4 ? shape[2] : of_both ? row.kernel_size : 1;
       for (std::int64_t i = 0; i < count; ++i, ++weight) {
         const auto tile = tiles + i / side / side;
         const std::string channel = !of_both ? "" : i / side / side % 2 == 0 ? ", a" : ", b";
@@ -429,7 +429,6 @@ void remove_figures(const fs::path& directory) {
 std::vector<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
                                        const fs::path& directory) {
   if (formats.empty()) { return {}; }
-  remove_figures(directory);
   Tables files;
   for (const auto write : {about, all_rows, loss, panel, heldout, kernels}) { write(result, files); }
   std::vector<std::string> drawn{"loss", "panel", "heldout", "kernels"};

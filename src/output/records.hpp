@@ -51,8 +51,9 @@ Summary parse_summary(const std::string& text);
 
 /// Adds to the rows of `result`, which are those of a plan, what an earlier run of it left in `directory`: its finished
 /// runs, the time that they took, and where they were made. runs.csv says which are finished; the others may hold more,
-/// never less. Throws std::runtime_error that names the file where one is missing or damaged.
-void add_results(const std::filesystem::path& directory, ExperimentResult& result);
+/// never less. `interrupted_too`: with what there is of the others, for those who do not train them. Throws
+/// std::runtime_error that names the file where one is missing or damaged.
+void add_results(const std::filesystem::path& directory, ExperimentResult& result, bool interrupted_too = false);
 
 /// The settings in a config.toml.
 using ReadSettings = std::function<Config(const std::filesystem::path&)>;

@@ -7,7 +7,7 @@
 namespace conv_mult {
 void write_report(const ExperimentResult& result, const std::filesystem::path& directory) {
   using Json = nlohmann::ordered_json;
-  constexpr std::uintmax_t largest_figure = 1 << 20;
+  std::uintmax_t room = 8 << 20;  // for figures
   Json data{{"summary", Json::parse(read_file(directory / "summary.json"))},
             {"settings", read_file(directory / "config.toml")},
             {"rows", Json::array()},
@@ -23,12 +23,12 @@ void write_report(const ExperimentResult& result, const std::filesystem::path& d
                             {"colour", fmt::format("#{:06x}", variant->colour)}});
   }
   for (const auto& name : figure_names) {
-    const auto svg = directory / (name + ".svg");
-    std::error_code missing;
-    if (std::filesystem::file_size(svg, missing) <= largest_figure) {  // -1 where it is missing
-      data["figures"][name] = read_file(svg);
-    } else if (std::filesystem::exists(directory / (name + ".png"))) {
-      data["figures"][name] = nullptr;  // the page names it
+    for (const auto* format : {".png", ".svg"}) {  // the one that is there, or the second
+      const auto file = directory / (name + format);
+      const auto bytes = exists(file) ? file_size(file) : 0;
+      const bool inside = format == std::string(".svg") && bytes <= room;
+      room -= inside ? bytes : 0;
+      if (bytes > 0) { data["figures"][name] = inside ? read_file(file) : name + format; }  // else it is named
     }
   }
   // So that no text of it can end the script that holds it.
