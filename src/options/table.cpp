@@ -107,7 +107,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   Table t;
   t.add("help", "", "this text", Kind::flag);
   t.add("version", "", "the versions of the program and of LibTorch", Kind::flag);
-  t.add("config", "FILE,...", "TOML files of options; later ones, then these win", Kind::list);
+  t.add("config", "FILE", "options in a TOML file; of several the later win", Kind::list);
 
   t.group = "Experiment";
   t.add("variant", "NAME,...", &Config::variants, one_of({"all"}, words.variants), "what to train, or all");
