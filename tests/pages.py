@@ -12,7 +12,7 @@ import time
 
 conv_mult, folder = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 configs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "configs")
-chromium = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-background-networking",
+chromium = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--disable-background-networking",
             "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=5000", "--enable-logging=stderr", "--allow-file-access-from-files",
             f"--user-data-dir={folder}/profile"]
 os.makedirs(folder, exist_ok=True)
