@@ -138,6 +138,7 @@ runs = [run("default"), run("sweep", "--config", f"{configs}/sweep.toml"), run("
         run("network", "--variant", "exp,relu", "--depth", "2,3", "--width", "4,8", "--seeds", "5", "--steps", "100"),
         run("outcomes", "--variant", "exp,nmu", "--optimizer", "adam,sgd", "--lr", "0.01,1e30", "--steps", "50"),
         run("resampled", "--scene", "noise", "--resample", "--size", "8", "--steps", "100", "--seeds", "3", "--figures", "png"),
+        run("one", "--variant", "baseline,exp,nmu,bilinear", "--kernel-size", "1"),
         run("nothing", "--variant", "exp,relu", "--optimizer", "sgd", "--lr", "1e30", "--seeds", "3"),
         run("곱셈 <b>&amp;", "--size", "30", "--steps", "50"), merged("merged"), interrupted("interrupted")]
 for each in runs:

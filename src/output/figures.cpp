@@ -244,10 +244,8 @@ void heldout(const ExperimentResult& result, Tables& tables) {
   }
 }
 
-/// A block for each row: the numbers of its shown run, in tiles of the kernel's size where a parameter consists of
-/// such.
+/// A block for each row: the numbers of its shown run, in nine tiles at most, of the kernel's size where they are one.
 void kernels(const ExperimentResult& result, Tables& tables) {
-  constexpr std::int64_t most_tiles = 9;  // of a row
   std::string& text = tables["kernels.tsv"] = line("place", "set", "tile", "x", "y", "title", "value");
   std::int64_t place = 0;
   std::int64_t set = 0;
@@ -264,7 +262,7 @@ void kernels(const ExperimentResult& result, Tables& tables) {
       for (std::int64_t i = 0; i < count; ++i, ++weight) {
         const auto tile = tiles + i / side / side;
         const std::string channel = !of_both ? "" : i / side / side % 2 == 0 ? ", a" : ", b";
-        if (tile < most_tiles) { text += line(place, set, tile, i % side, i / side % side, name + channel, *weight); }
+        if (tile < 9) { text += line(place, set, tile, i % side, i / side % side, name + channel, *weight); }
       }
       tiles += count / side / side;
       ++set;

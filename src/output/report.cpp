@@ -20,6 +20,8 @@ void write_report(const ExperimentResult& result, const std::filesystem::path& d
     data["rows"].push_back({{"name", row_name(row, result)},
                             {"cells", cells},
                             {"formula", variant->formula},
+                            {"shapes", row.shapes},
+                            {"weights", row.parameters <= 40 ? Json(row.runs[row.shown].weights) : Json::array()},
                             {"colour", fmt::format("#{:06x}", variant->colour)}});
   }
   for (const auto& name : figure_names) {
