@@ -2,14 +2,14 @@
 load 'common.gp'
 # What diverges, or starts far away, leaves through the top. More than six bands would hide each other.
 banded = seeds > 1 && rows <= 6; array end[rows]; array best[rows]; array titles[rows]; array order[rows]; array y[rows]; array tail[rows]; ceiling = fact('loss of 0')
-stats 'loss.tsv' using (see(cell('q1')), see(cell('q3')), 0) nooutput
+k = 0; block = ''  # of which the last line is the end
+stats 'loss.tsv' using (see(cell('q1')), see(cell('q3')), k = k + (strcol('row') ne block), block = strcol('row'), tail[k] = cell('median'), 0) nooutput
 stats 'rows.tsv' using (@shown ? (i = int(column('unit')), end[i] = cell('loss'), best[i] = cell('floor'), see(best[i]), \
   ceiling = max(ceiling, cell('q3')), titles[i] = name[i].': '.number(end[i]).joined(text(strcol('mishaps')), ', ').(best[i] > 0 ? ', best possible '.number(best[i]).' (dashed)' : ''), \
   widest = max(widest, strlen(titles[i]))) : 0) nooutput
 zero = 0; if (ceiling > 0 && 10 * ceiling > low) high = min(high, 10 * ceiling)
 
 # A line's name stands at its right end; where ends are close, names make room. Without an end, on top.
-do for [i=1:rows] { tail[i] = NaN; stats 'loss.tsv' every :::i-1::i-1 using (tail[i] = cell('median'), 0) nooutput }
 right_end(i) = tail[i] == tail[i] && end[i] == end[i] ? tail[i] : 1e301
 above(i, k) = right_end(i) > right_end(k) || (right_end(i) == right_end(k) && i < k)
 do for [k=1:rows] { order[1 + int(sum [i=1:rows] above(i, k))] = k }

@@ -150,9 +150,10 @@ auto any_option() { return std::next(options.begin(), static_cast<std::ptrdiff_t
 
 Texts random_arguments() {
   Texts arguments{"conv_mult"};
-  if (below(30) == 0) {
-    arguments.insert(arguments.end(),
-                     {any({"merge", "report"}), any({"r", "r", "file", "", "s"}), any({"r", "s", "--out"})});
+  if (const auto other = below(60); other == 0) {
+    return {"conv_mult", "report", any({"r", "r", "file", "", "s", "--out", "r/"})};
+  } else if (other <= 2) {
+    arguments.insert(arguments.end(), {"merge", any({"r", "r", "file", "", "s"}), any({"r", "s", "--out"})});
   } else {  // small, unless something below says otherwise
     arguments.insert(arguments.end(), {"--size=8", "--steps=4", "--heldout-scenes=1", "--figures=none", "--out=r"});
   }

@@ -5,7 +5,7 @@
 #include "run/results.hpp"
 
 namespace conv_mult {
-/// Every figure that a result may have: loss, panel, distribution, heldout, grid, units, outcomes, price.
+/// Every figure that a result may have, in the order of the page.
 extern const std::vector<std::string> figure_names;
 
 /// The scripts of the source tree's figures/, and page/report.html, by name; CMake embeds them.
