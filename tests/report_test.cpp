@@ -108,17 +108,23 @@ TEST_F(Report, TellsOfShardsWhatTheWholeRunTells) {
 }
 
 TEST_F(Report, TellsWhatAnInterruptedRunHasAndTrainsNoMore) {
-  Process process(folder_, "--size 20 --seeds 100000 --steps 300 --threads 1 --figures none --out r");
-  process.wait_for_training();
-  while (!fs::exists(folder_ / "r/runs.csv")) { usleep(10000); }
-  process.send(SIGINT);
-  ASSERT_EQ(process.wait().code, 130);
+  const auto interrupt_second_block = [&] {
+    fs::remove_all(folder_ / "r");
+    Process process(folder_, "--data literal --size 600 --steps 150 --seeds 9 --threads 1 --figures none --out r");
+    process.wait_for_training();
+    while (!fs::exists(folder_ / "r/runs.csv")) { usleep(10000); }  // the first seed has ended: one is a block
+    process.send(SIGINT);
+    ASSERT_EQ(process.wait().code, 130);
+  };
+  do {
+    ASSERT_NO_FATAL_FAILURE(interrupt_second_block());
+  } while (read(folder_ / "r/runs.csv").find(",interrupted,") == std::string::npos);  // it had not begun
   const auto finished = data("r");
   EXPECT_EQ(finished["summary"]["status"], "interrupted");
-  const auto of = finished["summary"]["variants"][0]["success"]["of"].get<int>();
-  EXPECT_GT(of, 0);
+  EXPECT_GT(finished["summary"]["variants"][0]["success"]["of"].get<int>(), 0);
   const auto before = others(folder_ / "r");
-  ASSERT_EQ(run("report r").code, 0);
+  const auto outcome = run("report r");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_TRUE(others(folder_ / "r") == before);
   EXPECT_EQ(data("r"), finished);
 }

@@ -35,11 +35,11 @@ bool was_interrupted(const RunRecord& run) { return run.status == RunStatus::int
 
 Model in_float64(const Model& model) { return make_model(model.architecture, weights_of(model)); }
 
-/// A model of all these runs' weights.
+/// A model of all these runs' weights; those of an interrupted one are not known.
 Model model_of(const Architecture& architecture, const std::vector<RunRecord>& runs) {
   std::vector<at::Tensor> weights;
-  weights.reserve(runs.size());
-  for (const auto& run : runs) { weights.push_back(at::tensor(run.weights, at::kDouble)); }
+  const auto nan = at::full(parameter_count(architecture), NAN, at::kDouble);
+  for (const auto& run : runs) { weights.push_back(was_interrupted(run) ? nan : at::tensor(run.weights, at::kDouble)); }
   return make_model(architecture, at::stack(weights));
 }
 
