@@ -28,7 +28,6 @@ std::vector<SavedModel> models_of(const Config& config) {
 double values_per_pixel(const Size& size) { return 1 + static_cast<double>((size.depth - 1) * size.width); }
 
 using Clock = std::chrono::steady_clock;
-
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 bool was_interrupted(const RunRecord& run) { return run.status == RunStatus::interrupted; }
@@ -37,9 +36,10 @@ Model in_float64(const Model& model) { return make_model(model.architecture, wei
 
 /// A model of all these runs' weights; those of an interrupted one are not known.
 Model model_of(const Architecture& architecture, const std::vector<RunRecord>& runs) {
-  std::vector<at::Tensor> weights;
-  const auto nan = at::full(parameter_count(architecture), NAN, at::kDouble);
-  for (const auto& run : runs) { weights.push_back(was_interrupted(run) ? nan : at::tensor(run.weights, at::kDouble)); }
+  std::vector<at::Tensor> weights(runs.size(), at::full(parameter_count(architecture), NAN, at::kDouble));
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (!was_interrupted(runs[i])) { weights[i] = at::tensor(runs[i].weights, at::kDouble); }
+  }
   return make_model(architecture, at::stack(weights));
 }
 
