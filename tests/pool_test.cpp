@@ -1,6 +1,7 @@
 #include "util/pool.hpp"
 #include <gtest/gtest.h>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -49,6 +50,7 @@ TEST_F(Pool, AnExceptionEndsItAndTheNextOneWorks) {
   const auto fail_at_five = [&](std::int64_t i) {
     ++begun;
     if (i == 5) { throw std::runtime_error("five"); }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // all of them: minutes, whatever thread has to wait
   };
   EXPECT_THROW(parallel_for(1'000'000, fail_at_five), std::runtime_error);
   EXPECT_LT(begun, 1'000'000);
