@@ -110,7 +110,7 @@ TEST_F(Report, TellsOfShardsWhatTheWholeRunTells) {
 TEST_F(Report, TellsWhatAnInterruptedRunHasAndTrainsNoMore) {
   const auto interrupt_second_block = [&] {
     fs::remove_all(folder_ / "r");
-    Process process(folder_, "--data literal --size 600 --steps 150 --seeds 9 --threads 1 --figures none --out r");
+    Process process(folder_, "--data literal --size 600 --steps 150 --seeds 999 --threads 1 --figures none --out r");
     process.wait_for_training();
     while (!fs::exists(folder_ / "r/runs.csv")) { usleep(10000); }  // the first seed has ended: one is a block
     process.send(SIGINT);
