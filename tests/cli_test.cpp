@@ -488,14 +488,19 @@ TEST_F(Cli, HeldOutScenesTellAnAndGateFromAProduct) {
   EXPECT_EQ(nlohmann::json::parse(read(folder_ / "none/summary.json"))["scenes"][0]["splits"].size(), 1U);
 }
 
+/// Has Debian's python3-torch, or a python3 that has torch, run a script of tests/.
+void run_python(const fs::path& folder, const std::string& script) {
+  const std::string command = "cd '" + folder.string() + "'; python=/usr/bin/python3; " +
+                              "$python -c 'import torch' 2>/dev/null || python=python3; $python" +
+                              " '" CONV_MULT_SOURCE_DIR "/tests/'" + script;
+  ASSERT_EQ(std::system(command.c_str()), 0) << "Debian's python3-torch, or a python3 that has torch";
+}
+
 // The script computes the loss from the definitions in Python.
 TEST_F(Cli, PythonReadsSavedModelsAndGetsTheSameLosses) {
   for (const std::string bias : {"", "--bias "}) {
     ASSERT_EQ(run(bias + "--variant all --dtype float64 --steps 50 --figures none --save-model --out r").code, 0);
-    const std::string script = " '" CONV_MULT_SOURCE_DIR "/tests/load_models.py' r/*.pt >losses";
-    const std::string command = "cd '" + folder_.string() + "'; python=/usr/bin/python3; " +
-                                "$python -c 'import torch' 2>/dev/null || python=python3; $python" + script;
-    ASSERT_EQ(std::system(command.c_str()), 0) << "Debian's python3-torch, or a python3 that has torch";
+    run_python(folder_, "load_models.py r/*.pt >losses");
     std::map<std::string, double> losses;
     std::istringstream lines(read(folder_ / "losses"));
     for (std::string name; lines >> name;) { lines >> losses[name]; }
@@ -504,6 +509,21 @@ TEST_F(Cli, PythonReadsSavedModelsAndGetsTheSameLosses) {
     for (const auto& row : summary["variants"]) {
       const double loss = row["final_loss"]["median"];
       EXPECT_NEAR(losses[row["variant"]] / loss, 1, 1e-10) << row["variant"];
+    }
+  }
+}
+
+TEST_F(Cli, ModelsThatPythonSavedAreTheSame) {
+  const std::string scene = "--size 20 --figures none --no-report ";
+  ASSERT_EQ(run(scene + "--bias --variant all --steps 50 --save-model --out r").code, 0);
+  run_python(folder_, "save_models.py r/*.pt");
+  for (const std::string kind : {"again", "module", "parameters", "double"}) {
+    std::string files;
+    for (const auto* variant : all_variants) { files += ",r/" + kind + "/model-" + variant->name + ".pt"; }
+    const auto outcome = run(scene + "--load-model " + files.substr(1) + " --out " + kind);
+    EXPECT_EQ(outcome.code, 0) << kind << outcome.err;
+    for (const auto* name : {"evaluation.csv", "weights.csv"}) {
+      EXPECT_EQ(read(folder_ / kind / name), read(folder_ / "r" / name)) << kind;
     }
   }
 }

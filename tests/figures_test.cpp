@@ -1,6 +1,7 @@
 #include "output/figures.hpp"
 #include <gtest/gtest.h>
 #include <stb/stb_image.h>
+#include <torch/torch.h>
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -50,7 +51,8 @@ RunRecord a_run(std::int64_t seed, const std::vector<double>& losses, std::int64
 
 Spread all(double value) { return {value, value, value, value, value}; }
 
-VariantResult a_row(const std::string& name, const std::vector<double>& losses, double floor, const Image& output) {
+VariantResult a_row(const std::string& name, const std::vector<double>& losses, double floor,
+                    const at::Tensor& output) {
   VariantResult row;
   row.variant = name;
   row.optimizer = "adam";
@@ -78,8 +80,9 @@ class Figures : public TemporaryFolder {
     scene.name = "rectangles";
     scene.splits = {{"train", "the scene\ntrained on", 1, 4, 16}, {"both", "other places\nand values", 16, 9, 256}};
     scene.success_error = 0.05;
-    scene.a = scene.target = {4, 4, {5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3}};  // hot at the top left
-    scene.b = {4, 4, std::vector<float>(16, 1)};
+    scene.a = scene.target = torch::tensor({5., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 3.}, at::kFloat)
+                                 .view({4, 4});  // hot at the top left
+    scene.b = torch::ones({4, 4});
     result_.header.scenes = {scene};
     result_.variants = {a_row("baseline", {9, 4, 3.25}, 3.125, scene.b), a_row("exp", {8, 2, 0.5}, 0, scene.a)};
   }
@@ -226,7 +229,9 @@ TEST_F(Figures, ACurveIsWhereItsNumbersAre) {
 }
 
 TEST_F(Figures, MapsHaveTheColoursOfTheHeatMaps) {
-  result_.variants[1].output.pixels = {1000, NAN, -3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2.5};
+  result_.variants[1].output = torch::zeros({4, 4});
+  result_.variants[1].output[0] = torch::tensor({1000., kNoNumber, -3., 0.});
+  result_.variants[1].output[3][3] = 2.5;
   ASSERT_EQ(draw({FigureFormat::png}), Notes{});
   const Picture panel(out_ / "panel.png");
   struct Cell {
@@ -255,9 +260,10 @@ TEST_F(Figures, MapsHaveTheColoursOfTheHeatMaps) {
 }
 
 TEST_F(Figures, LargeImagesAreAveragedAndThinOnesAreDrawn) {
-  Image large{2, 402, std::vector<float>(804, 0)};  // 402 columns: blocks of 3, so 134 of them
-  large.pixels[0] = 3;
-  for (const Image& shape : {large, Image{1, 1, {2}}, Image{1, 3, {1, 2, 2}}, Image{3, 1, {1, 2, 2}}}) {
+  auto large = torch::zeros({2, 402});  // 402 columns: blocks of 3, so 134 of them
+  large[0][0] = 3;
+  const auto thin = torch::tensor({1.F, 2.F, 2.F});
+  for (const auto& shape : {large, torch::full({1, 1}, 2.F), thin.view({1, 3}), thin.view({3, 1})}) {
     scene().a = scene().b = scene().target = result_.variants[0].output = result_.variants[1].output = shape;
     EXPECT_EQ(draw({FigureFormat::png}), Notes{});
     const std::string floats = read(out_ / "figures/panel.f32");
@@ -265,9 +271,9 @@ TEST_F(Figures, LargeImagesAreAveragedAndThinOnesAreDrawn) {
     ASSERT_EQ(floats.size(), 7 * 4 * width * std::stoul(column("panel.tsv", "height")));
     float first = 0;
     std::memcpy(&first, floats.data(), sizeof first);
-    EXPECT_EQ(first, 1 + (shape.height == shape.width));
-    const double middle = 44 + (shape.width > 1 || shape.height == 1 ? 105 : 84);  // a column in 168 pixels
-    EXPECT_NE(Picture(out_ / "panel.png").at(middle, 51 + 3), (Rgb{255, 255, 255})) << shape.width;
+    EXPECT_EQ(first, 1 + (shape.size(0) == shape.size(1)));
+    const double middle = 44 + (shape.size(1) > 1 || shape.size(0) == 1 ? 105 : 84);  // a column in 168 pixels
+    EXPECT_NE(Picture(out_ / "panel.png").at(middle, 51 + 3), (Rgb{255, 255, 255})) << shape.size(1);
   }
 }
 
@@ -297,7 +303,7 @@ TEST_F(Figures, WhatNoAxisHasAPlaceForIsDrawn) {
   scene().splits[0].target_norm = 0;
   for (VariantResult& row : result_.variants) {
     row.runs = {a_run(1, {kInfinity}), a_run(2, {kNoNumber})};  // all diverged at once
-    row.output = {};
+    row.output = at::Tensor();
     row.statistics = {};
     row.statistics.split_errors.resize(2);
   }

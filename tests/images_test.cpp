@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <stb/stb_image.h>
+#include <torch/torch.h>
 #include <unistd.h>
 #include <cmath>
 #include <filesystem>
@@ -11,16 +12,20 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float infinite_pixel = std::numeric_limits<float>::infinity();
 
+at::Tensor image_of(std::int64_t height, std::int64_t width, const std::vector<float>& pixels) {
+  return torch::tensor(pixels).view({height, width});
+}
+
 /// 2 × 3 images, one variant called "v_1".
 ExperimentResult small_result() {
   ExperimentResult result;
   auto& scene = result.header.scenes.emplace_back();
-  scene.a = {2, 3, {0, 1, 2, 3, 4, 5}};
-  scene.b = {2, 3, {1, 1, 1, 1, 1, 1}};
-  scene.target = {2, 3, {0, 1, 2, 3, 4, 8}};
+  scene.a = image_of(2, 3, {0, 1, 2, 3, 4, 5});
+  scene.b = image_of(2, 3, {1, 1, 1, 1, 1, 1});
+  scene.target = image_of(2, 3, {0, 1, 2, 3, 4, 8});
   VariantResult variant;
   variant.variant = "v_1";
-  variant.output = {2, 3, {0, 1, 2.5F, 100, -100, kNan}};
+  variant.output = image_of(2, 3, {0, 1, 2.5F, 100, -100, kNan});
   result.variants.push_back(variant);
   return result;
 }
@@ -77,8 +82,8 @@ TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
 
 TEST(SharedScale, SpansInputsAndTargetOnly) {
   ExperimentResult result = small_result();
-  result.header.scenes[0].b.pixels[0] = kNan;
-  result.header.scenes[0].b.pixels[1] = -2;
+  result.header.scenes[0].b[0][0] = kNan;
+  result.header.scenes[0].b[0][1] = -2;
   const ColourScale scale = shared_scale(result.header.scenes[0]);
   EXPECT_EQ(scale.low, -2);
   EXPECT_EQ(scale.high, 8);
@@ -86,23 +91,17 @@ TEST(SharedScale, SpansInputsAndTargetOnly) {
 
 TEST(SharedScale, IsNeverEmpty) {
   SceneResult scene;
+  scene.a = scene.b = scene.target = image_of(1, 1, {kNan});
   EXPECT_LT(shared_scale(scene).low, shared_scale(scene).high);
-  scene.a = scene.b = scene.target = {1, 1, {4}};
+  scene.a = scene.b = scene.target = image_of(1, 1, {4});
   EXPECT_EQ(shared_scale(scene).low, 4);
   EXPECT_LT(shared_scale(scene).low, shared_scale(scene).high);
-}
-
-TEST(ErrorMap, IsOutputMinusTarget) {
-  const Image error = error_map({1, 3, {1, 2, 3}}, {1, 3, {0.5F, 2, 7}});
-  EXPECT_EQ(error.height, 1);
-  EXPECT_EQ(error.width, 3);
-  EXPECT_EQ(error.pixels, (std::vector<float>{0.5F, 0, -4}));
 }
 
 TEST(ErrorScale, IsSymmetricOverAllVariants) {
   ExperimentResult result = small_result();
   result.variants.push_back(result.variants.front());
-  result.variants[1].output.pixels = {0, 1, 2, 3, -300, infinite_pixel};
+  result.variants[1].output = image_of(2, 3, {0, 1, 2, 3, -300, infinite_pixel});
   EXPECT_EQ(error_scale(result).low, -304);
   EXPECT_EQ(error_scale(result).high, 304);
 }
@@ -134,13 +133,10 @@ TEST(HeatMaps, ShowEveryPixel) {
 }
 
 TEST(Images, LargeImagesAreAveragedInBlocks) {
-  const Image image{2, 5, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}};
-  EXPECT_EQ(averaged(image, 5).pixels, image.pixels);
-  const auto small = averaged(image, 3);  // blocks of 1 x 2, the last column alone
-  EXPECT_EQ(small.height, 2);
-  EXPECT_EQ(small.width, 3);
-  EXPECT_EQ(small.pixels, (std::vector<float>{1.5, 3.5, 5, 6.5, 8.5, 10}));
-  EXPECT_EQ(averaged(image, 1).pixels, std::vector<float>{5.5});
+  const auto image = image_of(2, 5, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  EXPECT_TRUE(averaged(image, 5).equal(image));
+  EXPECT_TRUE(averaged(image, 3).equal(image_of(2, 3, {1.5, 3.5, 5, 6.5, 8.5, 10})));  // of 1 x 2, the last alone
+  EXPECT_TRUE(averaged(image, 1).equal(image_of(1, 1, {5.5})));
 }
 }  // namespace
 }  // namespace conv_mult

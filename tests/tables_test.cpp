@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <torch/torch.h>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -36,7 +37,7 @@ ExperimentResult sample() {
   scene.splits = {{"train", "", 1, 10, 6}, {"moved", "other places", 4, 2, 24}};
   scene.success_error = 0.05;
   scene.success_norm = 0.5;
-  scene.target = {2, 3, {0, 0, 0, 0, 0, 0}};
+  scene.target = torch::zeros({2, 3});
   header.scenes = {scene};
   VariantResult baseline;
   baseline.variant = "baseline";

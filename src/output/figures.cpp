@@ -1,4 +1,6 @@
 #include "output/figures.hpp"
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -96,8 +98,8 @@ void about(const ExperimentResult& result, Tables& tables) {
   text += line("first split", split.name);
   text += line("last split", scene.splits.back().name);
   text += line("grid", result.grid());
-  text += line("width", scene.target.width);
-  text += line("height", scene.target.height);
+  text += line("width", scene.target.size(1));
+  text += line("height", scene.target.size(0));
 }
 
 /// A line for every row of every scene. `unit` is 0 but for the best row of each variant, `place` the row's among all;
@@ -186,28 +188,21 @@ void panel(const ExperimentResult& result, Tables& tables) {
   const ColourScale shared = shared_scale(scene);
   const ColourScale errors = error_scale(result);
   std::string& text = tables["panel.tsv"] = line("width", "height", "low", "high");
-  const auto add = [&](const Image& image, const ColourScale& scale) {
-    constexpr std::int64_t most_cells = 200;  // along a side
-    const Image cells = averaged(image, most_cells);
-    const std::int64_t down = cells.height == 1 ? 2 : 1;
-    const std::int64_t across = cells.width == 1 ? 2 : 1;
-    for (std::int64_t i = 0; i < down * cells.height * across * cells.width; ++i) {
-      const std::int64_t pixel = i / across / cells.width / down * cells.width + i / across % cells.width;
-      const double value = cells.pixels[static_cast<std::size_t>(pixel)];
-      const auto shown = static_cast<float>(std::clamp(value, scale.low, scale.high));  // NaN stays NaN
-      tables["panel.f32"].append(reinterpret_cast<const char*>(&shown), sizeof shown);
-    }
-    text += line(across * cells.width, down * cells.height, scale.low, scale.high);
+  const auto add = [&](const at::Tensor& image, const ColourScale& scale) {
+    constexpr std::int64_t most_cells = 200;                                // along a side
+    auto cells = averaged(image, most_cells).clamp(scale.low, scale.high);  // NaN stays NaN
+    for (const auto side : {0, 1}) { cells = cells.size(side) == 1 ? cells.repeat_interleave(2, side) : cells; }
+    tables["panel.f32"].append(static_cast<const char*>(cells.contiguous().data_ptr()), cells.nbytes());
+    text += line(cells.size(1), cells.size(0), scale.low, scale.high);
   };
   add(scene.a, shared);
   add(scene.b, shared);
   add(scene.target, shared);
   for (const Row& row : result.variants) {
     if (row.scene > 0 || !row.best) { continue; }
-    Image output = row.output.pixels.empty() ? scene.target : row.output;
-    if (row.output.pixels.empty()) { output.pixels.assign(output.pixels.size(), NAN); }  // diverged at once
+    const auto output = row.output.defined() ? row.output : at::full_like(scene.target, NAN);  // diverged at once
     add(output, shared);
-    add(error_map(output, scene.target), errors);
+    add(output - scene.target, errors);
   }
 }
 

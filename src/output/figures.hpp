@@ -43,10 +43,7 @@ struct ColourScale {
 ColourScale shared_scale(const SceneResult& scene);
 
 /// The image with at most `most` pixels a side: beyond that, the means of blocks of pixels.
-Image averaged(const Image& image, std::int64_t most);
-
-/// output - target, pixel by pixel. Both images have the same size.
-Image error_map(const Image& output, const Image& target);
+at::Tensor averaged(const at::Tensor& image, std::int64_t most);
 
 /// Symmetric about 0 over all finite errors of all variants; [-1, 1] where every error is 0.
 ColourScale error_scale(const ExperimentResult& result);

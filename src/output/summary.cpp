@@ -76,8 +76,8 @@ Json json_of(const SceneResult& scene) {
   }
   return {{"scene", scene.name},
           {"test_range", scene.test.empty() ? Json(nullptr) : Json(scene.test)},
-          {"height", scene.target.height},
-          {"width", scene.target.width},
+          {"height", scene.target.size(0)},
+          {"width", scene.target.size(1)},
           {"target_norm", scene.splits.front().target_norm},
           {"splits", std::move(splits)},
           {"success",

@@ -60,8 +60,8 @@ class Task {
   /// The infimum of the loss over all weights, where it is known.
   std::optional<double> floor(const Architecture& architecture) const;
 
-  /// What a model of one replica, in float64 on the CPU, makes of the scene.
-  Image render(const Model& model) const;
+  /// The image that a model of one replica, in float64 on the CPU, makes of the scene.
+  at::Tensor render(const Model& model) const;
 
  private:
   DataForm form_;

@@ -1,15 +1,11 @@
 #pragma once
-// What a run found out: plain records without torch, all that `run` and `output` share, and pure functions on them.
+// What a run found out: plain records, all that `run` and `output` share, and pure functions on them. Images are
+// float32 on the CPU, [H, W], row 0 at the top.
 
+#include <ATen/core/Tensor.h>
 #include "options/config.hpp"
 
 namespace conv_mult {
-/// A grey-level image, row-major; row 0 at the top.
-struct Image {
-  std::int64_t height = 0, width = 0;
-  std::vector<float> pixels;  // [height * width]
-};
-
 enum class RunStatus { ok, diverged, interrupted };
 constexpr const char* name_of(RunStatus status) {
   return status == RunStatus::ok ? "ok" : status == RunStatus::diverged ? "diverged" : "interrupted";
@@ -87,7 +83,7 @@ struct VariantResult : RowKey {
   Statistics statistics;
   std::size_t shown = 0;    ///< the run that pictures show: the one of median final loss
   bool best = true;         ///< of its variant's rows on the scene the most successful, then of lowest median loss
-  Image output;             ///< of the shown run of a best row, over the whole first scene; else empty
+  at::Tensor output;        ///< of the shown run of a best row, over the whole first scene; else undefined
   std::string saved_model;  ///< its file, if asked for
 };
 
@@ -107,7 +103,7 @@ struct SceneResult {
   std::size_t judged = 0;               ///< the split that decides on success
   double success_norm = 0;              ///< a run succeeds with an error of at most this L2 norm on it
   std::optional<double> success_error;  ///< the relative error that this is, if one was asked for
-  Image a, b, target;
+  at::Tensor a, b, target;
 };
 
 /// What the rows of one run have in common.

@@ -5,13 +5,6 @@
 
 namespace conv_mult {
 namespace {
-/// [H, W], or any view of as many pixels.
-Image to_image(const at::Tensor& pixels, const SceneSource& source) {
-  const auto values = pixels.to(at::kCPU, at::kFloat).contiguous();
-  const auto* begin = values.data_ptr<float>();
-  return {source.height, source.width, {begin, begin + values.numel()}};
-}
-
 /// Patches where the variant takes no image, and of K = 1: even where all are different they are smaller than its rows.
 Dataset taken(const Dataset& data, const Architecture& architecture, DataForm form) {
   const auto& [variant, size] = architecture;
@@ -62,9 +55,9 @@ Task::Task(const Config& config, const SceneSource& source) : form_(config.data)
         config.success.mse ? std::sqrt(*config.success.mse * split.pixels) : off * (2 - off) * split.target_norm;
   }
   const auto shown = whole(cast(source.train(), at::kFloat));
-  record_.a = to_image(shown.a, source);
-  record_.b = to_image(shown.b, source);
-  record_.target = to_image(shown.target, source);
+  record_.a = shown.a[0][0].contiguous();
+  record_.b = shown.b[0][0].contiguous();
+  record_.target = shown.target[0][0].contiguous();
 }
 
 TrainingData Task::training_data(const Architecture& architecture, at::ScalarType dtype, at::Device device) const {
@@ -133,10 +126,11 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
                                           : std::optional(mse ? *floor * *floor / data.pixels() : *floor);
 }
 
-Image Task::render(const Model& model) const {
+at::Tensor Task::render(const Model& model) const {
   const at::NoGradGuard no_grad;
   const auto data = data_of(source_.train(), model.architecture, DataForm::automatic);
   const auto values = forward(model, data).flatten();
-  return to_image(data.row_of.defined() ? data.picture(values) : values, source_);
+  const auto picture = data.row_of.defined() ? data.picture(values) : values.view({source_.height, source_.width});
+  return picture.to(at::kFloat).contiguous();
 }
 }  // namespace conv_mult

@@ -5,33 +5,13 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/util/accumulate.h>
 #include <caffe2/serialize/inline_container.h>
-#include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/csrc/jit/serialization/pickler.h>
 #include "options/text.hpp"
 #include "util/files.hpp"
+#include "util/pickle.hpp"
 
 namespace conv_mult {
 namespace {
-constexpr std::string_view seal_name = "conv_mult ";
-constexpr std::size_t seal_size = seal_name.size() + 16;
-
-/// The zip archive with a checksum of itself as its comment, whose length ends the archive. LibTorch reads what it is
-/// told: a wrong length of a wrong record may be gigabytes.
-std::string with_seal(std::string archive) {
-  const auto seal = std::string(seal_name) + checksum(archive);
-  archive.at(archive.size() - 2) = static_cast<char>(seal_size);
-  return archive + seal;
-}
-
-/// Throws std::runtime_error where the two do not agree. Python writes the archive without a seal.
-void check_seal(const std::string& content) {
-  const auto begin = content.size() - std::min(content.size(), seal_size);
-  if (content.compare(begin, seal_name.size(), seal_name) != 0 || begin < 2) { return; }
-  auto archive = content.substr(0, begin);
-  archive[begin - 2] = 0;
-  if (with_seal(archive) != content) { throw std::runtime_error("its checksum is not that of its content"); }
-}
-
 Architecture architecture_of(const c10::impl::GenericDict& file) {
   const std::string name = file.at("variant").toStringRef();
   const auto* variant = find_variant(name);
@@ -164,13 +144,12 @@ std::string model_file(const Model& model) {
     writer.writeRecord(fmt::format("data/{}", count++), tensor.data_ptr(), tensor.nbytes());
   }
   writer.writeEndOfFile();
-  return with_seal(content);
+  return content;
 }
 
 SavedModel parse_model_file(const std::string& content) {
-  check_seal(content);
   try {
-    const auto file = torch::jit::pickle_load({content.begin(), content.end()}).toGenericDict();
+    const auto file = unpickled(content).toGenericDict();
     SavedModel saved{architecture_of(file), {}};
     const auto state = file.at("state_dict").toGenericDict();
     for (const auto& [name, shape, low, high, normal] : saved.architecture.parameters()) {
@@ -184,7 +163,7 @@ SavedModel parse_model_file(const std::string& content) {
     }
     return saved;
   } catch (const c10::Error&) {
-    throw std::runtime_error("LibTorch cannot read it");
+    throw std::runtime_error("it is not what torch.save makes of a model's dictionary");
   } catch (const std::out_of_range&) { throw std::runtime_error("a part of it is missing"); }
 }
 

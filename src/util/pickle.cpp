@@ -1,0 +1,205 @@
+// The archive is a zip of data.pkl and a record for each storage; the opcodes are those of Python's pickletools.
+
+#include "util/pickle.hpp"
+#include <ATen/Functions.h>
+#include <zip.h>
+#include <cstring>
+
+namespace conv_mult {
+namespace {
+using c10::IValue;
+using Values = std::vector<IValue>;
+using Records = std::map<std::string, std::string>;
+
+void check(bool holds, const std::string& what) {
+  if (!holds) { throw std::runtime_error(what); }
+}
+
+/// All of them together have no more bytes than the archive: torch.save compresses nothing.
+Records records_of(const std::string& archive) {
+  auto* source = zip_source_buffer_create(archive.data(), archive.size(), 0, nullptr);
+  const std::unique_ptr<zip_t, decltype(&zip_discard)> zip(zip_open_from_source(source, ZIP_RDONLY, nullptr),
+                                                           zip_discard);
+  if (!zip) { zip_source_free(source); }
+  check(zip != nullptr, "it is no zip archive, as torch.save writes since PyTorch 1.6, or not whole");
+  Records records;
+  const auto count = static_cast<zip_uint64_t>(zip_get_num_entries(zip.get(), 0));
+  zip_uint64_t left = archive.size();
+  for (zip_uint64_t i = 0; i < count; ++i) {
+    zip_stat_t entry;
+    check(zip_stat_index(zip.get(), i, 0, &entry) == 0 && entry.size <= left, "it has a part larger than itself");
+    left -= entry.size;
+    std::string record(entry.size, '\0');
+    char end = 0;  // where the checksum is looked at
+    const std::unique_ptr<zip_file_t, decltype(&zip_fclose)> file(zip_fopen_index(zip.get(), i, 0), zip_fclose);
+    const bool whole = file &&
+                       zip_fread(file.get(), record.data(), record.size()) == static_cast<zip_int64_t>(record.size()) &&
+                       zip_fread(file.get(), &end, 1) == 0;
+    check(whole, "the checksum of a part of it is not that of its content");
+    records.emplace(entry.name, std::move(record));
+  }
+  return records;
+}
+
+/// On the stack is a value for each of Python's; a class is its name.
+class Unpickler {
+ public:
+  Unpickler(const Records& records, std::string folder)
+      : records_(records), folder_(std::move(folder)), rest_(records.at(folder_ + "data.pkl")) {}
+
+  IValue value() {
+    for (;;) {
+      const auto opcode = number<std::uint8_t>();
+      switch (opcode) {
+        case 0x80: check(text(1) == "\2", "it is in another protocol of pickle than 2, torch.save's own"); break;
+        case '.': return taken(1).front();
+        case '(': marks_.push_back(stack_.size()); break;
+        case 'N': push({}); break;
+        case 0x88: push(true); break;
+        case 0x89: push(false); break;
+        case 'K': push(std::int64_t{number<std::uint8_t>()}); break;
+        case 'M': push(std::int64_t{number<std::uint16_t>()}); break;
+        case 'J': push(std::int64_t{number<std::int32_t>()}); break;
+        case 'G': push(number<double>(true)); break;
+        case 'X': push(text(number<std::uint32_t>())); break;
+        case 'c': push(line()), push(taken(1).front().toStringRef() + '.' + line()); break;
+        case 'q': memo_[number<std::uint8_t>()] = top(); break;
+        case 'r': memo_[number<std::uint32_t>()] = top(); break;
+        case 'h': push(memo_.at(number<std::uint8_t>())); break;
+        case 'j': push(memo_.at(number<std::uint32_t>())); break;
+        case ']': push(c10::impl::GenericList(c10::AnyType::get())); break;
+        case '}': push(c10::impl::GenericDict(c10::AnyType::get(), c10::AnyType::get())); break;
+        case ')': push(c10::ivalue::Tuple::create(Values())); break;
+        case 't': push(c10::ivalue::Tuple::create(since_mark())); break;
+        case 0x85:
+        case 0x86:
+        case 0x87: push(c10::ivalue::Tuple::create(taken(opcode - 0x84U))); break;
+        case 'a': append(taken(1)); break;
+        case 'e': append(since_mark()); break;
+        case 's': insert(taken(2)); break;
+        case 'u': insert(since_mark()); break;
+        case 'Q': push(storage(tuple(taken(1).front()))); break;
+        case 'R': call(taken(2)); break;
+        case 'b': taken(1); break;  // attributes of a dictionary
+        default: check(false, fmt::format("it holds more than numbers, texts and tensors (opcode {:#x})", opcode));
+      }
+    }
+  }
+
+ private:
+  static Values tuple(const IValue& value) { return value.toTupleRef().elements().vec(); }
+  static std::vector<std::int64_t> sizes(const IValue& value) {
+    std::vector<std::int64_t> sizes;
+    for (const auto& size : value.toTupleRef().elements()) { sizes.push_back(size.toInt()); }
+    return sizes;
+  }
+
+  std::string text(std::size_t size) {
+    check(size <= rest_.size(), "it ends too early");
+    const std::string text(rest_.substr(0, size));
+    rest_.remove_prefix(size);
+    return text;
+  }
+
+  std::string line() {
+    auto line = text(rest_.find('\n') + 1);
+    return line.substr(0, line.size() - 1);
+  }
+
+  /// As it is in memory, where LibTorch is, too: the least significant byte first, or `reversed`.
+  template <typename Number>
+  Number number(bool reversed = false) {
+    auto bytes = text(sizeof(Number));
+    if (reversed) { std::reverse(bytes.begin(), bytes.end()); }
+    Number number;
+    std::memcpy(&number, bytes.data(), bytes.size());
+    return number;
+  }
+
+  /// Of lists in lists in lists, the last would be destroyed in too deep a recursion.
+  void push(IValue value) {
+    constexpr int most_containers = 5000;
+    containers_ += value.isTuple() || value.isList() || value.isGenericDict() ? 1 : 0;
+    check(containers_ <= most_containers, "it holds more lists and dictionaries than a model has");
+    stack_.push_back(std::move(value));
+  }
+
+  IValue& top() {
+    check(!stack_.empty(), "it takes a value that is not there");
+    return stack_.back();
+  }
+
+  Values taken(std::size_t count) {
+    check(count <= stack_.size(), "it takes a value that is not there");
+    const auto first = stack_.end() - static_cast<std::ptrdiff_t>(count);
+    Values values(first, stack_.end());
+    stack_.erase(first, stack_.end());
+    return values;
+  }
+
+  Values since_mark() {
+    check(!marks_.empty() && marks_.back() <= stack_.size(), "it takes a value that is not there");
+    const auto mark = marks_.back();
+    marks_.pop_back();
+    return taken(stack_.size() - mark);
+  }
+
+  void append(const Values& values) {
+    auto list = top().toList();
+    for (const auto& value : values) { list.push_back(value); }
+  }
+
+  void insert(const Values& values) {
+    auto dictionary = top().toGenericDict();
+    for (std::size_t i = 0; i + 1 < values.size(); i += 2) { dictionary.insert_or_assign(values[i], values[i + 1]); }
+  }
+
+  /// "storage", its class, its record, a device, how many numbers: a tensor of them.
+  at::Tensor storage(const Values& id) {
+    static const std::map<std::string, at::ScalarType> types{{"torch.FloatStorage", at::kFloat},
+                                                             {"torch.DoubleStorage", at::kDouble},
+                                                             {"torch.HalfStorage", at::kHalf},
+                                                             {"torch.BFloat16Storage", at::kBFloat16}};
+    const auto type = types.find(id.at(1).toStringRef());
+    check(type != types.end(), fmt::format("it holds a {}, not of real numbers", id.at(1).toStringRef()));
+    const auto& record = records_.at(folder_ + "data/" + id.at(2).toStringRef());
+    const auto count = record.size() / c10::elementSize(type->second);
+    check(id.at(4).toInt() == static_cast<std::int64_t>(count), "not all numbers of a tensor are there");
+    auto tensor = at::empty({id.at(4).toInt()}, type->second);
+    std::memcpy(tensor.data_ptr(), record.data(), tensor.nbytes());
+    return tensor;
+  }
+
+  void call(const Values& name_and_arguments) {
+    const auto& name = name_and_arguments[0].toStringRef();
+    const auto arguments = tuple(name_and_arguments[1]);
+    if (name == "collections.OrderedDict" && arguments.empty()) {
+      push(c10::impl::GenericDict(c10::AnyType::get(), c10::AnyType::get()));
+    } else if (name == "torch._utils._rebuild_parameter") {
+      push(arguments.at(0));
+    } else {
+      check(name == "torch._utils._rebuild_tensor_v2", fmt::format("it holds a {}, not only tensors", name));
+      const auto& first = arguments.at(1);  // of the storage's numbers
+      push(arguments.at(0).toTensor().as_strided(sizes(arguments.at(2)), sizes(arguments.at(3)), first.toInt()));
+    }
+  }
+
+  const Records& records_;
+  std::string folder_;
+  std::string_view rest_;
+  Values stack_;
+  std::vector<std::size_t> marks_;
+  std::map<std::size_t, IValue> memo_;
+  int containers_ = 0;
+};
+}  // namespace
+
+IValue unpickled(const std::string& archive) {
+  const auto records = records_of(archive);
+  for (const auto& [path, record] : records) {
+    const auto name = path.rfind('/') + 1;  // npos + 1 is 0
+    if (path.substr(name) == "data.pkl") { return Unpickler(records, path.substr(0, name)).value(); }
+  }
+  throw std::runtime_error("it has no data.pkl");
+}
+}  // namespace conv_mult
