@@ -18,16 +18,16 @@ struct Evaluation {
   at::Tensor losses, gradient, projected;  // [N], [N, P], [N, P]
 };
 
-void regularise_and_project(const Variant& variant, const Weights& weights, const Weights& gradients, double strength) {
+void regularise_and_project(const Variant& variant, const Weights& weights, double strength) {
   const at::NoGradGuard no_grad;
-  if (variant.regularise != nullptr && strength > 0) { variant.regularise(weights, gradients, strength); }
+  if (variant.regularise != nullptr && strength > 0) { variant.regularise(weights, strength); }
   if (variant.project != nullptr) { variant.project(weights); }
 }
 
 Evaluation fused(const Model& model, const Dataset& data, LossKind loss = LossKind::l2, double strength = 0) {
   FusedLayer layer(model, data, loss);
   const auto losses = layer.losses_and_gradient().clone();
-  regularise_and_project(model.variant(), layer.views(), layer.gradient_views(), strength);
+  regularise_and_project(model.variant(), layer.views(), strength);
   return {losses, layer.rows_of(layer.parameters().grad()), layer.weights()};
 }
 
@@ -35,13 +35,9 @@ Evaluation by_autograd(const Model& original, const Dataset& data, LossKind loss
   const auto model = make_model(original.architecture, weights_of(original).to(original.parameters[0].scalar_type()));
   const auto losses = losses_of(loss, forward(model, data), data);
   losses.sum().backward();
-  Weights gradients;
   std::vector<at::Tensor> rows;
-  for (const auto& parameter : model.parameters) {
-    gradients.push_back(parameter.grad());
-    rows.push_back(parameter.grad().flatten(1));
-  }
-  regularise_and_project(model.variant(), model.parameters, gradients, strength);
+  for (const auto& parameter : model.parameters) { rows.push_back(parameter.grad().flatten(1)); }
+  regularise_and_project(model.variant(), model.parameters, strength);
   return {losses.detach(), at::cat(rows, 1), weights_of(model)};
 }
 

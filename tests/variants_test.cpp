@@ -290,9 +290,10 @@ TEST(Variants, NmuIsClampedAndPulledToZeroAndOne) {
   nmu.variant->project(beyond.parameters);
   EXPECT_TRUE(torch::equal(weights_of(beyond), torch::tensor({{0.0, 1.0}}, at::kDouble)));
   // mean(min(w, 1 - w)) grows by a half with the first, and falls by a half with the second
-  const Weights gradient{torch::ones({1, 2}, at::kDouble)};
-  nmu.variant->regularise(model_with(nmu, {0.125, 0.75}).parameters, gradient, 3);
-  EXPECT_TRUE(torch::equal(gradient[0], torch::tensor({{2.5, -0.5}}, at::kDouble)));
+  auto weights = model_with(nmu, {0.125, 0.75}).parameters;
+  weights[0].mutable_grad() = torch::ones({1, 2}, at::kDouble);
+  nmu.variant->regularise(weights, 3);
+  EXPECT_TRUE(torch::equal(weights[0].grad(), torch::tensor({{2.5, -0.5}}, at::kDouble)));
 }
 
 TEST(Variants, SparsityErrorIsTheWorstWeights) {

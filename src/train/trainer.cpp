@@ -59,12 +59,6 @@ at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, bool in
   losses.backward(at::ones_like(losses));
   return losses.detach();
 }
-
-Weights gradients_of(const Model& model) {
-  Weights gradients;
-  for (const auto& parameter : model.parameters) { gradients.push_back(parameter.grad()); }
-  return gradients;
-}
 }  // namespace
 
 bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds) {
@@ -90,7 +84,7 @@ FusedLayer::FusedLayer(const Model& model, const Dataset& data, LossKind loss)
   for (const auto& parameter : model.parameters) {
     const std::int64_t numbers = parameter.numel() / replicas_;
     views_.push_back(parameters_.narrow(1, begin, numbers));
-    gradient_views_.push_back(parameters_.grad().narrow(1, begin, numbers));
+    views_.back().mutable_grad() = parameters_.grad().narrow(1, begin, numbers);
     begin += numbers;
   }
 }
@@ -221,10 +215,8 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
       const at::NoGradGuard no_grad;
       const auto& weights = fused ? fused->views() : model.parameters;
       const double strength = strength_at(config, variant, step);
-      if (variant.regularise != nullptr && strength > 0) {
-        variant.regularise(weights, fused ? fused->gradient_views() : gradients_of(model), strength);
-      }
-      for (auto& g : variant.clip > 0 ? gradients_of(model) : Weights()) { g.clamp_(-variant.clip, variant.clip); }
+      if (variant.regularise != nullptr && strength > 0) { variant.regularise(weights, strength); }
+      for (const auto& w : variant.clip > 0 ? weights : Weights()) { w.grad().clamp_(-variant.clip, variant.clip); }
       const double rate = learning_rate_at(config, step);
       if (fused) {
         fused->update(config.optimizer, rate);

@@ -33,9 +33,8 @@ class FusedLayer {
   /// All of them in one tensor, [groups of lanes, P, lanes] or, of image_pass, [N, P].
   const at::Tensor& parameters() const { return parameters_; }
 
-  /// Views of the parameters and of their gradient, one for each parameter of the variant.
+  /// Views of the parameters, with their gradient in grad(), one for each parameter of the variant.
   const Weights& views() const { return views_; }
-  const Weights& gradient_views() const { return gradient_views_; }
 
  private:
   template <typename Scalar>
@@ -53,7 +52,7 @@ class FusedLayer {
   at::Tensor input_, target_, root_count_;  // as PatchData or ImageData has them
   at::Tensor parameters_, mean_, square_;   // followed by unused numbers up to whole vectors
   at::Tensor lane_losses_, losses_;         // [groups x lanes], [N]
-  Weights views_, gradient_views_;
+  Weights views_;
 };
 
 /// What the steps are trained on.

@@ -35,10 +35,9 @@ const Variant variants::inalu = [] {
                      (1 - gate) * exponent.masked_fill(exponent.gt(20), 20).exp() * sign);
   };
   v.clip = 0.1;
-  v.regularise = [](const Weights& weights, const Weights& gradients, double strength) {
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      const auto pull = weights[i].sign() * weights[i].abs().lt(20);
-      gradients[i].sub_(pull, strength / (20 * static_cast<double>(weights[i].size(1))));
+  v.regularise = [](const Weights& weights, double strength) {
+    for (const auto& w : weights) {
+      w.grad().sub_(w.sign() * w.abs().lt(20), strength / (20 * static_cast<double>(w.size(1))));
     }
   };
   v.selection = [](const Weights& weights) { return nac_weight(weights, 3); };

@@ -66,8 +66,8 @@ const Variant variants::nmu = [] {
   };
   v.project = [](const Weights& weights) { weights[0].clamp_(0, 1); };
   // The penalty is the mean of min(w, 1 - w).
-  v.regularise = [](const Weights& weights, const Weights& gradients, double strength) {
-    gradients[0].add_(at::sign(0.5 - weights[0]), strength / static_cast<double>(weights[0].size(1)));
+  v.regularise = [](const Weights& weights, double strength) {
+    weights[0].grad().add_(at::sign(0.5 - weights[0]), strength / static_cast<double>(weights[0].size(1)));
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
   v.exact_width = 1;

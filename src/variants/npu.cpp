@@ -105,8 +105,8 @@ const Variant variants::npu = [] {
     return as_output(power * (pi * at::matmul(channel_pair(data, 4), (w * gate).t())).cos());
   };
   v.lasso = true;
-  v.regularise = [](const Weights& weights, const Weights& gradients, double strength) {  // the sum of |w| and |g|
-    for (std::size_t i = 0; i < weights.size(); ++i) { gradients[i].add_(weights[i].sign(), strength); }
+  v.regularise = [](const Weights& weights, double strength) {  // the sum of |w| and |g|
+    for (const auto& w : weights) { w.grad().add_(w.sign(), strength); }
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
   v.solution = [](const Size& size) { return Weights{at_centre(1, size), at_centre(1, size)}; };

@@ -63,9 +63,9 @@ struct Variant {
   /// Puts the weights, all or a part of each, back to where they have to be, in place, after each step.
   void (*project)(const Weights& weights) = nullptr;
 
-  /// Adds strength times the gradient of a penalty to `gradients`, element by element. Of both, dimension 0 is replicas
-  /// or groups of them, and dimension 1 the numbers of a replica.
-  void (*regularise)(const Weights& weights, const Weights& gradients, double strength) = nullptr;
+  /// Adds strength times the gradient of a penalty to the weights' grad(), element by element. Of both, dimension 0 is
+  /// replicas or groups of them, and dimension 1 the numbers of a replica.
+  void (*regularise)(const Weights& weights, double strength) = nullptr;
 
   double clip = 0;      ///< where not 0, gradients are kept within +-clip
   bool lasso = false;   ///< the strength is that of --npu-l1, else that of --nmu-sparsity
