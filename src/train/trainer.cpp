@@ -9,17 +9,16 @@
 
 namespace conv_mult {
 namespace {
-std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingConfig& config,
-                                                        const std::vector<at::Tensor>& parameters) {
+/// With its defaults; the learning rate is set at each step.
+std::unique_ptr<torch::optim::Optimizer> make_optimizer(OptimizerKind kind, const Weights& parameters) {
   using namespace torch::optim;
-  const double lr = config.learning_rate;
-  switch (config.optimizer) {
-    case OptimizerKind::adam: return std::make_unique<Adam>(parameters, AdamOptions(lr));
-    case OptimizerKind::adamw: return std::make_unique<AdamW>(parameters, AdamWOptions(lr));
-    case OptimizerKind::rmsprop: return std::make_unique<RMSprop>(parameters, RMSpropOptions(lr));
+  switch (kind) {
+    case OptimizerKind::adam: return std::make_unique<Adam>(parameters);
+    case OptimizerKind::adamw: return std::make_unique<AdamW>(parameters);
+    case OptimizerKind::rmsprop: return std::make_unique<RMSprop>(parameters);
     case OptimizerKind::sgd: break;
   }
-  return std::make_unique<SGD>(parameters, SGDOptions(lr));
+  return std::make_unique<SGD>(parameters, SGDOptions(1));
 }
 
 /// Zeros of the same shape, after which a vector may begin that is not whole.
@@ -188,7 +187,7 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
   const auto& variant = model.variant();
   std::optional<FusedLayer> fused;  // none where LibTorch's own operators do the work
   if (is_fused(model.architecture, data.first, config.seeds)) { fused.emplace(model, data.first, config.loss); }
-  const auto optimizer = fused ? nullptr : make_optimizer(config, model.parameters);
+  const auto optimizer = fused ? nullptr : make_optimizer(config.optimizer, model.parameters);
   const auto block = at::empty({std::min(largest_block, config.steps + 1), model.replicas()},
                                data.first.target.options());  // losses of its steps
   std::int64_t in_block = 0;
