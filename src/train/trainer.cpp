@@ -107,18 +107,15 @@ void FusedLayer::set_data(const Dataset& data) {
 }
 
 const at::Tensor& FusedLayer::losses_and_gradient() {
-  AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient",
-                             [&] { pass_ ? pass_over_patches<scalar_t>() : pass_over_image<scalar_t>(); });
+  AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient", [&] {
+    if (!pass_) { return pass_over_image<scalar_t>(); }
+    const auto begin_of = [](const at::Tensor& tensor) { return tensor.data_ptr<scalar_t>(); };
+    const auto mean_over = static_cast<scalar_t>(loss_ == LossKind::mse ? pixels_ : 0);
+    pass_.in<scalar_t>()({begin_of(input_), begin_of(target_), begin_of(root_count_), target_.numel(), input_.size(1),
+                          size_.fields(), parameters_.size(1), replicas_, mean_over, shape_},
+                         begin_of(parameters_), begin_of(parameters_.grad()), begin_of(lane_losses_));
+  });
   return losses_;
-}
-
-template <typename Scalar>
-void FusedLayer::pass_over_patches() {
-  const auto begin_of = [](const at::Tensor& tensor) { return tensor.data_ptr<Scalar>(); };
-  const auto mean_over = static_cast<Scalar>(loss_ == LossKind::mse ? pixels_ : 0);
-  pass_.in<Scalar>()({begin_of(input_), begin_of(target_), begin_of(root_count_), target_.numel(), input_.size(1),
-                      size_.fields(), parameters_.size(1), replicas_, mean_over, shape_},
-                     begin_of(parameters_), begin_of(parameters_.grad()), begin_of(lane_losses_));
 }
 
 template <typename Scalar>

@@ -38,8 +38,6 @@ class FusedLayer {
 
  private:
   template <typename Scalar>
-  void pass_over_patches();
-  template <typename Scalar>
   void pass_over_image();
 
   PatchPass pass_;  // none: image_pass_
