@@ -291,13 +291,10 @@ bool is_utf8(const std::string& text) {
 
 std::vector<double> rates_of(const Config& config, const std::string& variant) {
   std::vector<double> rates;
-  for (const auto& owner : {variant, std::string()}) {
-    for (const auto& [name, rate] : config.rates) {
-      if (name == owner) { rates.push_back(rate); }
-    }
-    if (!rates.empty()) { break; }
+  for (const auto& [name, rate] : config.rates) {
+    if (name == variant) { rates.push_back(rate); }
   }
-  return rates;
+  return rates.empty() && !variant.empty() ? rates_of(config, "") : rates;
 }
 
 std::string toml_of(const Config& config) {
