@@ -68,10 +68,7 @@ std::string quoted(const std::string& text) {
 
 /// The text as a value: bare if it is a number that comes back as the same text, else quoted.
 std::string toml_literal(const std::string& text) {
-  const auto comes_back = [&](auto number) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc() && std::isfinite(static_cast<double>(number)) && fmt::format("{}", number) == text;
-  };
+  const auto comes_back = [&](auto number) { return parse(text, number) && text_of(number) == text; };
   const bool is_real = text.find_first_of(".e") != std::string::npos && comes_back(double{});
   return is_real || comes_back(std::int64_t{}) ? text : quoted(text);
 }
