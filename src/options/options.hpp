@@ -48,9 +48,10 @@ struct Option {
   std::string group, name, placeholder, help;
   Role role = Role::numbers;
   Kind kind = Kind::one;
-  std::string allowed;
-  std::function<bool(Config&, const Texts&)> set;  ///< from the text of each value; whether all are right
-  std::function<Texts(const Config&)> get;
+  std::string allowed = {};
+  /// From the text of each value; whether all are right. By default, as get, of what stands in no Config.
+  std::function<bool(Config&, const Texts&)> set = [](Config& /*config*/, const Texts& /*words*/) { return true; };
+  std::function<Texts(const Config&)> get = [](const Config& /*config*/) { return Texts(); };
 };
 
 /// In the order of --help and of config.toml.

@@ -38,7 +38,7 @@ T element_of(std::vector<T> field);
 
 struct Table {
   std::vector<Option> options;
-  std::string group = "Options";
+  std::string group = {};
 
   /// A field of one value or a list, of figures perhaps none. In a list what is named twice counts once, but the n-th
   /// interval belongs to that of others. An enumeration needs no rule.
@@ -76,13 +76,6 @@ struct Table {
     };
     options.push_back({group, name, placeholder, help, role, kind, allowed, set, get});
   }
-
-  /// What stands in no Config.
-  void add(const char* name, const char* placeholder, const char* help, Kind kind, const char* allowed = "") {
-    options.push_back({group, name, placeholder, help, Role::call, kind, allowed,
-                       [](Config& /*config*/, const Texts& /*words*/) { return true; },
-                       [](const Config& /*config*/) { return Texts(); }});
-  }
 };
 }  // namespace
 
@@ -104,11 +97,11 @@ std::vector<Option> option_table(const Vocabulary& words) {
   auto seed = whole(0, largest_seed);
   seed.allowed += ": PyTorch takes 32 bits of a seed, so that larger ones repeat the runs of others";
 
-  Table t;
-  t.add("help", "", "this text", Kind::flag);
-  t.add("version", "", "the versions of the program and of LibTorch", Kind::flag);
-  t.add("config", "FILE", "options in a TOML file; of several the later win", Kind::list);
-
+  Table t{{
+      {"Options", "help", "", "this text", Role::call, Kind::flag},
+      {"Options", "version", "", "the versions of the program and of LibTorch", Role::call, Kind::flag},
+      {"Options", "config", "FILE", "options in a TOML file; of several the later win", Role::call, Kind::list},
+  }};
   t.group = "Experiment";
   t.add("variant", "NAME,...", &Config::variants, one_of({"all"}, words.variants), "what to train, or all");
   t.add("depth", "D,...", &Config::depths, whole(1, 64), "convolutions in a row, in stacked-exp and relu");
@@ -195,12 +188,12 @@ std::vector<Option> option_table(const Vocabulary& words) {
 }
 
 std::vector<Option> merge_table() {
-  Table t;
-  t.add("help", "", "this text", Kind::flag);
-  t.add("out", "DIR", "folder of the joined results", Kind::one);
-  t.add("figures", "FORMAT,...", "png, svg, pdf or none; as the shards had them", Kind::one,
-        "one of none, png, svg, pdf");
-  t.add("quiet", "", "no notes on stderr", Kind::flag);
-  return t.options;
+  constexpr auto figures = "png, svg, pdf or none; as the shards had them";
+  return {
+      {"Options", "help", "", "this text", Role::call, Kind::flag},
+      {"Options", "out", "DIR", "folder of the joined results", Role::call},
+      {"Options", "figures", "FORMAT,...", figures, Role::call, Kind::one, "one of none, png, svg, pdf"},
+      {"Options", "quiet", "", "no notes on stderr", Role::call, Kind::flag},
+  };
 }
 }  // namespace conv_mult
