@@ -50,7 +50,7 @@ constexpr bool is_any = (std::is_same_v<T, Others> || ...);
 template <typename T>
 constexpr bool has_parts = is_any<T, Interval, Rectangle, Shard, ImageSize, Sparsity, Lasso>;
 template <typename T>
-constexpr char mark = is_any<T, Shard> ? '/' : ',';
+constexpr const char* mark = is_any<T, Shard> ? "/" : ",";
 
 template <typename T>
 bool parse(std::string_view text, T& value) {
@@ -77,7 +77,7 @@ bool parse(std::string_view text, T& value) {
     value.variant = equals == std::string_view::npos ? "" : text.substr(0, equals);
     return equals != 0 && parse(text.substr(equals + 1), value.rate) && value.rate > 0;  // npos + 1 is 0
   } else if constexpr (has_parts<T>) {
-    auto texts = split(std::string(text), mark<T>);
+    auto texts = split(std::string(text), *mark<T>);
     if (is_any<T, ImageSize> && texts.size() == 1) { texts.push_back(texts[0]); }             // H is H,H
     if (is_any<T, Sparsity> && texts.size() == 1) { texts.insert(texts.end(), {"0", "0"}); }  // see derive()
     auto each = texts.begin();
@@ -115,8 +115,7 @@ std::string text_of(T value) {
   } else if constexpr (is_any<T, LearningRate>) {
     return (value.variant.empty() ? "" : value.variant + '=') + text_of(value.rate);
   } else if constexpr (has_parts<T>) {
-    const char between[] = {mark<T>, '\0'};
-    return std::apply([&](auto... part) { return join({text_of(part)...}, between); }, parts_of(value));
+    return std::apply([&](auto... part) { return join({text_of(part)...}, mark<T>); }, parts_of(value));
   } else if constexpr (is_any<T, std::vector<Interval>>) {
     Texts texts;
     std::transform(value.begin(), value.end(), std::back_inserter(texts), text_of<Interval>);
