@@ -212,27 +212,24 @@ int run(int argc, char** argv) {
   }
   return done;
 }
-
-int run_caught(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const UsageError& error) {
-    return report_error(wrong_usage, error.what());
-  } catch (const c10::Error& error) {
-    const std::string message = error.what_without_backtrace();
-    const bool memory = message.find("t allocate memory") != std::string::npos;
-    return report_error(failed, memory ? "out of memory" : message.substr(0, message.find('\n')));
-  } catch (const std::filesystem::filesystem_error& error) {
-    return report_error(failed, fmt::format("'{}': {}", error.path1().string(), error.code().message()));
-  } catch (const std::bad_alloc&) {
-    return report_error(failed, "out of memory");
-  } catch (const std::exception& error) { return report_error(failed, error.what()); }
-}
 }  // namespace
 
 int main(int argc, char** argv) {
   catch_signals();
-  const int code = run_caught(argc, argv);
+  int code = failed;
+  try {
+    code = run(argc, argv);
+  } catch (const UsageError& error) {
+    code = report_error(wrong_usage, error.what());
+  } catch (const c10::Error& error) {
+    const std::string message = error.what_without_backtrace();
+    const bool memory = message.find("t allocate memory") != std::string::npos;
+    code = report_error(failed, memory ? "out of memory" : message.substr(0, message.find('\n')));
+  } catch (const std::filesystem::filesystem_error& error) {
+    code = report_error(failed, fmt::format("'{}': {}", error.path1().string(), error.code().message()));
+  } catch (const std::bad_alloc&) {
+    code = report_error(failed, "out of memory");
+  } catch (const std::exception& error) { code = report_error(failed, error.what()); }
   std::fflush(nullptr);
   std::_Exit(code);  // everything is written; LibTorch's 288 libraries would take 60 ms to say goodbye
 }
