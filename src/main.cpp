@@ -121,17 +121,12 @@ bool meets_ratio(const ExperimentResult& result, double ratio) {
   return loss("exp") <= ratio * loss("baseline");
 }
 
-Vocabulary vocabulary() {
-  Vocabulary words;
-  for (const auto* variant : all_variants) { words.variants.emplace_back(variant->name); }
-  for (const auto& kind : scene_kinds) { words.scenes.push_back(kind.first); }
-  return words;
-}
-
 constexpr auto stdout_is_closed = "cannot write to stdout";
 
 int run(int argc, char** argv) {
-  const auto words = vocabulary();
+  Vocabulary words;
+  for (const auto* variant : all_variants) { words.variants.emplace_back(variant->name); }
+  for (const auto& kind : scene_kinds) { words.scenes.push_back(kind.first); }
   auto command = parse_command_line(argc, argv, words, version_text());
   if (command.message) { return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed); }
   const auto read_settings = [&](const std::filesystem::path& file) {
