@@ -89,11 +89,9 @@ void read_toml(const std::string& path, const std::vector<Option>& table, Settin
       const auto is_named = [&](const Option& option) { return option.name == name && option.role != Role::call; };
       refuse_if(std::none_of(table.begin(), table.end(), is_named), unknown_key, name);
       auto& given = settings[name] = {{}, fmt::format(" in '{}'", path)};
-      if (const auto* list = value.as_array(); list != nullptr && !list->empty()) {
-        for (const auto& each : *list) { given.texts.push_back(typed_text(each, name)); }
-      } else {
-        given.texts.push_back(typed_text(value, name));
-      }
+      const auto* list = value.as_array();
+      const auto values = list != nullptr && !list->empty() ? *list : toml::array{value};
+      for (const auto& each : values) { given.texts.push_back(typed_text(each, name)); }
     }
   } catch (const toml::parse_error& error) {
     throw UsageError(fmt::format("--config: line {}: {}", error.source().begin.line, error.description()));
