@@ -212,10 +212,9 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
     refuse_if(argc != 3, "report: takes one folder of results");
     const auto settings = std::string("--config=") + argv[2] + "/config.toml";
     const auto out = std::string("--out=") + argv[2];
-    const char* const arguments[] = {argv[0], settings.c_str(), out.c_str(), "--resume"};
-    auto command = parse_command_line(4, arguments, words, version);
+    const char* const arguments[] = {argv[0], settings.c_str(), out.c_str(), "--resume", "--no-report=false"};
+    auto command = parse_command_line(5, arguments, words, version);
     command.config.report_only = true;
-    command.config.no_report = false;
     return command;
   }
   const bool merging = argc > 1 && argv[1] == std::string_view("merge");
