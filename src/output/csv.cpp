@@ -62,16 +62,6 @@ std::string known_text(const Path& path, const Summary& summary) {
   return text;
 }
 
-Fields fields_of(std::string_view text) {
-  Fields fields;
-  for (auto end = text.find(','); end != std::string_view::npos; end = text.find(',')) {
-    fields.push_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  fields.push_back(text);
-  return fields;
-}
-
 /// Those of a folder, of each row by what its lines begin with.
 using Runs = std::unordered_map<std::string, std::vector<RunRecord>>;
 
@@ -79,21 +69,22 @@ using Runs = std::unordered_map<std::string, std::vector<RunRecord>>;
 void read_csv(const CsvFile& file, const Path& path, const Summary& summary, const ExperimentResult& result,
               bool interrupted_too, Runs& runs_of) {
   const bool is_list = &file == &csv_files.back();
-  const auto columns = static_cast<std::ptrdiff_t>(fields_of(file.columns).size());
+  Fields fields(split(file.columns).size() + 1);
   const auto text = known_text(path, summary);
   const auto begin = heading(file, result);
   if (text.rfind(begin, 0) != 0) { damaged(path, "its columns are those of another version"); }
   for (auto rest = std::string_view(text).substr(begin.size()); !rest.empty();) {
     const auto line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(line.size() + 1);
-    auto fields = fields_of(line);
-    fields.erase(fields.begin(), fields.end() - columns - 1);
-    const auto row =
-        runs_of.find(std::string(line.substr(0, static_cast<std::size_t>(fields[0].data() - line.data()))));
+    auto key = line;  // what is left of it, field by field from its end
+    for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
+      *field = key.substr(key.rfind(',') + 1);
+      key = key.substr(0, key.rfind(','));
+    }
+    const auto row = runs_of.find(std::string(key) + ',');
     if (row == runs_of.end()) { damaged(path, fmt::format("summary.json knows no row of the line '{}'", line)); }
     auto& runs = row->second;
     const auto seed = number_of<std::int64_t>(fields[0]).value_or(-1);
-    fields.erase(fields.begin());
     if (is_list) { runs.emplace_back().seed = seed; }
     const auto run = std::lower_bound(runs.begin(), runs.end(), seed,  // their order
                                       [](const auto& each, std::int64_t sought) { return each.seed < sought; });
@@ -109,7 +100,7 @@ const std::vector<CsvFile> csv_files{
        for (const auto& [step, loss] : run.curve) { append_number(text, begin, step, loss, single); }
      },
      [](RunRecord& run, const Fields& fields, bool single) {
-       run.curve.push_back({number_of<std::int64_t>(fields[0]).value_or(-1), typed_number(fields[1], single)});
+       run.curve.push_back({number_of<std::int64_t>(fields[1]).value_or(-1), typed_number(fields[2], single)});
      }},
     {"evaluation.csv", "split,loss,relative_error",
      [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult& scene, bool) {
@@ -121,14 +112,14 @@ const std::vector<CsvFile> csv_files{
        }
      },
      [](RunRecord& run, const Fields& fields, bool) {
-       if (run.status == RunStatus::ok) { run.split_losses.push_back(number_of<double>(fields[1]).value_or(INFINITY)); }
+       if (run.status == RunStatus::ok) { run.split_losses.push_back(number_of<double>(fields[2]).value_or(INFINITY)); }
      }},
     {"weights.csv", "index,value",
      [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool single) {
        std::int64_t index = 0;
        for (const double weight : run.weights) { append_number(text, begin, index++, weight, single); }
      },
-     [](RunRecord& run, const Fields& fields, bool single) { run.weights.push_back(typed_number(fields[1], single)); }},
+     [](RunRecord& run, const Fields& fields, bool single) { run.weights.push_back(typed_number(fields[2], single)); }},
     {"runs.csv", "status,last_step,final_loss,first_success_step,success_at_best",
      [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool) {
        text += fmt::format("{}{},{},{},{},{}\n", begin, name_of(run.status), run.last_step, shortest(run.final_loss),
@@ -136,12 +127,12 @@ const std::vector<CsvFile> csv_files{
      },
      [](RunRecord& run, const Fields& fields, bool) {
        for (const auto status : {RunStatus::interrupted, RunStatus::diverged, RunStatus::ok}) {
-         run.status = fields[0] == name_of(status) ? status : run.status;
+         run.status = fields[1] == name_of(status) ? status : run.status;
        }
-       run.last_step = number_of<std::int64_t>(fields[1]).value_or(-1);
-       run.final_loss = number_of<double>(fields[2]);
-       run.first_success_step = number_of<std::int64_t>(fields[3]);
-       if (!fields[4].empty()) { run.success_at_best = fields[4] == "true"; }
+       run.last_step = number_of<std::int64_t>(fields[2]).value_or(-1);
+       run.final_loss = number_of<double>(fields[3]);
+       run.first_success_step = number_of<std::int64_t>(fields[4]);
+       if (!fields[5].empty()) { run.success_at_best = fields[5] == "true"; }
      }},
 };
 

@@ -19,7 +19,7 @@ struct CsvFile {
   /// `single`: losses and weights are float32.
   void (*append)(std::string& text, const std::string& begin, const RunRecord& run, const SceneResult& scene,
                  bool single);
-  void (*take)(RunRecord& run, const Fields& fields, bool single);  ///< the inverse, of one line
+  void (*take)(RunRecord& run, const Fields& fields, bool single);  ///< the inverse, of a line from `seed` on
 };
 
 /// All of them; runs.csv is the last, since whatever it names has to be in the others.
