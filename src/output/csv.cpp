@@ -200,27 +200,24 @@ std::optional<std::string> other_settings(const Path& directory, const Config& c
 void add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read, ExperimentResult& result) {
   const auto with_our_seeds = [&](const Path& file) {
     auto earlier = read(file);
-    const bool fewer = config.shard.count == 1 && earlier.shard.count == 1 && earlier.seeds < config.seeds;
-    earlier.seeds = fewer ? config.seeds : earlier.seeds;
+    if (config.shard.count == 1 && earlier.shard.count == 1) { earlier.seeds = std::max(earlier.seeds, config.seeds); }
     return earlier;
   };
-  if (const auto differing = other_settings(directory, config, with_our_seeds)) {
-    throw UsageError(fmt::format("--resume: '{}' holds a run of other settings, see its config.toml; {}",
-                                 directory.string(), *differing));
-  }
+  const auto differing = other_settings(directory, config, with_our_seeds);
+  refuse_if(differing.has_value(), "--resume: '{}' holds a run of other settings, see its config.toml; {}",
+            directory.string(), differing.value_or(""));
   // Between the two files a run may have been killed.
   const bool told = exists(directory / "config.toml") && exists(directory / "summary.json");
   if (told || config.report_only) { add_results(directory, result, config.report_only); }
 }
 
 void join_seeds(const std::vector<std::string>& folders, const ReadSettings& read, Config& config) {
-  auto end = config.seed + config.seeds;
   for (const auto& folder : folders) {
     const auto its = read(Path(folder) / "config.toml");
+    const auto end = std::max(config.seed + config.seeds, its.seed + its.seeds);
     config.seed = std::min(config.seed, its.seed);
-    end = std::max(end, its.seed + its.seeds);
+    config.seeds = end - config.seed;
   }
-  config.seeds = end - config.seed;
 }
 
 void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,
@@ -228,20 +225,19 @@ void add_shards(const std::vector<std::string>& folders, const Config& config, c
   for (const auto& folder : folders) {
     auto its = read(Path(folder) / "config.toml");
     std::tie(its.seed, its.seeds) = std::tie(config.seed, config.seeds);
-    if (const auto differing = difference(config, its, false)) {
-      throw UsageError(fmt::format("merge: '{}' was made with other settings than '{}', see their config.toml; {}",
-                                   folder, folders.front(), *differing));
-    }
+    const auto differing = difference(config, its, false);
+    refuse_if(differing.has_value(), "merge: '{}' was made with other settings than '{}', see their config.toml; {}",
+              folder, folders.front(), differing.value_or(""));
     add_results(folder, result);
   }
   for (auto& row : result.variants) {
     std::sort(row.runs.begin(), row.runs.end(), [](const auto& a, const auto& b) { return a.seed < b.seed; });
     for (std::size_t i = 0; i < static_cast<std::size_t>(config.seeds); ++i) {
       const auto seed = config.seed + static_cast<std::int64_t>(i);
-      if (i < row.runs.size() && row.runs[i].seed == seed) { continue; }
       const bool twice = i > 0 && i < row.runs.size() && row.runs[i].seed == seed - 1;
-      throw UsageError(fmt::format("merge: the finished runs of seed {} are in {} of the folders",
-                                   twice ? seed - 1 : seed, twice ? "two" : "none"));
+      refuse_if(i >= row.runs.size() || row.runs[i].seed != seed,
+                "merge: the finished runs of seed {} are in {} of the folders", twice ? seed - 1 : seed,
+                twice ? "two" : "none");
     }
   }
 }
