@@ -158,12 +158,8 @@ void add_results(const Path& directory, ExperimentResult& result, bool interrupt
     summary = parse_summary(text);
   } catch (const std::runtime_error& error) { damaged(summary_path, error.what()); }
   known_text(directory / "config.toml", summary);
-  const auto& made = summary.result.header;
-  result.header.libtorch = made.libtorch;
-  result.header.device = made.device;
-  result.header.threads = made.threads;
   Runs runs_of;
-  for (const auto& known : summary.result.variants) {
+  for (const auto& known : summary.rows) {
     const auto row = std::find(result.variants.begin(), result.variants.end(), known);
     if (row == result.variants.end()) {
       damaged(summary_path, fmt::format("it has a row of {} that its settings do not ask for", known.variant));

@@ -41,18 +41,18 @@ std::string summary_json(const ExperimentResult& result, const KnownFiles& files
 
 /// What is read back of a summary.
 struct Summary {
-  ExperimentResult result;
+  std::vector<VariantResult> rows;
   KnownFiles files;
 };
 
-/// The inverse, as far as it is not computed anew: of the header where the runs were made, and dtype; of the rows their
-/// keys and times. Throws std::runtime_error that says in one line what is wrong.
+/// The inverse, as far as it is not known or computed anew: of the rows their keys and times. Throws std::runtime_error
+/// that says in one line what is wrong.
 Summary parse_summary(const std::string& text);
 
 /// Adds to the rows of `result`, which are those of a plan, what an earlier run of it left in `directory`: its finished
-/// runs, the time that they took, and where they were made. runs.csv says which are finished; the others may hold more,
-/// never less. `interrupted_too`: with what there is of the others, for those who do not train them. Throws
-/// std::runtime_error that names the file where one is missing or damaged.
+/// runs, and the time that they took. runs.csv says which are finished; the others may hold more, never less.
+/// `interrupted_too`: with what there is of the others, for those who do not train them. Throws std::runtime_error that
+/// names the file where one is missing or damaged.
 void add_results(const std::filesystem::path& directory, ExperimentResult& result, bool interrupted_too = false);
 
 /// The settings in a config.toml.

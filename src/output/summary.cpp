@@ -117,9 +117,8 @@ Summary parse_summary(const std::string& text) {
   try {
     const auto json = Json::parse(text);
     Summary summary;
-    json.get_to(summary.result.header);
     for (const auto& each : json.at("variants")) {
-      auto& row = summary.result.variants.emplace_back();
+      auto& row = summary.rows.emplace_back();
       each.get_to(static_cast<RowKey&>(row));
       each.at("seconds").get_to(row.seconds);
     }
