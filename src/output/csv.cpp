@@ -52,8 +52,7 @@ std::string csv_key(const ExperimentResult& result, const VariantResult& row) {
 
 /// The text of a file that summary.json knows: as it was written, so it is a table with numbers in it.
 std::string known_text(const Path& path, const Summary& summary) {
-  const auto known = std::find_if(summary.files.begin(), summary.files.end(),
-                                  [&](const auto& file) { return file.first == path.filename(); });
+  const auto known = summary.files.find(path.filename());
   if (known == summary.files.end()) { damaged(path, "summary.json beside it does not name it"); }
   auto text = read_file(path);
   const auto sum = checksum(text);

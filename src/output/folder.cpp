@@ -64,8 +64,8 @@ void OutputFolder::write(const ExperimentResult& result) {
   if (!written_) { remove_old_files(path_, known_.empty()); }
   KnownFiles known;
   const auto stage = [&](const std::string& name, const std::function<void(const Sink&)>& write_content) {
-    const auto before = known_.empty() ? std::nullopt : std::optional(known_.at(known.size()).second.checksum);
-    known.push_back({name, {stage_file(path_ / name, write_content), before}});
+    const auto before = known_.empty() ? std::nullopt : std::optional(known_.at(name).checksum);
+    known.emplace(name, {stage_file(path_ / name, write_content), before});
   };
   const auto write_summary = [&] { write_file(path_ / "summary.json", summary_json(result, known)); };
   try {

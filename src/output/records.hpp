@@ -2,6 +2,7 @@
 // What is told of a result: the table on stdout, the CSV files and summary.json, the folder that they stand in, and the
 // way back from them to the records.
 
+#include <nlohmann/ordered_map.hpp>
 #include "options/config.hpp"
 #include "run/results.hpp"
 #include "util/files.hpp"
@@ -33,7 +34,7 @@ struct KnownFile {
   std::string checksum;
   std::optional<std::string> before = {};
 };
-using KnownFiles = std::vector<std::pair<std::string, KnownFile>>;
+using KnownFiles = nlohmann::ordered_map<std::string, KnownFile>;
 
 /// summary.json, of the rows that are begun: a value that does not exist, or is not finite, is null, never 0 or NaN.
 /// Its last line but one is the checksum of those before.

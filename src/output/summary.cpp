@@ -91,19 +91,17 @@ std::string summary_json(const ExperimentResult& result, const KnownFiles& files
   const auto& header = result.header;
   Json scenes = Json::array();
   Json variants = Json::array();
-  Json checksums = Json::object();
   for (const auto& scene : header.scenes) { scenes.push_back(json_of(scene)); }
   for (const auto& row : result.variants) {
     if (!row.runs.empty()) { variants.push_back(json_of(row, result)); }
   }
-  for (const auto& [name, file] : files) { checksums[name] = file; }
   Json summary = header;
   summary.update({{"status", result.status},
                   {"loss", header.loss},
                   {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
                   {"scenes", std::move(scenes)},
                   {"variants", std::move(variants)},
-                  {"files", std::move(checksums)}});
+                  {"files", files}});
   std::string text = summary.dump(1);
   text.resize(text.size() - 2);  // without "\n}"
   return text + seal_of(text);
@@ -122,7 +120,7 @@ Summary parse_summary(const std::string& text) {
       each.get_to(static_cast<RowKey&>(row));
       each.at("seconds").get_to(row.seconds);
     }
-    for (const auto& [name, file] : json.at("files").items()) { summary.files.emplace_back(name, file); }
+    for (const auto& [name, file] : json.at("files").items()) { summary.files.emplace(name, file); }
     return summary;
   } catch (const Json::exception& error) { throw std::runtime_error(error.what()); }
 }
