@@ -10,9 +10,8 @@ std::string grouped(std::int64_t number) {
 
 /// A relative error with two digits, in percent or, from 1,000 % on, as a factor: 0.004 %, 3.6 %, 75 %, ×20,000.
 std::string error_text(double fraction) {
-  if (fraction >= 1e6 || std::isnan(fraction)) {
-    return std::isfinite(fraction) ? fmt::format("×{:.1e}", fraction) : "inf";
-  }
+  if (!std::isfinite(fraction)) { return "inf"; }
+  if (fraction >= 1e6) { return fmt::format("×{:.1e}", fraction); }
   const double scale = std::pow(10, std::max(0.0, std::floor(std::log10(std::max(fraction, 1.0))) - 1));
   if (fraction >= 9.95) { return "×" + grouped(std::llround(std::round(fraction / scale) * scale)); }
   const auto* format = fraction >= 0.0995 ? "{:.0f} %" : fraction >= 0.00995 ? "{:.1f} %" : "{:.2g} %";
@@ -186,21 +185,21 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
   if (!scene.success_error) {
     text += fits ? "multiplies near-exactly on the test range" + in_seeds(success)
                  : fmt::format("does not multiply near-exactly: off by {} on the test range", off);
-    if (!fits && success.count > 0) { text += ", near-exact" + in_seeds(success); }
   } else {
     text += fits ? fmt::format("fits the scene it was trained on to {}{}", off, in_seeds(success))
                  : fmt::format("misses the scene it was trained on by {}", off);
-    if (!fits && success.count > 0) { text += ", fits it" + in_seeds(success); }
+  }
+  const auto* what = scene.success_error ? ", fits it" : ", near-exact";
+  if (!fits && success.count > 0) { text += what + in_seeds(success); }
+  if (scene.success_error && scene.splits.size() > 1) {
     std::size_t worst = 1;
     for (std::size_t i = 1; i < scene.splits.size(); ++i) { worst = error_on(i) > error_on(worst) ? i : worst; }
-    if (scene.splits.size() > 1) {
-      const auto& everywhere = statistics.everywhere;
-      const auto worst_off = fmt::format("{} on {}", error_text(error_on(worst)), scene.splits[worst].text);
-      text +=
-          2 * everywhere.count > everywhere.of
-              ? fmt::format(" and multiplies scenes it never saw{}: off by at most {}", in_seeds(everywhere), worst_off)
-              : fmt::format("{} does not multiply: off by {}", fits ? ", but" : " and", worst_off);
-    }
+    const auto& everywhere = statistics.everywhere;
+    const auto worst_off = fmt::format("{} on {}", error_text(error_on(worst)), scene.splits[worst].text);
+    text +=
+        2 * everywhere.count > everywhere.of
+            ? fmt::format(" and multiplies scenes it never saw{}: off by at most {}", in_seeds(everywhere), worst_off)
+            : fmt::format("{} does not multiply: off by {}", fits ? ", but" : " and", worst_off);
   }
   if (statistics.dead > 0) { text += "; its output vanished" + in_seeds(wilson(statistics.dead, success.of)); }
   if (statistics.diverged > 0) { text += "; it diverged" + in_seeds(wilson(statistics.diverged, success.of)); }
