@@ -25,6 +25,8 @@ std::string interval_text(const SuccessRate& r) {
   return fmt::format("{}–{} %", rate_text(r.low, r.of), rate_text(r.high, r.of));
 }
 
+double median_of(const std::optional<Spread>& spread, double none) { return spread ? spread->median : none; }
+
 /// How far above the floor the loss ended; a floor of 0 leaves no ratio.
 std::optional<double> gap_of(const VariantResult& v) {
   if (!v.statistics.final_loss || v.floor.value_or(0) <= 0) { return std::nullopt; }
@@ -115,7 +117,7 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
   const auto& success = statistics.success;
   const auto& scene = result.scene_of(v);
   const bool many = result.header.seeds > 1;
-  const double loss = statistics.final_loss ? statistics.final_loss->median : NAN;
+  const double loss = median_of(statistics.final_loss, NAN);
   const auto number = [](double value) { return std::isnan(value) ? "" : fmt::format("{:.4g}", value); };
   const auto count = [](std::int64_t of) { return of > 0 ? grouped(of) : ""; };
   const auto rate = [](const SuccessRate& r) { return r.of > 0 ? rate_text(r.rate, r.of) + " %" : ""; };
@@ -133,8 +135,8 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
   cells.push_back({"floor", number(v.floor.value_or(NAN)), 5});
   cells.push_back({"gap", gap_of(v) ? error_text(std::max(0.0, *gap_of(v))) : "", 4});
   for (std::size_t i = 0; i < scene.splits.size(); ++i) {
-    const auto error = statistics.split_errors[i] ? std::optional(statistics.split_errors[i]->median) : std::nullopt;
-    cells.push_back({scene.splits[i].name, error ? error_text(*error) : "", 8, error.value_or(NAN)});
+    const double error = median_of(statistics.split_errors[i], NAN);
+    cells.push_back({scene.splits[i].name, std::isnan(error) ? "" : error_text(error), 8, error});
   }
   if (many) {
     cells.push_back({"success", rate(success), 9, -success.rate});
@@ -175,10 +177,7 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
   if (success.of == 0) { return "interrupted"; }
   if (!statistics.final_loss) { return "diverged" + in_seeds(wilson(statistics.diverged, success.of)); }
   if (scene.splits[scene.judged].target_norm == 0) { return "there was nothing to multiply: a·b is 0 everywhere"; }
-  const auto error_on = [&](std::size_t split) {
-    const auto& error = statistics.split_errors[split];
-    return error ? error->median : INFINITY;
-  };
+  const auto error_on = [&](std::size_t split) { return median_of(statistics.split_errors[split], INFINITY); };
   std::string text = gap_of(row).value_or(1) <= 0.01 ? "at its limit, " : "";
   const bool fits = 2 * success.count > success.of;
   const auto off = error_text(error_on(scene.judged));
