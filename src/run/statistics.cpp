@@ -2,7 +2,6 @@
 
 namespace conv_mult {
 namespace {
-constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double dead_within = 1e-3;  // of the target's norm
 
 /// A target of norm 0 knows no success.
@@ -13,11 +12,9 @@ bool succeeded(const RunRecord& run, const SceneResult& scene) {
 
 /// By a relative error that holds on every split.
 bool succeeded_everywhere(const RunRecord& run, const SceneResult& scene) {
-  bool everywhere = scene.success_error && succeeded(run, scene);
-  for (std::size_t i = 0; everywhere && i < scene.splits.size(); ++i) {
-    everywhere = run.split_losses[i] <= *scene.success_error * scene.splits[i].target_norm;
-  }
-  return everywhere;
+  const auto within = [&](const auto& split, double loss) { return loss <= *scene.success_error * split.target_norm; };
+  return scene.success_error && succeeded(run, scene) &&
+         std::equal(scene.splits.begin(), scene.splits.end(), run.split_losses.begin(), within);
 }
 
 /// Whether some two rows of one variant, which are neighbours, differ in what `field` tells.
@@ -62,7 +59,7 @@ SuccessRate wilson(std::int64_t count, std::int64_t of) {
 
 Recorder::Recorder(std::int64_t first_seed, std::int64_t count, const Config& config, double success_loss)
     : steps_(config.steps), log_every_(config.log_every), success_loss_(success_loss),
-      runs_(static_cast<std::size_t>(count)), lowest_(runs_.size(), infinity) {
+      runs_(static_cast<std::size_t>(count)), lowest_(runs_.size(), INFINITY) {
   for (auto& run : runs_) { run.seed = first_seed++; }
 }
 
@@ -173,7 +170,7 @@ std::string row_name(const VariantResult& row, const ExperimentResult& result) {
 void mark_best(std::vector<VariantResult>& rows) {
   const auto rank = [](const VariantResult& row) {
     const auto& [success, loss] = std::tie(row.statistics.success, row.statistics.final_loss);
-    return std::tuple(-success.rate, loss ? loss->median : infinity, &row);
+    return std::tuple(-success.rate, loss ? loss->median : INFINITY, &row);
   };
   for (auto& row : rows) {
     row.best = std::none_of(rows.begin(), rows.end(), [&](const VariantResult& other) {
