@@ -61,12 +61,9 @@ std::string known_text(const Path& path, const Summary& summary) {
   return text;
 }
 
-/// Those of a folder, of each row by what its lines begin with.
-using Runs = std::unordered_map<std::string, std::vector<RunRecord>>;
-
-/// Adds what the lines of a file say to the runs.
+/// Adds what the lines of a file say to the runs of each row, by what its lines begin with.
 void read_csv(const CsvFile& file, const Path& path, const Summary& summary, const ExperimentResult& result,
-              bool interrupted_too, Runs& runs_of) {
+              bool interrupted_too, std::unordered_map<std::string, std::vector<RunRecord>>& runs_of) {
   const bool is_list = &file == &csv_files.back();
   Fields fields(split(file.columns).size() + 1);
   const auto text = known_text(path, summary);
@@ -157,7 +154,7 @@ void add_results(const Path& directory, ExperimentResult& result, bool interrupt
     summary = parse_summary(text);
   } catch (const std::runtime_error& error) { damaged(summary_path, error.what()); }
   known_text(directory / "config.toml", summary);
-  Runs runs_of;
+  std::unordered_map<std::string, std::vector<RunRecord>> runs_of;
   for (const auto& known : summary.rows) {
     const auto row = std::find(result.variants.begin(), result.variants.end(), known);
     if (row == result.variants.end()) {
