@@ -69,15 +69,13 @@ void Recorder::take(std::int64_t step, const double* losses) {
     auto& run = runs_[i];
     if (run.status == RunStatus::diverged) { continue; }
     const double loss = losses[i];
+    const bool finite = std::isfinite(loss);
+    const bool succeeds = finite && success_loss_ > 0 && loss <= success_loss_;
     run.last_step = step;
-    run.final_loss = loss;  // so far
-    if (!std::isfinite(loss)) {
-      run.status = RunStatus::diverged;
-      run.final_loss.reset();
-    } else if (!run.first_success_step && success_loss_ > 0 && loss <= success_loss_) {
-      run.first_success_step = step;
-    }
-    if (logged || !run.final_loss) { run.curve.push_back({step, loss}); }
+    run.status = finite ? RunStatus::ok : RunStatus::diverged;
+    run.final_loss = finite ? std::optional(loss) : std::nullopt;  // so far
+    if (succeeds && !run.first_success_step) { run.first_success_step = step; }
+    if (logged || !finite) { run.curve.push_back({step, loss}); }
   }
 }
 
