@@ -148,8 +148,7 @@ int run(int argc, char** argv) {
     note(config, "'{}' cannot be locked ({}): let no other run write there", config.out, folder.unlocked());
   }
   if (config.resume) {
-    add_earlier_run(config.out, command.config, read_settings, begun);
-    folder.go_on();
+    folder.go_on(add_earlier_run(config.out, command.config, read_settings, begun));
   } else if (const auto differing = other_settings(config.out, command.config, read_settings)) {
     note(config, "'{}' holds a run of other settings ({}): its files are replaced by this one's first results",
          config.out, *differing);

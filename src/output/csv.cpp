@@ -146,7 +146,7 @@ void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& 
   }
 }
 
-void add_results(const Path& directory, ExperimentResult& result, bool interrupted_too) {
+KnownFiles add_results(const Path& directory, ExperimentResult& result, bool interrupted_too) {
   const Path summary_path = directory / "summary.json";
   Summary summary;
   const auto text = read_file(summary_path);
@@ -180,6 +180,7 @@ void add_results(const Path& directory, ExperimentResult& result, bool interrupt
       row.runs.push_back(std::move(run));
     }
   }
+  return summary.files;
 }
 
 std::optional<std::string> other_settings(const Path& directory, const Config& config, const ReadSettings& read) {
@@ -189,7 +190,8 @@ std::optional<std::string> other_settings(const Path& directory, const Config& c
   } catch (const UsageError& error) { return error.what(); }
 }
 
-void add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read, ExperimentResult& result) {
+KnownFiles add_earlier_run(const Path& directory, const Config& config, const ReadSettings& read,
+                           ExperimentResult& result) {
   const auto with_our_seeds = [&](const Path& file) {
     auto earlier = read(file);
     if (config.shard.count == 1 && earlier.shard.count == 1) { earlier.seeds = std::max(earlier.seeds, config.seeds); }
@@ -200,7 +202,7 @@ void add_earlier_run(const Path& directory, const Config& config, const ReadSett
             directory.string(), differing.value_or(""));
   // Between the two files a run may have been killed.
   const bool told = exists(directory / "config.toml") && exists(directory / "summary.json");
-  if (told || config.report_only) { add_results(directory, result, config.report_only); }
+  return told || config.report_only ? add_results(directory, result, config.report_only) : KnownFiles();
 }
 
 void join_seeds(const std::vector<std::string>& folders, const ReadSettings& read, Config& config) {

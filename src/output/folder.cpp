@@ -55,11 +55,6 @@ OutputFolder::~OutputFolder() {
   if (descriptor_ >= 0) { close(descriptor_); }
 }
 
-void OutputFolder::go_on() {
-  const auto summary = path_ / "summary.json";
-  if (fs::exists(summary)) { known_ = parse_summary(read_file(summary)).files; }
-}
-
 void OutputFolder::write(const ExperimentResult& result) {
   if (!written_) { remove_old_files(path_, known_.empty()); }
   KnownFiles known;

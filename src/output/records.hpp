@@ -53,8 +53,8 @@ Summary parse_summary(const std::string& text);
 /// Adds to the rows of `result`, which are those of a plan, what an earlier run of it left in `directory`: its finished
 /// runs, and the time that they took. runs.csv says which are finished; the others may hold more, never less.
 /// `interrupted_too`: with what there is of the others, for those who do not train them. Throws std::runtime_error that
-/// names the file where one is missing or damaged.
-void add_results(const std::filesystem::path& directory, ExperimentResult& result, bool interrupted_too = false);
+/// names the file where one is missing or damaged. Returns what summary.json says of the files.
+KnownFiles add_results(const std::filesystem::path& directory, ExperimentResult& result, bool interrupted_too = false);
 
 /// The settings in a config.toml.
 using ReadSettings = std::function<Config(const std::filesystem::path&)>;
@@ -65,8 +65,8 @@ std::optional<std::string> other_settings(const std::filesystem::path& directory
 
 /// For --resume: add_results where `directory` holds a run of these very settings, perhaps of fewer seeds, nothing
 /// where it holds none. Throws UsageError where it holds another.
-void add_earlier_run(const std::filesystem::path& directory, const Config& config, const ReadSettings& read,
-                     ExperimentResult& result);
+KnownFiles add_earlier_run(const std::filesystem::path& directory, const Config& config, const ReadSettings& read,
+                           ExperimentResult& result);
 
 /// For merge: lets `config` have the seeds of all folders, which may be shards or neighbouring ranges.
 void join_seeds(const std::vector<std::string>& folders, const ReadSettings& read, Config& config);
@@ -90,8 +90,8 @@ class OutputFolder {
   /// Why another run would not be noticed: many a file system cannot lock. Empty where it would be.
   const std::string& unlocked() const { return unlocked_; }
 
-  /// The run in the folder is this one: its tables stay until better ones take their place.
-  void go_on();
+  /// The run in the folder, of these files, is this one: its tables stay until better ones take their place.
+  void go_on(KnownFiles known) { known_ = std::move(known); }
 
   /// summary.json and the CSV files with all runs so far, runs.csv last: whatever it names is in the others. The first
   /// call removes what an older run left, pictures too, and writes config.toml.
