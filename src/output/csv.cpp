@@ -101,10 +101,9 @@ const std::vector<CsvFile> csv_files{
     {"evaluation.csv", "split,loss,relative_error",
      [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult& scene, bool) {
        for (std::size_t i = 0; i < scene.splits.size() && run.status != RunStatus::interrupted; ++i) {
-         const auto loss = run.split_losses.empty() ? std::nullopt : std::optional(run.split_losses[i]);
-         const double norm = scene.splits[i].target_norm;
-         const auto error = loss && norm > 0 ? std::optional(*loss / norm) : std::nullopt;
-         text += fmt::format("{}{},{},{}\n", begin, scene.splits[i].name, shortest(loss), shortest(error));
+         const auto& [name, norm] = std::tie(scene.splits[i].name, scene.splits[i].target_norm);
+         const double loss = run.split_losses.empty() ? NAN : run.split_losses[i];
+         text += fmt::format("{}{},{},{}\n", begin, name, shortest<double>(loss), shortest<double>(loss / norm));
        }
      },
      [](RunRecord& run, const Fields& fields, bool) {
