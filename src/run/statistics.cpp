@@ -110,13 +110,12 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
   std::vector<double> first_successes;
   std::vector<double> sparsity_errors;
   std::vector<std::vector<double>> split_errors(scene.splits.size());
-  auto& success_rate = statistics.success;
   const double norm = scene.splits.front().target_norm;
   for (const auto& run : runs) {
     if (run.status == RunStatus::interrupted) { continue; }
-    ++success_rate.of;
+    ++statistics.success.of;
     const bool success = succeeded(run, scene);
-    success_rate.count += success ? 1 : 0;
+    statistics.success.count += success ? 1 : 0;
     if (success && run.sparsity_error) { sparsity_errors.push_back(*run.sparsity_error); }
     statistics.everywhere.count += succeeded_everywhere(run, scene) ? 1 : 0;
     statistics.best_look.of += run.success_at_best ? 1 : 0;
@@ -135,12 +134,12 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
       if (target > 0) { split_errors[i].push_back(losses[i] / target); }
     }
   }
-  statistics.never_succeeded = success_rate.of - static_cast<std::int64_t>(first_successes.size());
+  statistics.never_succeeded = statistics.success.of - static_cast<std::int64_t>(first_successes.size());
   if (const auto steps = spread_of(std::move(first_successes))) { statistics.first_success = steps->median; }
   statistics.final_loss = spread_of(std::move(final_losses));
   if (const auto sparsity = spread_of(std::move(sparsity_errors))) { statistics.sparsity_error = sparsity->median; }
-  success_rate = wilson(success_rate.count, success_rate.of);
-  statistics.everywhere = wilson(statistics.everywhere.count, success_rate.of);
+  statistics.success = wilson(statistics.success.count, statistics.success.of);
+  statistics.everywhere = wilson(statistics.everywhere.count, statistics.success.of);
   statistics.best_look = wilson(statistics.best_look.count, statistics.best_look.of);
   for (auto& errors : split_errors) { statistics.split_errors.push_back(spread_of(std::move(errors))); }
   if (const auto& error = statistics.split_errors.front()) { statistics.relative_error = error->median; }
