@@ -207,12 +207,11 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
 
 std::string verdicts(const ExperimentResult& result) {
   std::string text;
-  const VariantResult* before = nullptr;
+  std::optional<std::size_t> scene;  // of the row before
   for (const auto& row : result.variants) {
     if (row.runs.empty()) { continue; }
-    text += before == nullptr || before->scene != row.scene ? scene_heading(result, row.scene) : "";
+    if (std::exchange(scene, row.scene) != row.scene) { text += scene_heading(result, row.scene); }
     text += fmt::format("{}: {}\n", row_name(row, result), verdict(row, result));
-    before = &row;
   }
   return text;
 }
