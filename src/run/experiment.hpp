@@ -81,11 +81,8 @@ struct Progress {
 
 /// Called by whichever thread, one call at a time.
 struct ExperimentCallbacks {
-  /// Several times a second.
-  std::function<void(const Progress&)> on_progress;
-
-  /// When all seeds of a row are trained, with the time of their blocks.
-  std::function<void(const std::string& row, double seconds)> on_row;
+  std::function<void(const Progress&)> on_progress;                    ///< several times a second
+  std::function<void(const std::string& row, double seconds)> on_row;  ///< all its seeds are trained; its blocks' time
 
   /// All that is known, with its statistics: after the first block, then so often that it takes a twentieth of the time
   /// at most, and at the end.
