@@ -11,8 +11,6 @@ namespace fs = std::filesystem;
 
 constexpr auto unfinished_prefix = ".conv_mult-";
 
-std::string digits(XXH64_hash_t hash) { return fmt::format("{:016x}", hash); }
-
 /// What failed is removed.
 void check_unfinished(const fs::path& path, const std::error_code& error) {
   if (!error) { return; }
@@ -49,7 +47,7 @@ std::string stage_file(const fs::path& path, const std::function<void(const Sink
   });
   file.close();
   check_unfinished(path, file.fail() ? last_error() : std::error_code());
-  return digits(XXH3_64bits_digest(&sum));
+  return fmt::format("{:016x}", XXH3_64bits_digest(&sum));
 }
 
 void publish_file(const fs::path& path) {
@@ -71,5 +69,5 @@ std::string read_file(const fs::path& path) {
   return content.str();
 }
 
-std::string checksum(std::string_view text) { return digits(XXH3_64bits(text.data(), text.size())); }
+std::string checksum(std::string_view text) { return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size())); }
 }  // namespace conv_mult
