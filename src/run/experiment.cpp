@@ -329,8 +329,7 @@ ExperimentResult start_of(const Plan& plan) {
   const auto seeds = seeds_of_shard(plan.config);
   header.conv_mult = CONV_MULT_VERSION;
   header.dtype = text_of(plan.config.dtype);
-  header.first_seed = seeds.first;
-  header.seeds = seeds.count;
+  std::tie(header.first_seed, header.seeds) = std::tie(seeds.first, seeds.count);
   header.loss = text_of(plan.config.loss);
   for (const auto& source : plan.sources) {
     header.scenes.emplace_back().name = source.name;
