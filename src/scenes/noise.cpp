@@ -16,34 +16,31 @@ std::string text_of(const std::vector<Interval>& ranges) {
   return text;
 }
 
-/// First a, then b of each pair, every pixel uniform on the union of the ranges.
-Scene draw(const std::vector<Interval>& ranges, std::int64_t pairs, const Config& config, Random& random) {
-  double total = 0;
-  for (const auto& [low, high] : ranges) { total += high - low; }
-  auto images = at::empty({pairs, 2, config.size.height, config.size.width}, at::kDouble);
-  std::generate_n(images.data_ptr<double>(), images.numel(), [&] {
-    double along = random.between(0, total);
-    auto range = ranges.begin();
-    for (; range + 1 != ranges.end() && along >= range->high - range->low; ++range) {
-      along -= range->high - range->low;
-    }
-    return range->low + along;
-  });
-  return make_scene(images.narrow(1, 0, 1), images.narrow(1, 1, 1));
+/// Draws so many pairs at each call: first a, then b of each, every pixel uniform on the union of the ranges.
+std::function<Scene()> noise_of(const std::vector<Interval>& ranges, std::int64_t pairs, const ImageSize& size,
+                                std::int64_t seed, Stream stream) {
+  return [=, random = std::make_shared<Random>(seed, stream)] {
+    double total = 0;
+    for (const auto& [low, high] : ranges) { total += high - low; }
+    auto images = at::empty({pairs, 2, size.height, size.width}, at::kDouble);
+    std::generate_n(images.data_ptr<double>(), images.numel(), [&] {
+      double along = random->between(0, total);
+      auto range = ranges.begin();
+      for (; range + 1 != ranges.end() && along >= range->high - range->low; ++range) {
+        along -= range->high - range->low;
+      }
+      return range->low + along;
+    });
+    return make_scene(images.narrow(1, 0, 1), images.narrow(1, 1, 1));
+  };
 }
 
 SceneSource source_of(const Config& config, const Interval& range, const std::vector<Interval>& test_range) {
-  const auto train = [=] {
-    Random random(config.scene_seed, training);
-    return draw({range}, 1, config, random);
-  };
+  const auto train = [=] { return noise_of({range}, 1, config.size, config.scene_seed, training)(); };
   SceneSource source{"noise " + text_of({range}), text_of(test_range), config.size.height, config.size.width, train};
   const auto add_held_out = [&](const char* name, const char* text, const std::vector<Interval>& ranges,
                                 Stream stream) {
-    const auto draw_all = [=] {
-      Random random(config.heldout_seed, stream);
-      return draw(ranges, config.heldout_scenes, config, random);
-    };
+    const auto draw_all = noise_of(ranges, config.heldout_scenes, config.size, config.heldout_seed, stream);
     const auto all = std::async(std::launch::deferred, draw_all).share();  // once one is asked for
     source.splits.push_back({name, text, config.heldout_scenes, [all](std::int64_t first, std::int64_t count) {
                                const auto scenes = std::shared_future(all).get();
@@ -53,9 +50,8 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
   };
   if (config.resample) {
     source.stream = [=] {
-      const auto random = std::make_shared<Random>(config.scene_seed, training);
       const auto together = std::clamp<std::int64_t>(65536 / (config.size.height * config.size.width), 1, 64);
-      return [=] { return draw({range}, together, config, *random); };
+      return noise_of({range}, together, config.size, config.scene_seed, training);
     };
     source.affine_error = std::pow(range.high - range.low, 4) / 144;  // of a b on a square of this width
   } else {
