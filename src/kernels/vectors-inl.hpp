@@ -55,12 +55,6 @@ HWY_INLINE V half_slope(D d, const PatchData<Scalar>& patches, std::int64_t p, V
   return hn::Mul(error, root_count);
 }
 
-/// A row is a number for each lane; rows lie `lanes` apart.
-template <typename Scalar, class D>
-HWY_INLINE void clear_rows(D d, Scalar* rows, std::int64_t count) {
-  for (std::int64_t k = 0; k < count; ++k) { hn::Store(hn::Zero(d), d, rows + k * lanes); }
-}
-
 /// Calls tile(i, size) and, for what is left, tile(i, 1), the size as a constant of a type.
 template <std::int64_t size, class Tile>
 HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
@@ -69,8 +63,8 @@ HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
   for (; i < count; ++i) { tile(i, std::integral_constant<std::int64_t, 1>()); }
 }
 
-/// Of one vector of replicas: returns the sum of the squared errors and leaves half its gradient. Scratch: 3 F rows and
-/// the planes of the shape, 0 at first.
+/// Of one vector of replicas: returns the sum of the squared errors and leaves half its gradient in place of zeros. A
+/// row is a number for each lane; rows lie `lanes` apart. Scratch: 3 F rows and the planes of the shape, 0 at first.
 template <typename Scalar, class D = hn::CappedTag<Scalar, lanes>>
 using LanesFunction = hn::Vec<D> (*)(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
                                      Scalar* scratch);
@@ -83,11 +77,11 @@ void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scala
   const std::int64_t scratch_size = size + (3 * patches.fields + patches.shape.planes() * patches.shape.area()) * lanes;
   const auto scratch = hwy::AllocateAligned<Scalar>(static_cast<std::size_t>(scratch_size));
   std::fill_n(scratch.get(), scratch_size, Scalar{0});
+  std::fill_n(gradient, (patches.replicas + lanes - 1) / lanes * size, Scalar{0});
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t replica = 0; replica < patches.replicas; replica += step) {
     const auto at = replica / lanes * size + replica % lanes;
     auto sum = hn::Zero(d);
-    clear_rows(d, gradient + at, patches.rows);
     for (std::int64_t begin = 0; begin < patches.count; begin += together) {
       auto block = patches;
       block.input += begin * patches.numbers;
@@ -97,6 +91,7 @@ void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scala
       sum = hn::Add(sum, function(d, block, weights + at, scratch.get(), scratch.get() + size));
       for (std::int64_t k = 0; k < size; k += lanes) {
         hn::Store(hn::Add(hn::Load(d, gradient + at + k), hn::Load(d, scratch.get() + k)), d, gradient + at + k);
+        hn::Store(hn::Zero(d), d, scratch.get() + k);
       }
     }
     const bool mse = patches.mean_over > 0;
@@ -149,7 +144,6 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
   for (std::size_t j = 0; j < count; ++j) {
     biases[j] = biased ? hn::Load(d, kernels[j].weights + fields * lanes) : hn::Zero(d);
     bias_gradients[j] = hn::Zero(d);
-    clear_rows(d, kernels[j].gradient, fields);
   }
   for_tiles<4>(patches.count, [&](std::int64_t p, auto tile) HWY_ATTR {  // a weight is loaded once for all of a tile
     constexpr std::size_t size = tile;

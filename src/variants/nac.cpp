@@ -18,6 +18,7 @@ HWY_INLINE V with_nac(D d, std::int64_t size, const Scalar* weights, Scalar* gra
     hn::Store(tanh, d, gradient + k);
     hn::Store(sigmoid, d, gradient + size + k);
     hn::Store(hn::Mul(tanh, sigmoid), d, nac + k);
+    hn::Store(hn::Zero(d), d, nac + size + k);
   }
   const V sum = sums_of(Kernel<Scalar>{nac, nac + size});
   const V one = hn::Set(d, 1);

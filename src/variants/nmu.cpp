@@ -16,7 +16,6 @@ V nmu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
   Scalar* factors = before + fields * lanes;
   const V one = hn::Set(d, 1);
   V sum = hn::Zero(d);
-  clear_rows(d, gradient, fields);
   for (std::int64_t p = 0; p < patches.count; ++p) {
     const Scalar* x = patches.input + p * patches.numbers;
     const Scalar* mark = x + fields;

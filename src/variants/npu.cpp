@@ -21,7 +21,6 @@ V npu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
   const V one = hn::Set(d, 1);
   const V pi = hn::Set(d, static_cast<Scalar>(3.14159265358979323846));
   V sum = zero;
-  clear_rows(d, gradient, 2 * fields);
   for (std::int64_t k = 0; k < fields * lanes; k += lanes) {
     const V raw = hn::Load(d, raw_gates + k);  // NaN stays NaN
     hn::Store(hn::IfThenElse(hn::Lt(raw, zero), zero, hn::IfThenElse(hn::Gt(raw, one), one, raw)), d, gates + k);
