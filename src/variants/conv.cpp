@@ -48,9 +48,6 @@ Variant exponential_layer(Variant v) {
   v.image_pass = exponential_image_pass;
   return v;
 }
-
-/// The logarithms, and which of the numbers are negative.
-at::Tensor signed_logarithms(const Scene& scene) { return at::cat({logarithms(scene), negatives(scene)}, 1); }
 }  // namespace
 
 /// The post's plain layer. Its floor is attained: see best_affine.
@@ -86,9 +83,8 @@ const Variant variants::log_exp = [] {
 
 /// The real part of the product of x^w, x < 0 being |x| e^(i pi). Exact with centre weights 1, the others 0.
 const Variant variants::product_unit = [] {
-  Variant v{
-      "product-unit",   "exp(Σ w log(|x| + 10⁻⁷)) cos(π Σ w n), n = (x < 0)", 0x117733, 8, Takes::patches_and_images,
-      signed_logarithms};
+  Variant v{"product-unit", "exp(Σ w log(|x| + 10⁻⁷)) cos(π Σ w n), n = (x < 0)", 0x117733, 8};
+  v.encode = [](const Scene& scene) { return at::cat({logarithms(scene), negatives(scene)}, 1); };
   v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size, "", false); };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     constexpr double pi = 3.14159265358979323846;

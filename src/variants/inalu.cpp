@@ -3,21 +3,16 @@
 #include "variants/common.hpp"
 
 namespace conv_mult {
-namespace {
-/// a, b, log(max(|x|, 1e-7)) and sgn x - 1, which are 0 in padding.
-at::Tensor with_signs(const Scene& scene) {
-  const auto images = plain(scene);
-  return at::cat({images, images.abs().clamp_min(1e-7).log(), images.sign() - 1}, 1);
-}
-}  // namespace
-
 /// NALU with weights for each of its paths, a gate that sees no data, and the sign. Gradients are clipped, and a
 /// penalty, the mean of max(20 - |w|, 0) / 20, keeps weights from 0. The authors' new start of runs that are stuck is
 /// left out.
 const Variant variants::inalu = [] {
-  Variant v{"inalu",        "g Σ V x + (1 − g) exp(min(Σ W log max(|x|, 10⁻⁷), 20)) Π (1 + (sgn x − 1) |W|)",
-            0x999933,       14,
-            Takes::patches, with_signs};
+  Variant v{"inalu", "g Σ V x + (1 − g) exp(min(Σ W log max(|x|, 10⁻⁷), 20)) Π (1 + (sgn x − 1) |W|)", 0x999933, 14,
+            Takes::patches};
+  v.encode = [](const Scene& scene) {  // a, b, log(max(|x|, 1e-7)) and sgn x - 1, which are 0 in padding
+    const auto images = plain(scene);
+    return at::cat({images, images.abs().clamp_min(1e-7).log(), images.sign() - 1}, 1);
+  };
   v.parameters = [](const Size& size) {
     std::vector<Parameter> all{{"g", {1}, 0, 0.2, true}};
     for (const auto* path : {"_sum", "_product"}) {

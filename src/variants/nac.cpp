@@ -71,15 +71,12 @@ CONV_MULT_EXPORT_PASS(PatchPass, nac_mul)
 CONV_MULT_EXPORT_PASS(PatchPass, nalu)
 
 at::Tensor selecting(const Weights& weights) { return nac_weight(weights, 0); }
-
-/// a, b and then both logarithms.
-at::Tensor with_logarithms(const Scene& scene) { return at::cat({plain(scene), logarithms(scene)}, 1); }
 }  // namespace
 
 /// All of Trask et al.'s unit, both paths with the same W.
 const Variant variants::nalu = [] {
-  Variant v{"nalu",         "g Σ W x + (1 − g) exp(Σ W log(|x| + 10⁻⁷)), g = σ(Σ G x)", 0xE69F00, 11, Takes::patches,
-            with_logarithms};
+  Variant v{"nalu", "g Σ W x + (1 − g) exp(Σ W log(|x| + 10⁻⁷)), g = σ(Σ G x)", 0xE69F00, 11, Takes::patches};
+  v.encode = [](const Scene& scene) { return at::cat({plain(scene), logarithms(scene)}, 1); };
   v.selection = selecting;
   v.parameters = [](const Size& size) { return std::vector{glorot("w", size), glorot("m", size), glorot("g", size)}; };
   v.output = [](const Weights& weights, const Dataset& data, const Size& /*size*/) {

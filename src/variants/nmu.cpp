@@ -44,19 +44,15 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
-namespace {
 CONV_MULT_EXPORT_PASS(PatchPass, nmu)
-
-/// a, b, 1, 1: the ones tell pixels from padding.
-at::Tensor marked(const Scene& scene) {
-  const auto images = plain(scene);
-  return at::cat({images, at::ones_like(images)}, 1);
-}
-}  // namespace
 
 /// Exact with w = 1 at the centre, else 0; so its floor is 0.
 const Variant variants::nmu = [] {
-  Variant v{"nmu", "Π (w x + 1 − w), 0 ≤ w ≤ 1", 0xCC79A7, 13, Takes::patches, marked};
+  Variant v{"nmu", "Π (w x + 1 − w), 0 ≤ w ≤ 1", 0xCC79A7, 13, Takes::patches};
+  v.encode = [](const Scene& scene) {  // a, b, 1, 1: the ones tell pixels from padding
+    const auto images = plain(scene);
+    return at::cat({images, at::ones_like(images)}, 1);
+  };
   v.parameters = [](const Size& size) {
     return std::vector<Parameter>{{"w", {size.fields()}, 0.25, 0.75}};  // as Madsen & Johansen
   };
