@@ -185,16 +185,15 @@ std::vector<Parameter> convolutions(const Size& size) {
   return parameters;
 }
 
-/// `activation` of a layer's output, and whether it is the last.
-template <typename Activation>
-at::Tensor network(const Weights& weights, const Dataset& data, const Size& size, Activation activation) {
+template <bool exponential>
+at::Tensor network(const Weights& weights, const Dataset& data, const Size& size) {
   auto x = data.input;
   for (std::int64_t layer = 0; layer < size.depth; ++layer) {
     const auto& weight = weights[static_cast<std::size_t>(2 * layer)];  // [N, out, in, K, K]
     const auto& bias = weights[static_cast<std::size_t>(2 * layer) + 1];
     const std::int64_t groups = layer == 0 ? 1 : weight.size(0);  // all replicas share the input
-    x = activation(at::conv2d(x, weight.flatten(0, 1), bias.flatten(), 1, size.kernel_size / 2, 1, groups),
-                   layer == size.depth - 1);
+    x = at::conv2d(x, weight.flatten(0, 1), bias.flatten(), 1, size.kernel_size / 2, 1, groups);
+    if (exponential || layer < size.depth - 1) { x = exponential ? x.exp() : x.relu(); }
   }
   return x;
 }
@@ -204,9 +203,7 @@ const Variant variants::stacked_exp = [] {
   Variant v{"stacked-exp", "--depth times convolution and exp", 0x999999, 4, Takes::images};
   v.parameters = convolutions;
   v.sized = true;
-  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return network(weights, data, size, [](const at::Tensor& x, bool /*last*/) { return x.exp(); });
-  };
+  v.output = network<true>;
   v.network_pass = exponential_network_pass;
   return v;
 }();
@@ -215,9 +212,7 @@ const Variant variants::relu = [] {
   Variant v{"relu", "--depth convolutions with ReLU between them", 0x882255, 15, Takes::images};
   v.parameters = convolutions;
   v.sized = true;
-  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return network(weights, data, size, [](const at::Tensor& x, bool last) { return last ? x : x.relu(); });
-  };
+  v.output = network<false>;
   v.network_pass = relu_network_pass;
   return v;
 }();
