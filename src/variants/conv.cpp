@@ -39,43 +39,39 @@ std::optional<double> floor_of_exp(const Dataset& data, const Size& size) {
   return (data.root_count.defined() ? negative * data.root_count.to(at::kDouble) : negative).norm().item<double>();
 }
 
-Variant exponential_layer(Variant v) {
+template <bool exponential>
+Variant layer(Variant v) {
   v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size); };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return convolution(weights, 0, true, data, size).exp();
+    const auto z = convolution(weights, 0, true, data, size);
+    return exponential ? z.exp() : z;
   };
-  v.patch_pass = exponential_pass;
-  v.image_pass = exponential_image_pass;
+  v.patch_pass = exponential ? exponential_pass : linear_pass;
+  v.image_pass = exponential ? exponential_image_pass : linear_image_pass;
   return v;
 }
 }  // namespace
 
 /// The post's plain layer. Its floor is attained: see best_affine.
 const Variant variants::baseline = [] {
-  Variant v{"baseline", "Σ w x + c", 0x0072B2, 7};
-  v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size); };
+  Variant v = layer<false>({"baseline", "Σ w x + c", 0x0072B2, 7});
   v.selection = [](const Weights& weights) { return weights[0]; };
-  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return convolution(weights, 0, true, data, size);
-  };
   v.floor = [](const Dataset& data, const Size& size) { return std::optional(best_affine(data, size.kernel_size)); };
   v.affine = true;
-  v.patch_pass = linear_pass;
-  v.image_pass = linear_image_pass;
   return v;
 }();
 
 /// The post's trick, since exp(u + v) = exp(u) exp(v).
 const Variant variants::exp = [] {
-  Variant v = exponential_layer({"exp", "exp(Σ w x + c)", 0xD55E00, 5});
+  Variant v = layer<true>({"exp", "exp(Σ w x + c)", 0xD55E00, 5});
   v.floor = floor_of_exp;
   return v;
 }();
 
 /// The product unit without its sign, and with a factor e^c. Exact with centre weights 1, the others and c 0.
 const Variant variants::log_exp = [] {
-  Variant v = exponential_layer(
-      {"log-exp", "exp(Σ w log(|x| + 10⁻⁷) + c)", 0x009E73, 9, Takes::patches_and_images, logarithms});
+  Variant v = layer<true>({"log-exp", "exp(Σ w log(|x| + 10⁻⁷) + c)", 0x009E73, 9});
+  v.encode = logarithms;
   v.selection = [](const Weights& weights) { return weights[0]; };
   v.solution = [](const Size& size) { return Weights{at_centre(1, 1, size), at::zeros({1, 1}, at::kDouble)}; };
   return v;
