@@ -3,6 +3,7 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <c10/util/MathConstants.h>
 #include "variants/variant.hpp"
 
 namespace conv_mult {

@@ -83,13 +83,12 @@ const Variant variants::product_unit = [] {
   v.encode = [](const Scene& scene) { return at::cat({logarithms(scene), negatives(scene)}, 1); };
   v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size, "", false); };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    constexpr double pi = 3.14159265358979323846;
     const auto sum_over = [&](std::int64_t first_channel) {
       Dataset pair = data;
       pair.input = data.input.narrow(1, first_channel, 2);
       return convolution(weights, 0, false, pair, size);
     };
-    return sum_over(0).exp() * (pi * sum_over(2)).cos();
+    return sum_over(0).exp() * (c10::pi<double> * sum_over(2)).cos();
   };
   v.selection = [](const Weights& weights) { return weights[0]; };
   v.solution = [](const Size& size) { return Weights{at_centre(1, 1, size)}; };

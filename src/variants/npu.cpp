@@ -19,7 +19,7 @@ V npu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
   Scalar* inverses = logs + fields * lanes;
   const V zero = hn::Zero(d);
   const V one = hn::Set(d, 1);
-  const V pi = hn::Set(d, static_cast<Scalar>(3.14159265358979323846));
+  const V pi = hn::Set(d, c10::pi<Scalar>);
   V sum = zero;
   for (std::int64_t k = 0; k < fields * lanes; k += lanes) {
     const V raw = hn::Load(d, raw_gates + k);  // NaN stays NaN
@@ -75,8 +75,6 @@ HWY_AFTER_NAMESPACE();
 namespace conv_mult {
 CONV_MULT_EXPORT_PASS(PatchPass, npu)
 
-constexpr double pi = 3.14159265358979323846;
-
 /// Exact with w = g = 1 at the centre, else 0.
 const Variant variants::npu = [] {
   Variant v{"npu", "exp(Σ w log r) cos(π Σ w g n), r = g (|x| + 2⁻²³) + 1 − g, n = (x < 0), 0 ≤ g ≤ 1", 0x000000, 2,
@@ -95,7 +93,7 @@ const Variant variants::npu = [] {
     // Not clamp: its gradient at the limits is 1 in LibTorch 1.13 and 0 in 2.15.
     const auto gate = g.masked_fill(g.lt(0), 0).masked_fill(g.gt(1), 1);
     const auto power = (gated(data, gate).log() * w).sum(-1).exp();
-    return as_output(power * (pi * at::matmul(channel_pair(data, 4), (w * gate).t())).cos());
+    return as_output(power * (c10::pi<double> * at::matmul(channel_pair(data, 4), (w * gate).t())).cos());
   };
   v.lasso = true;
   v.regularise = [](const Weights& weights, double strength) {  // the sum of |w| and |g|
