@@ -35,6 +35,23 @@ CONV_MULT_JSON(RowKey, variant, scene, depth, width, optimizer, learning_rate)
 CONV_MULT_JSON(RunHeader, conv_mult, libtorch, device, threads, dtype)
 CONV_MULT_JSON(KnownFile, checksum, before)
 
+inline void to_json(Json& json, const SplitResult& v) {
+  json = {{"split", v.name}, {"scenes", v.scenes}, {"pixels", v.pixels}, {"target_norm", v.target_norm}};
+}
+
+inline void to_json(Json& json, const SceneResult& scene) {
+  json = {{"scene", scene.name},
+          {"test_range", scene.test.empty() ? Json(nullptr) : Json(scene.test)},
+          {"height", scene.target.size(0)},
+          {"width", scene.target.size(1)},
+          {"target_norm", scene.splits.front().target_norm},
+          {"splits", scene.splits},
+          {"success",
+           {{"split", scene.splits[scene.judged].name},
+            {"norm", scene.success_norm},
+            {"relative_error", scene.success_error}}}};
+}
+
 namespace {
 /// The end of summary.json.
 constexpr auto seal_begin = ",\n \"checksum\": \"";
@@ -67,31 +84,11 @@ Json json_of(const VariantResult& v, const ExperimentResult& result) {
                {"verdict", verdict(v, result)}});
   return json;
 }
-
-Json json_of(const SceneResult& scene) {
-  Json splits = Json::array();
-  for (const auto& each : scene.splits) {
-    splits.push_back(
-        {{"split", each.name}, {"scenes", each.scenes}, {"pixels", each.pixels}, {"target_norm", each.target_norm}});
-  }
-  return {{"scene", scene.name},
-          {"test_range", scene.test.empty() ? Json(nullptr) : Json(scene.test)},
-          {"height", scene.target.size(0)},
-          {"width", scene.target.size(1)},
-          {"target_norm", scene.splits.front().target_norm},
-          {"splits", std::move(splits)},
-          {"success",
-           {{"split", scene.splits[scene.judged].name},
-            {"norm", scene.success_norm},
-            {"relative_error", scene.success_error}}}};
-}
 }  // namespace
 
 std::string summary_json(const ExperimentResult& result, const KnownFiles& files) {
   const auto& header = result.header;
-  Json scenes = Json::array();
   Json variants = Json::array();
-  for (const auto& scene : header.scenes) { scenes.push_back(json_of(scene)); }
   for (const auto& row : result.variants) {
     if (!row.runs.empty()) { variants.push_back(json_of(row, result)); }
   }
@@ -99,7 +96,7 @@ std::string summary_json(const ExperimentResult& result, const KnownFiles& files
   summary.update({{"status", result.status},
                   {"loss", header.loss},
                   {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
-                  {"scenes", std::move(scenes)},
+                  {"scenes", header.scenes},
                   {"variants", std::move(variants)},
                   {"files", files}});
   std::string text = summary.dump(1);
