@@ -52,7 +52,7 @@ void expect_png(const std::filesystem::path& path, const std::vector<Rgb>& colou
 
 TEST(ColourOf, InterpolatesBetweenStops) {
   const std::vector<Rgb> colours{{0, 0, 0}, {100, 200, 50}, {200, 0, 250}};
-  const ColourScale scale{-1, 3};
+  const Interval scale{-1, 3};
   EXPECT_EQ(colour_of(-1, scale, colours), (Rgb{0, 0, 0}));
   EXPECT_EQ(colour_of(0, scale, colours), (Rgb{50, 100, 25}));
   EXPECT_EQ(colour_of(1, scale, colours), (Rgb{100, 200, 50}));
@@ -61,7 +61,7 @@ TEST(ColourOf, InterpolatesBetweenStops) {
 }
 
 TEST(ColourOf, ClampsAndMarksNan) {
-  const ColourScale scale{0, 1};
+  const Interval scale{0, 1};
   EXPECT_EQ(colour_of(-7, scale, sequential_colours), sequential_colours.front());
   EXPECT_EQ(colour_of(7, scale, sequential_colours), sequential_colours.back());
   EXPECT_EQ(colour_of(-infinite_pixel, scale, sequential_colours), sequential_colours.front());
@@ -84,7 +84,7 @@ TEST(SharedScale, SpansInputsAndTargetOnly) {
   ExperimentResult result = small_result();
   result.header.scenes[0].b[0][0] = kNan;
   result.header.scenes[0].b[0][1] = -2;
-  const ColourScale scale = shared_scale(result.header.scenes[0]);
+  const Interval scale = shared_scale(result.header.scenes[0]);
   EXPECT_EQ(scale.low, -2);
   EXPECT_EQ(scale.high, 8);
 }

@@ -185,10 +185,10 @@ void loss(const ExperimentResult& result, Tables& tables) {
 /// lone row of pixels becomes two.
 void panel(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.header.scenes.front();
-  const ColourScale shared = shared_scale(scene);
-  const ColourScale errors = error_scale(result);
+  const Interval shared = shared_scale(scene);
+  const Interval errors = error_scale(result);
   std::string& text = tables["panel.tsv"] = line("width", "height", "low", "high");
-  const auto add = [&](const at::Tensor& image, const ColourScale& scale) {
+  const auto add = [&](const at::Tensor& image, const Interval& scale) {
     constexpr std::int64_t most_cells = 200;                                // along a side
     auto cells = averaged(image, most_cells).clamp(scale.low, scale.high);  // NaN stays NaN
     for (const auto side : {0, 1}) { cells = cells.size(side) == 1 ? cells.repeat_interleave(2, side) : cells; }

@@ -22,7 +22,7 @@ constexpr Rgb kNotANumber{128, 128, 128};
 at::Tensor finite(const at::Tensor& values) { return values.masked_select(values.isfinite()); }
 
 /// Each pixel becomes a square.
-void write_png(const std::filesystem::path& path, const at::Tensor& original, const ColourScale& scale,
+void write_png(const std::filesystem::path& path, const at::Tensor& original, const Interval& scale,
                const std::vector<Rgb>& colours) {
   const auto image = averaged(original, kMostPixels);
   auto pixels = at::empty({image.size(0), image.size(1), 3}, at::kByte);
@@ -46,7 +46,7 @@ void write_png(const std::filesystem::path& path, const at::Tensor& original, co
 }
 }  // namespace
 
-ColourScale shared_scale(const SceneResult& scene) {
+Interval shared_scale(const SceneResult& scene) {
   const auto values = finite(at::stack({scene.a, scene.b, scene.target}));
   if (values.numel() == 0) { return {0, 1}; }
   const double low = values.min().item<double>();
@@ -61,17 +61,17 @@ at::Tensor averaged(const at::Tensor& image, std::int64_t most) {
   return means[0].to(at::kFloat).contiguous();
 }
 
-ColourScale error_scale(const ExperimentResult& result) {
+Interval error_scale(const ExperimentResult& result) {
   double largest = 0;
   for (const VariantResult& variant : result.variants) {
     if (!variant.output.defined()) { continue; }
     const auto errors = finite(variant.output - result.header.scenes.front().target);
     largest = std::max(largest, errors.numel() > 0 ? errors.abs().max().item<double>() : 0);
   }
-  return largest == 0 ? ColourScale{-1, 1} : ColourScale{-largest, largest};
+  return largest == 0 ? Interval{-1, 1} : Interval{-largest, largest};
 }
 
-Rgb colour_of(double value, const ColourScale& scale, const std::vector<Rgb>& colours) {
+Rgb colour_of(double value, const Interval& scale, const std::vector<Rgb>& colours) {
   if (std::isnan(value)) { return kNotANumber; }
   const double share = std::clamp((value - scale.low) / (scale.high - scale.low), 0.0, 1.0);
   const double place = share * static_cast<double>(colours.size() - 1);
@@ -85,8 +85,8 @@ Rgb colour_of(double value, const ColourScale& scale, const std::vector<Rgb>& co
 
 void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory) {
   const SceneResult& scene = result.header.scenes.front();
-  const ColourScale shared = shared_scale(scene);
-  const ColourScale errors = error_scale(result);
+  const Interval shared = shared_scale(scene);
+  const Interval errors = error_scale(result);
   const auto write = [&](const std::string& name, const at::Tensor& image) {
     write_png(directory / (name + ".png"), image, shared, sequential_colours);
   };
