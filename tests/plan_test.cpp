@@ -59,7 +59,7 @@ TEST(Plan, ModelsAreInPlaceOfVariantsAndSizes) {
   EXPECT_EQ(rows[0].key.variant, "relu");
   EXPECT_EQ(rows[0].key.depth, 3);
   EXPECT_EQ(rows[0].architecture.size.kernel_size, 5);
-  EXPECT_EQ(static_cast<std::int64_t>(rows[0].start.size()), parameter_count(model.architecture));
+  EXPECT_TRUE(weights_of({rows[0].architecture, rows[0].start}).equal(weights_of(model)));
   config.load_model = {path, path};
   EXPECT_THROW(make_plan(config), UsageError);
 }

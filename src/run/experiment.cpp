@@ -8,9 +8,9 @@
 
 namespace conv_mult {
 namespace {
-std::vector<SavedModel> models_of(const Config& config) {
+std::vector<Model> models_of(const Config& config) {
   if (!config.load_model.empty()) { return load_models(config.load_model); }
-  std::vector<SavedModel> models;
+  std::vector<Model> models;
   using Sizes = std::vector<std::int64_t>;
   for (const auto& name : config.variants) {
     const auto* variant = find_variant(name);
@@ -174,7 +174,7 @@ class Experiment {
     Recorder recorder(seeds.first, seeds.count, config_, checked ? 0 : loss_of_norm(scene.success_norm, pixels));
     auto model = plan.start.empty()
                      ? make_model(plan.architecture, seeds, dtype_, device_)
-                     : make_model(plan.architecture, at::tensor(plan.start, dtype_).unsqueeze(0).to(device_));
+                     : make_model(plan.architecture, weights_of({plan.architecture, plan.start}).to(device_, dtype_));
     const auto on_losses = [&](std::int64_t step, const at::Tensor& losses) {
       const auto* values = losses.data_ptr<double>();
       for (std::int64_t i = 0; i < losses.size(0); ++i) { recorder.take(step + i, values + i * seeds.count); }
@@ -249,8 +249,8 @@ Plan make_plan(const Config& config) {
   const auto models = models_of(config);
   RowKey key;
   for (key.scene = 0; key.scene < plan.sources.size(); ++key.scene) {
-    for (const auto& [architecture, weights] : models) {
-      const auto& [variant, size] = architecture;
+    for (const auto& model : models) {
+      const auto& [variant, size] = model.architecture;
       key.variant = variant->name;
       key.depth = variant->sized ? std::optional(size.depth) : std::nullopt;
       key.width = variant->sized ? std::optional(size.width) : std::nullopt;
@@ -258,7 +258,7 @@ Plan make_plan(const Config& config) {
         key.optimizer = text_of(optimizer);
         for (const double rate : rates_of(config, key.variant)) {
           key.learning_rate = rate;
-          plan.rows.push_back({key, architecture, {config, optimizer, rate}, weights});
+          plan.rows.push_back({key, model.architecture, {config, optimizer, rate}, model.parameters});
         }
       }
     }

@@ -10,7 +10,7 @@ struct RowPlan {
   RowKey key;
   Architecture architecture;
   TrainingConfig training;
-  std::vector<double> start;  ///< weights; none: what the seeds draw
+  Weights start;  ///< parameters of one replica; none: what the seeds draw
 };
 
 struct Plan {

@@ -147,28 +147,26 @@ std::string model_file(const Model& model) {
   return content;
 }
 
-SavedModel parse_model_file(const std::string& content) {
+Model parse_model_file(const std::string& content) {
   try {
     const auto file = unpickled(content).toGenericDict();
-    SavedModel saved{architecture_of(file), {}};
+    Model model{architecture_of(file), {}};
     const auto state = file.at("state_dict").toGenericDict();
-    for (const auto& [name, shape, low, high, normal] : saved.architecture.parameters()) {
+    for (const auto& [name, shape, low, high, normal] : model.architecture.parameters()) {
       const auto parameter = state.at(name).toTensor();
       if (parameter.sizes() != at::IntArrayRef(shape) || !parameter.is_floating_point()) {
         throw std::runtime_error(fmt::format("'{}' has another shape than its variant's", name));
       }
-      const auto numbers = parameter.to(at::kCPU, at::kDouble).contiguous();
-      const auto* first = numbers.data_ptr<double>();
-      saved.weights.insert(saved.weights.end(), first, first + numbers.numel());
+      model.parameters.push_back(parameter.to(at::kDouble).unsqueeze(0));
     }
-    return saved;
+    return model;
   } catch (const c10::Error&) {
     throw std::runtime_error("it is not what torch.save makes of a model's dictionary");
   } catch (const std::out_of_range&) { throw std::runtime_error("a part of it is missing"); }
 }
 
-std::vector<SavedModel> load_models(const std::vector<std::string>& paths) {
-  std::vector<SavedModel> models;
+std::vector<Model> load_models(const std::vector<std::string>& paths) {
+  std::vector<Model> models;
   std::map<std::string, std::string> path_of;  // each variant
   for (const auto& path : paths) {
     const auto content = read_file(path);

@@ -64,16 +64,10 @@ at::Tensor losses_of(LossKind kind, const at::Tensor& output, const Dataset& dat
 /// has its letters, each [2 K^2]. It is a zip archive with a checksum in its comment.
 std::string model_file(const Model& model);
 
-/// What such a file holds.
-struct SavedModel {
-  Architecture architecture;
-  std::vector<double> weights;
-};
-
 /// The inverse, in float64, also of files that Python wrote. Throws std::runtime_error: in one line what is wrong.
-SavedModel parse_model_file(const std::string& content);
+Model parse_model_file(const std::string& content);
 
 /// The models of the files. Throws std::runtime_error that names a file that is no model, UsageError where a variant is
 /// given twice.
-std::vector<SavedModel> load_models(const std::vector<std::string>& paths);
+std::vector<Model> load_models(const std::vector<std::string>& paths);
 }  // namespace conv_mult
