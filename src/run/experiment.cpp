@@ -247,17 +247,14 @@ class Experiment {
 Plan make_plan(const Config& config) {
   Plan plan{config, sources_of(config), {}};
   const auto models = models_of(config);
-  RowKey key;
-  for (key.scene = 0; key.scene < plan.sources.size(); ++key.scene) {
+  for (std::size_t scene = 0; scene < plan.sources.size(); ++scene) {
     for (const auto& model : models) {
       const auto& [variant, size] = model.architecture;
-      key.variant = variant->name;
-      key.depth = variant->sized ? std::optional(size.depth) : std::nullopt;
-      key.width = variant->sized ? std::optional(size.width) : std::nullopt;
+      const auto depth = variant->sized ? std::optional(size.depth) : std::nullopt;
+      const auto width = variant->sized ? std::optional(size.width) : std::nullopt;
       for (const auto optimizer : config.optimizers) {
-        key.optimizer = text_of(optimizer);
-        for (const double rate : rates_of(config, key.variant)) {
-          key.learning_rate = rate;
+        for (const double rate : rates_of(config, variant->name)) {
+          const RowKey key{scene, variant->name, depth, width, text_of(optimizer), rate};
           plan.rows.push_back({key, model.architecture, {config, optimizer, rate}, model.parameters});
         }
       }
