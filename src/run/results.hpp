@@ -65,10 +65,8 @@ struct RowKey {
   std::string optimizer;
   double learning_rate = 0;
 
-  bool operator==(const RowKey& other) const {
-    return scene == other.scene && variant == other.variant && depth == other.depth && width == other.width &&
-           optimizer == other.optimizer && learning_rate == other.learning_rate;
-  }
+  auto parts() const { return std::tie(scene, variant, depth, width, optimizer, learning_rate); }
+  bool operator==(const RowKey& other) const { return parts() == other.parts(); }
 };
 
 /// A row of the result: all seeds of a RowKey. What follows the key is unknown before its data are made.
