@@ -11,7 +11,7 @@
 #include <cstring>
 #include <regex>
 #include <thread>
-#include "options/options.hpp"
+#include "options/text.hpp"
 #include "util/files.hpp"
 #include "util/pool.hpp"
 #include "variants/variant.hpp"
@@ -387,8 +387,7 @@ std::vector<std::string> draw(const std::vector<std::string>& names, const std::
     try {
       const std::string words = finish_drawing(drawing, deadline);
       const std::string note = "the figures are drawn, but gnuplot said: " + words;
-      const bool known = words.empty() || std::find(notes.begin(), notes.end(), note) != notes.end();
-      if (!known) { notes.push_back(note); }
+      if (!words.empty() && !contains(notes, note)) { notes.push_back(note); }
     } catch (const std::exception& error) {
       notes.push_back(fmt::format("{} not drawn: {}", drawing.whole.filename().string(), error.what()));
     }

@@ -17,7 +17,6 @@ const std::vector<Rgb> diverging_colours{{5, 48, 97},     {33, 102, 172},  {67, 
 namespace {
 constexpr std::int64_t kSidePixels = 400;   // longer side of a heat map, about
 constexpr std::int64_t kMostPixels = 1024;  // of larger images, blocks of pixels are averaged
-constexpr Rgb kNotANumber{128, 128, 128};
 
 at::Tensor finite(const at::Tensor& values) { return values.masked_select(values.isfinite()); }
 
@@ -72,7 +71,7 @@ Interval error_scale(const ExperimentResult& result) {
 }
 
 Rgb colour_of(double value, const Interval& scale, const std::vector<Rgb>& colours) {
-  if (std::isnan(value)) { return kNotANumber; }
+  if (std::isnan(value)) { return {128, 128, 128}; }
   const double share = std::clamp((value - scale.low) / (scale.high - scale.low), 0.0, 1.0);
   const double place = share * static_cast<double>(colours.size() - 1);
   const auto stop = std::min(static_cast<std::size_t>(place), colours.size() - 2);
