@@ -212,14 +212,13 @@ class Experiment {
   /// Adds weights and errors to the runs that `model`, in float64, ended as.
   void complete(std::vector<RunRecord>& runs, const Model& model, const Task& task, double pixels) const {
     const auto& splits = task.record().splits;
-    const auto weights = weights_of(model);
-    std::vector<at::Tensor> errors(splits.size());  // none for `train`, which has the final loss
+    const auto weights = weights_of(model).nan_to_num(NAN, NAN, NAN);  // as they are read back
+    std::vector<at::Tensor> errors(splits.size());                     // none for `train`, which has the final loss
     for (std::size_t i = task.resampled() ? 0 : 1; i < splits.size(); ++i) { errors[i] = task.errors(model, i); }
     for (std::size_t i = 0; i < runs.size(); ++i) {
       auto& run = runs[i];
       const auto* row = weights[static_cast<std::int64_t>(i)].data_ptr<double>();
       run.weights.assign(row, row + weights.size(1));
-      for (double& weight : run.weights) { weight = std::isfinite(weight) ? weight : NAN; }  // as they are read back
       if (run.status != RunStatus::ok) { continue; }
       const double norm = config_.loss == LossKind::mse ? std::sqrt(*run.final_loss * pixels) : *run.final_loss;
       for (const auto& each : errors) {
