@@ -24,9 +24,6 @@ std::vector<Model> models_of(const Config& config) {
   return models;
 }
 
-/// Numbers that the layers make of a pixel.
-double values_per_pixel(const Size& size) { return 1 + static_cast<double>((size.depth - 1) * size.width); }
-
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -283,10 +280,9 @@ std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data) 
   constexpr double tensors = 8;  // output, its gradient, what autograd keeps in between
   const bool cuda = data.input.is_cuda();
   const double most_bytes = cuda ? 256 << 20 : 4 << 20;
-  const double values = data.form == DataForm::patches && architecture.variant->takes != Takes::images
-                            ? static_cast<double>(architecture.size.fields())
-                            : values_per_pixel(architecture.size);
-  const double bytes = tensors * values * static_cast<double>(data.target.nbytes());
+  const bool patches = data.form == DataForm::patches && architecture.variant->takes != Takes::images;
+  const auto values = patches ? architecture.size.fields() : architecture.size.values();
+  const double bytes = tensors * static_cast<double>(values) * static_cast<double>(data.target.nbytes());
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(most_bytes / bytes), 1, cuda ? 65536 : most_seeds);
 }
 
@@ -304,7 +300,7 @@ void check_memory(const Plan& plan, double available) {
   for (const auto& row : plan.rows) {
     const double numbers = real(parameter_count(row.architecture));
     largest = std::max(largest, numbers);
-    layers = std::max(layers, is_image(config.data) ? 8 * values_per_pixel(row.architecture.size) : 0);
+    layers = std::max(layers, is_image(config.data) ? 8 * real(row.architecture.size.values()) : 0);
     records += real(seeds) * 33 * (real(config.steps) / real(config.log_every) + numbers);  // with lines of CSV files
   }
   for (const auto& [bytes, reason] :

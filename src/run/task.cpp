@@ -88,8 +88,7 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const bool fused = static_cast<bool>(variant->patch_pass);
   const bool network = variant->takes == Takes::images;
   const std::int64_t per_pixel =
-      fused ? size.fields()
-            : model.replicas() * (network ? 1 + (size.depth - 1) * size.width : std::max(size.fields(), size.width));
+      fused ? size.fields() : model.replicas() * (network ? size.values() : std::max(size.fields(), size.width));
   const auto at_once = [&](auto pixels) { return std::max<std::int64_t>(1, most_values / (pixels * per_pixel)); };
   auto squares = at::zeros({model.replicas()}, at::kDouble);
   std::optional<FusedLayer> layer;

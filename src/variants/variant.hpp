@@ -15,6 +15,7 @@ struct Size {
   bool bias = false;       ///< in the convolutions, where they may be without
 
   std::int64_t fields() const { return 2 * kernel_size * kernel_size; }  ///< of a and b together
+  std::int64_t values() const { return 1 + (depth - 1) * width; }        ///< that the layers make of a pixel
 };
 
 /// Of one replica, drawn uniformly from [low, high], or `low` itself where the two are equal; `normal`: normally, with
