@@ -89,9 +89,7 @@ class Unpickler {
  private:
   static Values tuple(const IValue& value) { return value.toTupleRef().elements().vec(); }
   static std::vector<std::int64_t> sizes(const IValue& value) {
-    std::vector<std::int64_t> sizes;
-    for (const auto& size : value.toTupleRef().elements()) { sizes.push_back(size.toInt()); }
-    return sizes;
+    return c10::fmap(value.toTupleRef().elements(), [](const IValue& size) { return size.toInt(); });
   }
 
   std::string text(std::size_t size) {
