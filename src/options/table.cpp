@@ -1,4 +1,3 @@
-#include <regex>
 #include "options/options.hpp"
 
 namespace conv_mult {
@@ -22,6 +21,13 @@ Rule<std::int64_t> whole(std::int64_t low, std::int64_t high) {
 Rule<std::string> one_of(Texts names, const Texts& others = {}) {
   names.insert(names.end(), others.begin(), others.end());
   return {"one of " + join(names, ", "), [=](const std::string& name) { return contains(names, name); }};
+}
+
+bool is_device(const std::string& text) {
+  std::int64_t index = -1;
+  return contains({"auto", "cpu", "cuda"}, text) ||
+         (parse(text.substr(std::min<std::size_t>(5, text.size())), index) && index >= 0 && index < 100 &&
+          text == fmt::format("cuda:{}", index));
 }
 
 // What a field holds one or several of.
@@ -161,9 +167,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("check-every", "N", &Config::check_every, whole(1, most_steps), "steps between looks at the test range");
 
   t.group = "Machine";
-  t.add("device", "NAME", &Config::device,
-        {"one of auto, cpu, cuda, or cuda:N up to 99",
-         [](const auto& name) { return std::regex_match(name, std::regex("auto|cpu|cuda(:[1-9]?[0-9])?")); }},
+  t.add("device", "NAME", &Config::device, {"one of auto, cpu, cuda, or cuda:N up to 99", is_device},
         "auto, cpu, cuda or cuda:N");
   t.add("threads", "N", &Config::threads, whole(0, 1024), "CPU threads, 0 for one on each core", Role::output);
   t.add("dtype", "NAME", &Config::dtype, {}, "float32 or float64");
