@@ -161,7 +161,7 @@ Model parse_model_file(const std::string& content) {
     }
     return model;
   } catch (const c10::Error&) {
-    throw std::runtime_error("it is not what torch.save makes of a model's dictionary");
+    throw std::runtime_error("it is not the dictionary of a model");
   } catch (const std::out_of_range&) { throw std::runtime_error("a part of it is missing"); }
 }
 

@@ -21,7 +21,7 @@ Records records_of(const std::string& archive) {
   const std::unique_ptr<zip_t, decltype(&zip_discard)> zip(zip_open_from_source(source, ZIP_RDONLY, nullptr),
                                                            zip_discard);
   if (!zip) { zip_source_free(source); }
-  check(zip != nullptr, "it is no zip archive, as torch.save writes since PyTorch 1.6, or not whole");
+  check(zip != nullptr, "it is no zip archive, as PyTorch writes them since 1.6, or not whole");
   Records records;
   const auto count = static_cast<zip_uint64_t>(zip_get_num_entries(zip.get(), 0));
   zip_uint64_t left = archive.size();
@@ -51,7 +51,7 @@ class Unpickler {
     for (;;) {
       const auto opcode = number<std::uint8_t>();
       switch (opcode) {
-        case 0x80: check(text(1) == "\2", "it is in another protocol of pickle than 2, torch.save's own"); break;
+        case 0x80: check(text(1) == "\2", "it is in another protocol of pickle than PyTorch's own, 2"); break;
         case '.': return taken(1).front();
         case '(': marks_.push_back(stack_.size()); break;
         case 'N': push({}); break;
