@@ -1,3 +1,4 @@
+#include <ATen/Functions.h>
 #include <gtest/gtest.h>
 #include <cmath>
 #include <functional>
@@ -32,6 +33,7 @@ ExperimentResult sample(bool grid) {
   result.header.dtype = "float32";
   auto& scene = result.header.scenes.emplace_back();
   scene.splits = {{"train", "", 1, 10, 100}, {"moved", "", 4, 2, 400}};
+  scene.target = at::zeros({1, 1});
   for (const double rate : {0.001, 0.1}) {
     VariantResult row;
     row.variant = grid ? "exp" : rate < 0.01 ? "baseline" : "exp";
