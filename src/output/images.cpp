@@ -48,8 +48,8 @@ void write_png(const std::filesystem::path& path, const at::Tensor& original, co
 Interval shared_scale(const SceneResult& scene) {
   const auto values = finite(at::stack({scene.a, scene.b, scene.target}));
   if (values.numel() == 0) { return {0, 1}; }
-  const double low = values.min().item<double>();
-  const double high = values.max().item<double>();
+  const auto low = values.min().item<double>();
+  const auto high = values.max().item<double>();
   return {low, low == high ? low + 1 : high};  // of one flat value any width will do
 }
 

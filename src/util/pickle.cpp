@@ -94,7 +94,7 @@ class Unpickler {
 
   std::string text(std::size_t size) {
     check(size <= rest_.size(), "it ends too early");
-    const std::string text(rest_.substr(0, size));
+    std::string text(rest_.substr(0, size));
     rest_.remove_prefix(size);
     return text;
   }
