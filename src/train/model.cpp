@@ -162,7 +162,9 @@ Model parse_model_file(const std::string& content) {
     return model;
   } catch (const c10::Error&) {
     throw std::runtime_error("it is not the dictionary of a model");
-  } catch (const std::out_of_range&) { throw std::runtime_error("a part of it is missing"); }
+  } catch (const std::out_of_range&) {
+    throw std::runtime_error("it lacks variant, kernel_size, depth, width, state_dict, or a part of that");
+  }
 }
 
 std::vector<Model> load_models(const std::vector<std::string>& paths) {

@@ -149,7 +149,10 @@ class Unpickler {
 
   void insert(const Values& values) {
     auto dictionary = top().toGenericDict();
-    for (std::size_t i = 0; i + 1 < values.size(); i += 2) { dictionary.insert_or_assign(values[i], values[i + 1]); }
+    for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
+      check(values[i].isString() || values[i].isInt(), "it has a key that is neither text nor number");
+      dictionary.insert_or_assign(values[i], values[i + 1]);
+    }
   }
 
   /// "storage", its class, its record, a device, how many numbers: a tensor of them.
