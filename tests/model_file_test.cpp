@@ -41,22 +41,6 @@ bool is_refused(const std::string& content, const Model& whole) {
   }
 }
 
-TEST_P(ModelFile, NoPartAndNoFlippedBitIsAnotherModel) {
-  const auto content = model_file(make_model(architecture(), {7, 1}, at::kFloat, at::kCPU));
-  const auto whole = parse_model_file(content);
-  const std::size_t stride = checked_build ? 7 : 1;
-  std::size_t refused = 0;
-  for (std::size_t bit = 0; bit < 8 * content.size(); bit += stride) {
-    auto damaged = content;
-    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
-    refused += is_refused(damaged, whole) ? 1 : 0;
-  }
-  EXPECT_GT(refused, 0U);  // others are of times and attributes
-  for (std::size_t size = 0; size < content.size(); size += stride) {
-    EXPECT_TRUE(is_refused(content.substr(0, size), whole)) << size;
-  }
-}
-
 using Records = std::map<std::string, std::string>;
 
 Records records_of(const std::string& content) {
@@ -68,6 +52,32 @@ Records records_of(const std::string& content) {
     records[name] = std::string(static_cast<const char*>(data.get()), size);
   }
   return records;
+}
+
+/// Whether a byte of the archive is one of a record's; the shortest, which stand elsewhere too, are left out.
+std::vector<bool> content_of_records(const std::string& archive) {
+  std::vector<bool> inside(archive.size());
+  for (const auto& [name, record] : records_of(archive)) {
+    const auto begin = inside.begin() + static_cast<std::ptrdiff_t>(archive.find(record));
+    if (record.size() >= 16) { std::fill_n(begin, record.size(), true); }
+  }
+  return inside;
+}
+
+TEST_P(ModelFile, NoPartAndNoFlippedBitIsAnotherModel) {
+  const auto content = model_file(make_model(architecture(), {7, 1}, at::kFloat, at::kCPU));
+  const auto whole = parse_model_file(content);
+  const std::size_t stride = checked_build ? 7 : 1;
+  const auto inside = content_of_records(content);
+  EXPECT_GE(std::count(inside.begin(), inside.end(), true), 200);
+  for (std::size_t bit = 0; bit < 8 * content.size(); bit += stride) {
+    auto damaged = content;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    EXPECT_TRUE(is_refused(damaged, whole) || !inside[bit / 8]) << bit;  // others are of times and attributes
+  }
+  for (std::size_t size = 0; size < content.size(); size += stride) {
+    EXPECT_TRUE(is_refused(content.substr(0, size), whole)) << size;
+  }
 }
 
 /// With checksums that are right.

@@ -44,8 +44,8 @@ Records records_of(const std::string& archive) {
 /// On the stack is a value for each of Python's; a class is its name.
 class Unpickler {
  public:
-  Unpickler(const Records& records, std::string folder)
-      : records_(records), folder_(std::move(folder)), rest_(records.at(folder_ + "data.pkl")) {}
+  Unpickler(const Records& records, std::string folder, std::string_view pickle)
+      : records_(records), folder_(std::move(folder)), rest_(pickle) {}
 
   IValue value() {
     for (;;) {
@@ -68,7 +68,7 @@ class Unpickler {
         case 'h': push(memo_.at(number<std::uint8_t>())); break;
         case 'j': push(memo_.at(number<std::uint32_t>())); break;
         case ']': push(c10::impl::GenericList(c10::AnyType::get())); break;
-        case '}': push(c10::impl::GenericDict(c10::AnyType::get(), c10::AnyType::get())); break;
+        case '}': push(empty_dictionary()); break;
         case ')': push(c10::ivalue::Tuple::create(Values())); break;
         case 't': push(c10::ivalue::Tuple::create(since_mark())); break;
         case 0x85:
@@ -87,6 +87,7 @@ class Unpickler {
   }
 
  private:
+  static IValue empty_dictionary() { return c10::impl::GenericDict(c10::AnyType::get(), c10::AnyType::get()); }
   static Values tuple(const IValue& value) { return value.toTupleRef().elements().vec(); }
   static std::vector<std::int64_t> sizes(const IValue& value) {
     return c10::fmap(value.toTupleRef().elements(), [](const IValue& size) { return size.toInt(); });
@@ -175,7 +176,7 @@ class Unpickler {
     const auto& name = name_and_arguments[0].toStringRef();
     const auto arguments = tuple(name_and_arguments[1]);
     if (name == "collections.OrderedDict" && arguments.empty()) {
-      push(c10::impl::GenericDict(c10::AnyType::get(), c10::AnyType::get()));
+      push(empty_dictionary());
     } else if (name == "torch._utils._rebuild_parameter") {
       push(arguments.at(0));
     } else {
@@ -199,7 +200,7 @@ IValue unpickled(const std::string& archive) {
   const auto records = records_of(archive);
   for (const auto& [path, record] : records) {
     const auto name = path.rfind('/') + 1;  // npos + 1 is 0
-    if (path.substr(name) == "data.pkl") { return Unpickler(records, path.substr(0, name)).value(); }
+    if (path.substr(name) == "data.pkl") { return Unpickler(records, path.substr(0, name), record).value(); }
   }
   throw std::runtime_error("it has no data.pkl");
 }
