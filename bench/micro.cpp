@@ -182,7 +182,7 @@ void recording_losses_of_seeds(State& state) {
 
 void csv_of_a_thousand_curves(State& state) {
   ExperimentResult result;
-  result.header.dtype = "float32";
+  result.dtype = "float32";
   VariantResult row;
   row.variant = "exp";
   for (std::int64_t seed = 0; seed < 1000; ++seed) {
@@ -193,7 +193,7 @@ void csv_of_a_thousand_curves(State& state) {
     }
     row.runs.push_back(run);
   }
-  result.header.scenes.resize(1);
+  result.scenes.resize(1);
   result.variants.push_back(row);
   for (auto _ : state) {
     std::size_t bytes = 0;

@@ -83,7 +83,7 @@ class Figures : public TemporaryFolder {
     scene.a = scene.target = torch::tensor({5., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 3.}, at::kFloat)
                                  .view({4, 4});  // hot at the top left
     scene.b = torch::ones({4, 4});
-    result_.header.scenes = {scene};
+    result_.scenes = {scene};
     result_.variants = {a_row("baseline", {9, 4, 3.25}, 3.125, scene.b), a_row("exp", {8, 2, 0.5}, 0, scene.a)};
   }
 
@@ -110,7 +110,7 @@ class Figures : public TemporaryFolder {
 
   /// Three seeds whose quartiles are the means of neighbours; a fourth diverges.
   void several_seeds() {
-    result_.header.seeds = 4;
+    result_.seeds = 4;
     result_.variants[0].runs.assign(4, result_.variants[0].runs[0]);
     VariantResult& row = result_.variants[1];
     row.runs = {a_run(1, {8, 4, 2}, 10), a_run(2, {12, 6, 3}, 10), a_run(3, {16, 10, 6}, 10),
@@ -124,7 +124,7 @@ class Figures : public TemporaryFolder {
 
   /// Every optimizer x rate for each variant: rates of success 0, 1/8, 2/8 ...; the second row is the best.
   void grid_of(const Notes& variants, const Notes& optimizers, const std::vector<double>& rates) {
-    result_.header.seeds = 8;
+    result_.seeds = 8;
     result_.variants.clear();
     for (const std::string& name : variants) {
       for (std::size_t i = 0; i < optimizers.size() * rates.size(); ++i) {
@@ -140,7 +140,7 @@ class Figures : public TemporaryFolder {
     }
   }
 
-  SceneResult& scene() { return result_.header.scenes.front(); }
+  SceneResult& scene() { return result_.scenes.front(); }
 
   fs::path out_;
   ExperimentResult result_;
@@ -153,7 +153,7 @@ TEST_F(Figures, EveryFigureIsDrawnInEveryFormatAndRemovedAgain) {
   const ExperimentResult one_run = result_;
   grid_of({"baseline", "exp"}, {"adam", "sgd"}, {0.1, 0.001});
   result_.variants.back().depth = result_.variants.back().width = 2;  // others of exp have none
-  result_.header.scenes.push_back(scene());
+  result_.scenes.push_back(scene());
   ASSERT_EQ(draw({FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}), Notes{});
   for (const std::string& name : figure_names) {
     const Picture picture(out_ / (name + ".png"));
@@ -282,8 +282,8 @@ TEST_F(Figures, WhatNoAxisHasAPlaceForIsDrawn) {
   result_.variants.push_back(result_.variants[1]);
   result_.variants.back().depth = result_.variants.back().width = 2;
   result_.variants.back().best = false;
-  result_.header.scenes.push_back(scene());
-  SceneResult& noise = result_.header.scenes.back();
+  result_.scenes.push_back(scene());
+  SceneResult& noise = result_.scenes.back();
   noise.name = "noise -2 to -1";
   noise.test = "-6 to -2 and 2 to 6";
   noise.success_error.reset();
@@ -342,7 +342,7 @@ TEST_F(Figures, GridCellsHaveTheColourOfTheirRate) {
 }
 
 TEST_F(Figures, ManyRunsAreThinnedToDotsThatKeepTheExtremes) {
-  result_.header.seeds = 1000;
+  result_.seeds = 1000;
   result_.variants[1].runs.clear();
   for (int seed = 0; seed < 1000; ++seed) result_.variants[1].runs.push_back(a_run(seed, {9.0, 1000.0 - seed}));
   ASSERT_EQ(draw({FigureFormat::png}), Notes{});
@@ -352,9 +352,9 @@ TEST_F(Figures, ManyRunsAreThinnedToDotsThatKeepTheExtremes) {
 }
 
 TEST_F(Figures, UnitsOutcomesAndPriceHoldTheirNumbers) {
-  result_.header.seeds = 2;
-  result_.header.scenes.push_back(scene());
-  result_.header.scenes[1].success_error.reset();
+  result_.seeds = 2;
+  result_.scenes.push_back(scene());
+  result_.scenes[1].success_error.reset();
   VariantResult deep = result_.variants[1];
   deep.depth = 2;
   deep.width = 8;

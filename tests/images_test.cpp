@@ -19,7 +19,7 @@ at::Tensor image_of(std::int64_t height, std::int64_t width, const std::vector<f
 /// 2 × 3 images, one variant called "v_1".
 ExperimentResult small_result() {
   ExperimentResult result;
-  auto& scene = result.header.scenes.emplace_back();
+  auto& scene = result.scenes.emplace_back();
   scene.a = image_of(2, 3, {0, 1, 2, 3, 4, 5});
   scene.b = image_of(2, 3, {1, 1, 1, 1, 1, 1});
   scene.target = image_of(2, 3, {0, 1, 2, 3, 4, 8});
@@ -82,9 +82,9 @@ TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
 
 TEST(SharedScale, SpansInputsAndTargetOnly) {
   ExperimentResult result = small_result();
-  result.header.scenes[0].b[0][0] = kNan;
-  result.header.scenes[0].b[0][1] = -2;
-  const Interval scale = shared_scale(result.header.scenes[0]);
+  result.scenes[0].b[0][0] = kNan;
+  result.scenes[0].b[0][1] = -2;
+  const Interval scale = shared_scale(result.scenes[0]);
   EXPECT_EQ(scale.low, -2);
   EXPECT_EQ(scale.high, 8);
 }
@@ -108,7 +108,7 @@ TEST(ErrorScale, IsSymmetricOverAllVariants) {
 
 TEST(ErrorScale, IsOneWhereAllIsExact) {
   ExperimentResult result = small_result();
-  result.variants[0].output = result.header.scenes[0].target;
+  result.variants[0].output = result.scenes[0].target;
   EXPECT_EQ(error_scale(result).low, -1);
   EXPECT_EQ(error_scale(result).high, 1);
 }

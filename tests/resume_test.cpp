@@ -30,8 +30,8 @@ RunRecord saved_run(std::int64_t seed, RunStatus status) {
 
 ExperimentResult sample(bool grid) {
   ExperimentResult result;
-  result.header.dtype = "float32";
-  auto& scene = result.header.scenes.emplace_back();
+  result.dtype = "float32";
+  auto& scene = result.scenes.emplace_back();
   scene.splits = {{"train", "", 1, 10, 100}, {"moved", "", 4, 2, 400}};
   scene.target = at::zeros({1, 1});
   for (const double rate : {0.001, 0.1}) {

@@ -45,7 +45,7 @@ SceneResult scene_with(double target_norm) {
 
 ExperimentResult result_with(const std::vector<VariantResult>& rows = {}) {
   ExperimentResult result;
-  result.header.scenes = {scene_with(10)};
+  result.scenes = {scene_with(10)};
   result.variants = rows;
   return result;
 }
@@ -204,8 +204,8 @@ TEST(Statistics, RowsAreNamedByWhatTellsThemApart) {
   auto result =
       result_with({row_of("relu", {ended(0, 1)}), row_of("relu", {ended(0, 10)}), row_of("exp", {ended(0, 5)}),
                    row_of("exp", {ended(0, 4)}), row_of("npu", {ended(0, 8)}, 0.5)});
-  result.header.scenes.push_back(result.header.scenes.front());
-  result.header.scenes.back().name = "noise 1 to 2";
+  result.scenes.push_back(result.scenes.front());
+  result.scenes.back().name = "noise 1 to 2";
   std::tie(result.variants[0].depth, result.variants[0].width) = std::pair(2, 2);
   std::tie(result.variants[1].depth, result.variants[1].width) = std::pair(3, 16);
   result.variants[3].scene = result.variants[4].scene = 1;

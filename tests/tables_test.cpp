@@ -27,18 +27,17 @@ RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int6
 /// baseline: a run of three steps; exp: one that diverges at its first.
 ExperimentResult sample() {
   ExperimentResult result;
-  auto& header = result.header;
-  header.conv_mult = "1.0.0";
-  header.libtorch = "1.13.0";
-  header.device = "cpu";
-  header.dtype = "float32";
+  result.conv_mult = "1.0.0";
+  result.libtorch = "1.13.0";
+  result.device = "cpu";
+  result.dtype = "float32";
   SceneResult scene;
   scene.name = "rectangles";
   scene.splits = {{"train", "", 1, 10, 6}, {"moved", "other places", 4, 2, 24}};
   scene.success_error = 0.05;
   scene.success_norm = 0.5;
   scene.target = torch::zeros({2, 3});
-  header.scenes = {scene};
+  result.scenes = {scene};
   VariantResult baseline;
   baseline.variant = "baseline";
   baseline.optimizer = "adam";
@@ -123,7 +122,7 @@ TEST(Tables, SummaryHasExactlyTheDocumentedKeysInOrder) {
 TEST(Tables, SummaryGivesNullForWhatDoesNotExist) {
   auto result = sample();
   result.variants[0].runs[0].split_losses[1] = std::numeric_limits<double>::infinity();
-  result.variants[0].statistics = statistics_of(result.variants[0].runs, result.header.scenes[0]);
+  result.variants[0].statistics = statistics_of(result.variants[0].runs, result.scenes[0]);
   const auto summary = nlohmann::json::parse(summary_json(result));
   EXPECT_EQ(summary["status"], "complete");
   EXPECT_EQ(summary["scenes"][0]["height"], 2);
@@ -155,10 +154,10 @@ TEST(Tables, OneSeedHasAnOutcome) {
 
 ExperimentResult of_two_seeds() {
   auto result = sample();
-  result.header.seeds = 2;
+  result.seeds = 2;
   result.variants[0].runs.push_back(run_of(5, {8, 7, 0.5, 0.25}, 3));
   result.variants[1].runs.push_back(run_of(5, {8, 7, 6, 9.999}, 3));
-  for (auto& row : result.variants) { row.statistics = statistics_of(row.runs, result.header.scenes[0]); }
+  for (auto& row : result.variants) { row.statistics = statistics_of(row.runs, result.scenes[0]); }
   return result;
 }
 
@@ -198,7 +197,7 @@ ExperimentResult with_errors(double train, double moved, std::optional<double> f
   row.floor = floor;
   row.runs[0].final_loss = 10 * train;
   row.runs[0].split_losses = {10 * train, 2 * moved};
-  row.statistics = statistics_of(row.runs, result.header.scenes[0]);
+  row.statistics = statistics_of(row.runs, result.scenes[0]);
   return result;
 }
 
@@ -258,16 +257,16 @@ TEST(Tables, VerdictsAtTheirBorders) {
       "not multiply: off by 15 % on other places\n"
       "exp: misses the scene it was trained on by 100 % and does not multiply: off by 15 % on other places; its "
       "output vanished in 1 of 2 seeds (9–91 %); it diverged in 1 of 2 seeds (9–91 %)\n");
-  result.header.scenes[0].splits[0].target_norm = 0;
+  result.scenes[0].splits[0].target_norm = 0;
   EXPECT_EQ(verdict(result.variants[0], result), "there was nothing to multiply: a·b is 0 everywhere");
   result = sample();
   EXPECT_EQ(verdict(result.variants[1], result), "diverged");
   result.variants[1].runs[0].status = RunStatus::interrupted;
-  result.variants[1].statistics = statistics_of(result.variants[1].runs, result.header.scenes[0]);
+  result.variants[1].statistics = statistics_of(result.variants[1].runs, result.scenes[0]);
   EXPECT_EQ(verdict(result.variants[1], result), "interrupted");
   // Near-exact: what is judged is another split, and by no relative error.
   result = with_errors(0.1, 0.001);
-  auto& scene = result.header.scenes[0];
+  auto& scene = result.scenes[0];
   std::tie(scene.judged, scene.success_norm) = std::pair(1, 0.0021);
   scene.success_error.reset();
   auto& row = result.variants[0];

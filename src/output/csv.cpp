@@ -31,7 +31,7 @@ double typed_number(std::string_view text, bool single) {
 
 /// The first line, which tells the columns.
 std::string heading(const CsvFile& file, const ExperimentResult& result) {
-  return fmt::format("variant,{}{}{}seed,{}\n", result.header.scenes.size() > 1 ? "scene," : "",
+  return fmt::format("variant,{}{}{}seed,{}\n", result.scenes.size() > 1 ? "scene," : "",
                      result.sizes() ? "depth,width," : "", result.grid() ? "optimizer,learning_rate," : "",
                      file.columns);
 }
@@ -39,7 +39,7 @@ std::string heading(const CsvFile& file, const ExperimentResult& result) {
 /// The part of the row in what its lines begin with.
 std::string csv_key(const ExperimentResult& result, const VariantResult& row) {
   std::string key = row.variant + ',';
-  if (result.header.scenes.size() > 1) { key += result.scene_of(row).name + ','; }
+  if (result.scenes.size() > 1) { key += result.scene_of(row).name + ','; }
   if (result.sizes()) { key += row.depth ? fmt::format("{},{},", *row.depth, *row.width) : ",,"; }
   if (result.grid()) { key += fmt::format("{},{},", row.optimizer, row.learning_rate); }
   return key;
@@ -84,7 +84,7 @@ void read_csv(const CsvFile& file, const Path& path, const Summary& summary, con
     if (is_list) { runs.emplace_back().seed = seed; }
     const auto run = std::lower_bound(runs.begin(), runs.end(), seed,  // their order
                                       [](const auto& each, std::int64_t sought) { return each.seed < sought; });
-    if (run != runs.end() && run->seed == seed) { file.take(*run, fields, result.header.dtype == "float32"); }
+    if (run != runs.end() && run->seed == seed) { file.take(*run, fields, result.dtype == "float32"); }
     if (is_list && !interrupted_too && runs.back().status == RunStatus::interrupted) { runs.pop_back(); }
   }
 }
@@ -138,8 +138,7 @@ void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& 
     const auto key = csv_key(result, row);
     for (const auto& run : row.runs) {
       text.clear();
-      file.append(text, fmt::format("{}{},", key, run.seed), run, result.scene_of(row),
-                  result.header.dtype == "float32");
+      file.append(text, fmt::format("{}{},", key, run.seed), run, result.scene_of(row), result.dtype == "float32");
       sink(text);
     }
   }

@@ -82,17 +82,17 @@ std::pair<std::uint32_t, int> mark(const std::string& name) {
 
 /// What is no row's.
 void about(const ExperimentResult& result, Tables& tables) {
-  const SceneResult& scene = result.header.scenes.front();
+  const SceneResult& scene = result.scenes.front();
   const SplitResult& split = scene.splits.front();
   const double norm = split.target_norm;
   std::string& text = tables["about.tsv"] = line("key", "value");
-  text += line("seeds", result.header.seeds);
+  text += line("seeds", result.seeds);
   text += line("steps", result.variants.front().steps);
-  text += line("loss", result.header.loss);
+  text += line("loss", result.loss);
   text += line("norm", norm);
-  text += line("loss of 0", result.header.loss == "mse" ? norm * norm / split.pixels : norm);
+  text += line("loss of 0", result.loss == "mse" ? norm * norm / split.pixels : norm);
   text += line("scene", scene.name);
-  text += line("scenes", result.header.scenes.size());
+  text += line("scenes", result.scenes.size());
   text += line("tested on", replaced(scene.test, " and ", "\nand "));
   text += line("success", scene.success_error);
   text += line("first split", split.name);
@@ -184,7 +184,7 @@ void loss(const ExperimentResult& result, Tables& tables) {
 /// Maps of float32 one after the other, and a line for each. gnuplot draws none of fewer than two cells a side, so a
 /// lone row of pixels becomes two.
 void panel(const ExperimentResult& result, Tables& tables) {
-  const SceneResult& scene = result.header.scenes.front();
+  const SceneResult& scene = result.scenes.front();
   const Interval shared = shared_scale(scene);
   const Interval errors = error_scale(result);
   std::string& text = tables["panel.tsv"] = line("width", "height", "low", "high");
@@ -209,7 +209,7 @@ void panel(const ExperimentResult& result, Tables& tables) {
 /// The final losses of every row on the first scene, evenly over their ranks and so in any number true to the whole.
 void dots(const ExperimentResult& result, Tables& tables) {
   std::string& text = tables["dots.tsv"] = line("place", "colour", "loss");
-  const std::size_t most = 2400 * result.header.scenes.size() / result.variants.size() + 2;  // a row
+  const std::size_t most = 2400 * result.scenes.size() / result.variants.size() + 2;  // a row
   for (const Row& row : result.variants) {
     if (row.scene > 0) { continue; }
     std::vector<double> losses;
@@ -227,7 +227,7 @@ void dots(const ExperimentResult& result, Tables& tables) {
 }
 
 void heldout(const ExperimentResult& result, Tables& tables) {
-  const SceneResult& scene = result.header.scenes.front();
+  const SceneResult& scene = result.scenes.front();
   std::string& text = tables["heldout.tsv"] = line("row", "place", "split", "scenes", "median", "q1", "q3");
   for (const Row& row : result.variants) {
     if (row.scene > 0 || !row.best) { continue; }
@@ -268,7 +268,7 @@ void kernels(const ExperimentResult& result, Tables& tables) {
 
 void scenes(const ExperimentResult& result, Tables& tables) {
   std::string& text = tables["scenes.tsv"] = line("text", "split", "success");
-  for (const SceneResult& scene : result.header.scenes) {
+  for (const SceneResult& scene : result.scenes) {
     std::string below = scene.name;  // "noise 1 to 2" and what it is tested on have lines of their own
     if (const auto space = below.find(' '); !scene.test.empty() && space != std::string::npos) { below[space] = '\n'; }
     below += scene.test.empty() ? "" : "\n→ " + replaced(scene.test, " and ", "\nand ");
@@ -424,12 +424,12 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
   Tables files;
   for (const auto write : {about, all_rows, loss, panel, heldout, kernels}) { write(result, files); }
   std::vector<std::string> drawn{"loss", "panel", "heldout", "kernels"};
-  if (result.header.seeds > 1) {
+  if (result.seeds > 1) {
     dots(result, files);
     drawn.emplace_back("distribution");
   }
   if (result.grid()) { drawn.emplace_back("grid"); }
-  if (result.header.scenes.size() > 1) {
+  if (result.scenes.size() > 1) {
     scenes(result, files);
     drawn.emplace_back("units");
   }

@@ -64,7 +64,7 @@ Interval error_scale(const ExperimentResult& result) {
   double largest = 0;
   for (const VariantResult& variant : result.variants) {
     if (!variant.output.defined()) { continue; }
-    const auto errors = finite(variant.output - result.header.scenes.front().target);
+    const auto errors = finite(variant.output - result.scenes.front().target);
     largest = std::max(largest, errors.numel() > 0 ? errors.abs().max().item<double>() : 0);
   }
   return largest == 0 ? Interval{-1, 1} : Interval{-largest, largest};
@@ -83,7 +83,7 @@ Rgb colour_of(double value, const Interval& scale, const std::vector<Rgb>& colou
 }
 
 void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory) {
-  const SceneResult& scene = result.header.scenes.front();
+  const SceneResult& scene = result.scenes.front();
   const Interval shared = shared_scale(scene);
   const Interval errors = error_scale(result);
   const auto write = [&](const std::string& name, const at::Tensor& image) {

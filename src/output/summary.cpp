@@ -32,7 +32,7 @@ using Json = nlohmann::ordered_json;  // keys in the order of writing
 CONV_MULT_JSON(SuccessRate, count, of, rate, low, high)
 CONV_MULT_JSON(Spread, median, q1, q3, min, max)
 CONV_MULT_JSON(RowKey, variant, scene, depth, width, optimizer, learning_rate)
-CONV_MULT_JSON(RunHeader, conv_mult, libtorch, device, threads, dtype)
+CONV_MULT_JSON(ExperimentResult, conv_mult, libtorch, device, threads, dtype)
 CONV_MULT_JSON(KnownFile, checksum, before)
 
 inline void to_json(Json& json, const SplitResult& v) {
@@ -87,16 +87,15 @@ Json json_of(const VariantResult& v, const ExperimentResult& result) {
 }  // namespace
 
 std::string summary_json(const ExperimentResult& result, const KnownFiles& files) {
-  const auto& header = result.header;
   Json variants = Json::array();
   for (const auto& row : result.variants) {
     if (!row.runs.empty()) { variants.push_back(json_of(row, result)); }
   }
-  Json summary = header;
+  Json summary = result;
   summary.update({{"status", result.status},
-                  {"loss", header.loss},
-                  {"seeds", {{"first", header.first_seed}, {"count", header.seeds}}},
-                  {"scenes", header.scenes},
+                  {"loss", result.loss},
+                  {"seeds", {{"first", result.first_seed}, {"count", result.seeds}}},
+                  {"scenes", result.scenes},
                   {"variants", std::move(variants)},
                   {"files", files}});
   std::string text = summary.dump(1);

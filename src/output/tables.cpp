@@ -98,8 +98,8 @@ std::string in_seeds(const SuccessRate& rate) {
 
 /// What stands above what is said of a scene, where there are several.
 std::string scene_heading(const ExperimentResult& result, std::size_t scene) {
-  const auto& [name, test] = std::tie(result.header.scenes[scene].name, result.header.scenes[scene].test);
-  if (result.header.scenes.size() == 1) { return ""; }
+  const auto& [name, test] = std::tie(result.scenes[scene].name, result.scenes[scene].test);
+  if (result.scenes.size() == 1) { return ""; }
   return fmt::format("{}{}{}\n", scene > 0 ? "\n" : "", name, test.empty() ? "" : ", outside: " + test);
 }
 }  // namespace
@@ -116,7 +116,7 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
   const auto& statistics = v.statistics;
   const auto& success = statistics.success;
   const auto& scene = result.scene_of(v);
-  const bool many = result.header.seeds > 1;
+  const bool many = result.seeds > 1;
   const double loss = median_of(statistics.final_loss, NAN);
   const auto number = [](double value) { return std::isnan(value) ? "" : fmt::format("{:.4g}", value); };
   const auto count = [](std::int64_t of) { return of > 0 ? grouped(of) : ""; };
@@ -150,7 +150,7 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
     }
     cells.push_back({"diverged", count(statistics.diverged), 7});
     cells.push_back({"dead", count(statistics.dead), 7});
-    cells.push_back({"seeds", success.of < result.header.seeds ? grouped(success.of) : "", 7});
+    cells.push_back({"seeds", success.of < result.seeds ? grouped(success.of) : "", 7});
   }
   cells.push_back({"time", time_text(v.seconds), 5});
   if (!many) { cells.push_back({"outcome", mishap(v), 7}); }
@@ -159,7 +159,7 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
 
 std::string result_table(const ExperimentResult& result, const TableStyle& style) {
   std::string text;
-  for (std::size_t scene = 0; scene < result.header.scenes.size(); ++scene) {
+  for (std::size_t scene = 0; scene < result.scenes.size(); ++scene) {
     std::vector<std::vector<Cell>> rows;
     for (const auto& row : result.variants) {
       if (row.scene == scene && !row.runs.empty()) { rows.push_back(cells_of(row, result)); }

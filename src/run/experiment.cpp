@@ -59,11 +59,11 @@ class Experiment {
         dtype_(config_.dtype == Dtype::float64 ? at::kDouble : at::kFloat), result_(result),
         block_sizes_(plan.rows.size()) {
     for (std::size_t i = 0; i < plan.sources.size(); ++i) {
-      result_.header.scenes[i] = tasks_.emplace_back(config_, plan.sources[i]).record();
+      result_.scenes[i] = tasks_.emplace_back(config_, plan.sources[i]).record();
     }
-    result_.header.device = device_.str();  // earlier runs may be from another machine
-    result_.header.threads = static_cast<int>(thread_count());
-    result_.header.libtorch = TORCH_VERSION;
+    result_.device = device_.str();  // earlier runs may be from another machine
+    result_.threads = static_cast<int>(thread_count());
+    result_.libtorch = TORCH_VERSION;
   }
 
   void run() {
@@ -317,15 +317,14 @@ void check_memory(const Plan& plan, double available) {
 
 ExperimentResult start_of(const Plan& plan) {
   ExperimentResult result;
-  auto& header = result.header;
   const auto seeds = seeds_of_shard(plan.config);
-  header.conv_mult = CONV_MULT_VERSION;
-  header.dtype = text_of(plan.config.dtype);
-  std::tie(header.first_seed, header.seeds) = std::tie(seeds.first, seeds.count);
-  header.loss = text_of(plan.config.loss);
+  result.conv_mult = CONV_MULT_VERSION;
+  result.dtype = text_of(plan.config.dtype);
+  std::tie(result.first_seed, result.seeds) = std::tie(seeds.first, seeds.count);
+  result.loss = text_of(plan.config.loss);
   for (const auto& source : plan.sources) {
-    header.scenes.emplace_back().name = source.name;
-    header.scenes.back().splits.resize(source.splits.size());
+    result.scenes.emplace_back().name = source.name;
+    result.scenes.back().splits.resize(source.splits.size());
   }
   for (const auto& row : plan.rows) {
     auto& begun = result.variants.emplace_back();

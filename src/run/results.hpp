@@ -59,7 +59,7 @@ struct Statistics {
 
 /// What tells a row from the others of an experiment.
 struct RowKey {
-  std::size_t scene = 0;  ///< of RunHeader::scenes
+  std::size_t scene = 0;  ///< of ExperimentResult::scenes
   std::string variant;
   std::optional<std::int64_t> depth, width;  ///< of variants that are sized
   std::string optimizer;
@@ -104,21 +104,16 @@ struct SceneResult {
   at::Tensor a, b, target;
 };
 
-/// What the rows of one run have in common.
-struct RunHeader {
+/// `incomplete` is what a run that goes on, or was killed, leaves in its files.
+enum class ExperimentStatus { complete, incomplete, interrupted };
+
+struct ExperimentResult {
   std::string conv_mult, libtorch, device;
   int threads = 1;
   std::string dtype;
   std::int64_t first_seed = 0, seeds = 1;
   std::string loss = "l2";  ///< or mse
   std::vector<SceneResult> scenes;
-};
-
-/// `incomplete` is what a run that goes on, or was killed, leaves in its files.
-enum class ExperimentStatus { complete, incomplete, interrupted };
-
-struct ExperimentResult {
-  RunHeader header;
   std::vector<VariantResult> variants;  ///< all rows, also those that are not begun
   ExperimentStatus status = ExperimentStatus::incomplete;
 
@@ -126,7 +121,7 @@ struct ExperimentResult {
   bool grid() const;
   bool sizes() const;
 
-  const SceneResult& scene_of(const VariantResult& row) const { return header.scenes[row.scene]; }
+  const SceneResult& scene_of(const VariantResult& row) const { return scenes[row.scene]; }
 };
 
 /// Quantiles by linear interpolation between order statistics (numpy's default; Hyndman & Fan 1996, type 7). Infinite
