@@ -117,13 +117,11 @@ const std::vector<CsvFile> csv_files{
      [](RunRecord& run, const Fields& fields, bool single) { run.weights.push_back(typed_number(fields[2], single)); }},
     {"runs.csv", "status,last_step,final_loss,first_success_step,success_at_best",
      [](std::string& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool) {
-       text += fmt::format("{}{},{},{},{},{}\n", begin, name_of(run.status), run.last_step, shortest(run.final_loss),
+       text += fmt::format("{}{},{},{},{},{}\n", begin, text_of(run.status), run.last_step, shortest(run.final_loss),
                            shortest(run.first_success_step), shortest(run.success_at_best));
      },
      [](RunRecord& run, const Fields& fields, bool) {
-       for (const auto status : {RunStatus::interrupted, RunStatus::diverged, RunStatus::ok}) {
-         run.status = fields[1] == name_of(status) ? status : run.status;
-       }
+       parse(fields[1], run.status);
        run.last_step = number_of<std::int64_t>(fields[2]).value_or(-1);
        run.final_loss = number_of<double>(fields[3]);
        run.first_success_step = number_of<std::int64_t>(fields[4]);

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include "output/figures.hpp"
 #include "output/records.hpp"
-#include "util/files.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {

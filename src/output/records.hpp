@@ -3,7 +3,6 @@
 // way back from them to the records.
 
 #include <nlohmann/ordered_map.hpp>
-#include "options/config.hpp"
 #include "run/results.hpp"
 #include "util/files.hpp"
 

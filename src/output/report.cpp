@@ -1,5 +1,4 @@
 #include <nlohmann/json.hpp>
-#include "options/text.hpp"
 #include "output/figures.hpp"
 #include "output/records.hpp"
 #include "variants/variant.hpp"

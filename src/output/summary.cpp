@@ -15,10 +15,6 @@ struct nlohmann::adl_serializer<std::optional<T>> {
 };
 
 namespace conv_mult {
-NLOHMANN_JSON_SERIALIZE_ENUM(ExperimentStatus, {{ExperimentStatus::interrupted, "interrupted"},
-                                                {ExperimentStatus::complete, "complete"},
-                                                {ExperimentStatus::incomplete, "incomplete"}})
-
 using Json = nlohmann::ordered_json;  // keys in the order of writing
 
 // Both ways, what is called as in the record; the library's own macro is for JSON whose keys are sorted.
@@ -92,7 +88,7 @@ std::string summary_json(const ExperimentResult& result, const KnownFiles& files
     if (!row.runs.empty()) { variants.push_back(json_of(row, result)); }
   }
   Json summary = result;
-  summary.update({{"status", result.status},
+  summary.update({{"status", text_of(result.status)},
                   {"loss", result.loss},
                   {"seeds", {{"first", result.first_seed}, {"count", result.seeds}}},
                   {"scenes", result.scenes},

@@ -36,7 +36,7 @@ std::optional<double> gap_of(const VariantResult& v) {
 /// Of the only run.
 std::string mishap(const VariantResult& v) {
   const auto& run = v.runs.front();
-  if (run.status != RunStatus::ok) { return fmt::format("{} at step {}", name_of(run.status), run.last_step); }
+  if (run.status != RunStatus::ok) { return fmt::format("{} at step {}", text_of(run.status), run.last_step); }
   return v.statistics.dead > 0 ? "output vanished" : "";
 }
 

@@ -3,13 +3,11 @@
 // float32 on the CPU, [H, W], row 0 at the top.
 
 #include <ATen/core/Tensor.h>
-#include "options/config.hpp"
+#include "options/text.hpp"
 
 namespace conv_mult {
 enum class RunStatus { ok, diverged, interrupted };
-constexpr const char* name_of(RunStatus status) {
-  return status == RunStatus::ok ? "ok" : status == RunStatus::diverged ? "diverged" : "interrupted";
-}
+inline Texts names_of(RunStatus /*type*/) { return {"ok", "diverged", "interrupted"}; }
 
 /// The loss after `step` updates: step 0 is the untrained loss.
 struct CurvePoint {
@@ -106,6 +104,7 @@ struct SceneResult {
 
 /// `incomplete` is what a run that goes on, or was killed, leaves in its files.
 enum class ExperimentStatus { complete, incomplete, interrupted };
+inline Texts names_of(ExperimentStatus /*type*/) { return {"complete", "incomplete", "interrupted"}; }
 
 struct ExperimentResult {
   std::string conv_mult, libtorch, device;
