@@ -45,8 +45,8 @@ struct Summary {
   KnownFiles files;
 };
 
-/// The inverse, as far as it is not known or computed anew: of the rows their keys and times. Throws std::runtime_error
-/// that says in one line what is wrong.
+/// The inverse, as far as it is not known or computed anew: no statistics. Throws std::runtime_error that says in one
+/// line what is wrong.
 Summary parse_summary(const std::string& text);
 
 /// Adds to the rows of `result`, which are those of a plan, what an earlier run of it left in `directory`: its finished

@@ -27,7 +27,8 @@ using Json = nlohmann::ordered_json;  // keys in the order of writing
   }
 CONV_MULT_JSON(SuccessRate, count, of, rate, low, high)
 CONV_MULT_JSON(Spread, median, q1, q3, min, max)
-CONV_MULT_JSON(RowKey, variant, scene, depth, width, optimizer, learning_rate)
+CONV_MULT_JSON(VariantResult, variant, scene, depth, width, optimizer, learning_rate, steps, parameters, form, rows,
+               floor, seconds)
 CONV_MULT_JSON(ExperimentResult, conv_mult, libtorch, device, threads, dtype)
 CONV_MULT_JSON(KnownFile, checksum, before)
 
@@ -59,14 +60,8 @@ Json json_of(const VariantResult& v, const ExperimentResult& result) {
   const auto& statistics = v.statistics;
   Json errors = Json::object();
   for (std::size_t i = 0; i < scene.splits.size(); ++i) { errors[scene.splits[i].name] = statistics.split_errors[i]; }
-  Json json = static_cast<const RowKey&>(v);
-  json.update({{"steps", v.steps},
-               {"parameters", v.parameters},
-               {"form", v.data_form},
-               {"rows", v.rows},
-               {"floor", v.floor},
-               {"seconds", v.seconds},
-               {"final_loss", statistics.final_loss},
+  Json json = v;
+  json.update({{"final_loss", statistics.final_loss},
                {"relative_error", statistics.relative_error},
                {"success", statistics.success},
                {"success_everywhere", statistics.everywhere},
@@ -107,11 +102,7 @@ Summary parse_summary(const std::string& text) {
   try {
     const auto json = Json::parse(text);
     Summary summary;
-    for (const auto& each : json.at("variants")) {
-      auto& row = summary.rows.emplace_back();
-      each.get_to(static_cast<RowKey&>(row));
-      each.at("seconds").get_to(row.seconds);
-    }
+    json.at("variants").get_to(summary.rows);
     for (const auto& [name, file] : json.at("files").items()) { summary.files.emplace(name, file); }
     return summary;
   } catch (const Json::exception& error) { throw std::runtime_error(error.what()); }

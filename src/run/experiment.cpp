@@ -92,7 +92,7 @@ class Experiment {
     const auto& architecture = plan_.rows[index].architecture;
     auto& row = result_.variants[index];
     const auto data = tasks_[row.scene].training_data(architecture, dtype_, device_).first;
-    row.data_form = text_of(data.form);
+    row.form = text_of(data.form);
     row.rows = data.rows();
     row.floor = tasks_[row.scene].floor(architecture);
     block_sizes_[index] = block_size(plan_, index, data);

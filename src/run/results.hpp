@@ -71,7 +71,7 @@ struct RowKey {
 struct VariantResult : RowKey {
   std::int64_t steps = 0, parameters = 0, kernel_size = 1;                ///< parameters: numbers of one model
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes;  ///< of each parameter, with its name
-  std::string data_form;                                                  ///< image, patches or literal, as resolved
+  std::string form;                                                       ///< image, patches or literal, as resolved
   std::int64_t rows = 0;                                                  ///< distinct receptive fields, or pixels
   std::optional<double> floor;  ///< infimum of the loss over all weights, where it is known
   double seconds = 0;           ///< wall time of training
