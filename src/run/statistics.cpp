@@ -4,19 +4,6 @@ namespace conv_mult {
 namespace {
 constexpr double dead_within = 1e-3;  // of the target's norm
 
-/// A target of norm 0 knows no success.
-bool succeeded(const RunRecord& run, const SceneResult& scene) {
-  return !run.split_losses.empty() && scene.splits[scene.judged].target_norm > 0 &&
-         run.split_losses[scene.judged] <= scene.success_norm;
-}
-
-/// By a relative error that holds on every split.
-bool succeeded_everywhere(const RunRecord& run, const SceneResult& scene) {
-  const auto within = [&](const auto& split, double loss) { return loss <= *scene.success_error * split.target_norm; };
-  return scene.success_error && succeeded(run, scene) &&
-         std::equal(scene.splits.begin(), scene.splits.end(), run.split_losses.begin(), within);
-}
-
 /// Whether some two rows of one variant, which are neighbours, differ in what `field` tells.
 template <typename Field>
 bool differ(const std::vector<VariantResult>& rows, const Field& field) {
@@ -110,27 +97,29 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
   std::vector<double> first_successes;
   std::vector<double> sparsity_errors;
   std::vector<std::vector<double>> split_errors(scene.splits.size());
-  const double norm = scene.splits.front().target_norm;
+  const auto& splits = scene.splits;
+  const double norm = splits.front().target_norm;
+  const auto within = [&](const auto& split, double loss) { return loss <= *scene.success_error * split.target_norm; };
   for (const auto& run : runs) {
     if (run.status == RunStatus::interrupted) { continue; }
+    const auto& losses = run.split_losses;
+    const bool success = !losses.empty() && splits[scene.judged].target_norm > 0 &&  // a norm of 0 knows no success
+                         losses[scene.judged] <= scene.success_norm;
+    const bool everywhere =
+        success && scene.success_error && std::equal(splits.begin(), splits.end(), losses.begin(), within);
     ++statistics.success.of;
-    const bool success = succeeded(run, scene);
     statistics.success.count += success ? 1 : 0;
     if (success && run.sparsity_error) { sparsity_errors.push_back(*run.sparsity_error); }
-    statistics.everywhere.count += succeeded_everywhere(run, scene) ? 1 : 0;
+    statistics.everywhere.count += everywhere ? 1 : 0;
     statistics.best_look.of += run.success_at_best ? 1 : 0;
     statistics.best_look.count += run.success_at_best.value_or(false) ? 1 : 0;
     if (run.first_success_step) { first_successes.push_back(static_cast<double>(*run.first_success_step)); }
-    if (!run.final_loss) {
-      ++statistics.diverged;
-      continue;
-    }
-    final_losses.push_back(*run.final_loss);
-    const auto& losses = run.split_losses;
+    statistics.diverged += run.final_loss ? 0 : 1;
+    if (run.final_loss) { final_losses.push_back(*run.final_loss); }
     const bool dead = !losses.empty() && norm > 0 && std::abs(losses.front() - norm) <= dead_within * norm;
     statistics.dead += dead ? 1 : 0;
     for (std::size_t i = 0; i < losses.size(); ++i) {
-      const double target = scene.splits[i].target_norm;
+      const double target = splits[i].target_norm;
       if (target > 0) { split_errors[i].push_back(losses[i] / target); }
     }
   }
