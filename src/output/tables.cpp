@@ -27,17 +27,10 @@ std::string interval_text(const SuccessRate& r) {
 
 double median_of(const std::optional<Spread>& spread, double none) { return spread ? spread->median : none; }
 
-/// How far above the floor the loss ended; a floor of 0 leaves no ratio.
-std::optional<double> gap_of(const VariantResult& v) {
-  if (!v.statistics.final_loss || v.floor.value_or(0) <= 0) { return std::nullopt; }
-  return v.statistics.final_loss->median / *v.floor - 1;
-}
-
-/// Of the only run.
-std::string mishap(const VariantResult& v) {
-  const auto& run = v.runs.front();
-  if (run.status != RunStatus::ok) { return fmt::format("{} at step {}", text_of(run.status), run.last_step); }
-  return v.statistics.dead > 0 ? "output vanished" : "";
+/// How far above the floor the loss ended; NaN for a floor of 0, which leaves no ratio.
+double gap_of(const VariantResult& v) {
+  const double floor = v.floor.value_or(0);
+  return floor > 0 ? median_of(v.statistics.final_loss, NAN) / floor - 1 : NAN;
 }
 
 std::size_t length(const std::string& utf8) {
@@ -119,6 +112,7 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
   const bool many = result.seeds > 1;
   const double loss = median_of(statistics.final_loss, NAN);
   const auto number = [](double value) { return std::isnan(value) ? "" : fmt::format("{:.4g}", value); };
+  const auto percent = [](double error) { return std::isnan(error) ? "" : error_text(std::max(0.0, error)); };
   const auto count = [](std::int64_t of) { return of > 0 ? grouped(of) : ""; };
   const auto rate = [](const SuccessRate& r) { return r.of > 0 ? rate_text(r.rate, r.of) + " %" : ""; };
   std::vector<Cell> cells{{"variant", v.variant}};
@@ -133,10 +127,10 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
   }
   cells.push_back({many ? "median loss" : "loss", number(loss), 9, loss});
   cells.push_back({"floor", number(v.floor.value_or(NAN)), 5});
-  cells.push_back({"gap", gap_of(v) ? error_text(std::max(0.0, *gap_of(v))) : "", 4});
+  cells.push_back({"gap", percent(gap_of(v)), 4});
   for (std::size_t i = 0; i < scene.splits.size(); ++i) {
     const double error = median_of(statistics.split_errors[i], NAN);
-    cells.push_back({scene.splits[i].name, std::isnan(error) ? "" : error_text(error), 8, error});
+    cells.push_back({scene.splits[i].name, percent(error), 8, error});
   }
   if (many) {
     cells.push_back({"success", rate(success), 9, -success.rate});
@@ -153,7 +147,11 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
     cells.push_back({"seeds", success.of < result.seeds ? grouped(success.of) : "", 7});
   }
   cells.push_back({"time", time_text(v.seconds), 5});
-  if (!many) { cells.push_back({"outcome", mishap(v), 7}); }
+  if (!many) {
+    const auto& run = v.runs.front();
+    const auto ended = fmt::format("{} at step {}", text_of(run.status), run.last_step);
+    cells.push_back({"outcome", run.status != RunStatus::ok ? ended : statistics.dead > 0 ? "output vanished" : "", 7});
+  }
   return cells;
 }
 
@@ -178,7 +176,7 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
   if (!statistics.final_loss) { return "diverged" + in_seeds(wilson(statistics.diverged, success.of)); }
   if (scene.splits[scene.judged].target_norm == 0) { return "there was nothing to multiply: a·b is 0 everywhere"; }
   const auto error_on = [&](std::size_t split) { return median_of(statistics.split_errors[split], INFINITY); };
-  std::string text = gap_of(row).value_or(1) <= 0.01 ? "at its limit, " : "";
+  std::string text = gap_of(row) <= 0.01 ? "at its limit, " : "";
   const bool fits = 2 * success.count > success.of;
   const auto off = error_text(error_on(scene.judged));
   if (!scene.success_error) {
