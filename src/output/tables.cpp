@@ -179,13 +179,10 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
   std::string text = gap_of(row) <= 0.01 ? "at its limit, " : "";
   const bool fits = 2 * success.count > success.of;
   const auto off = error_text(error_on(scene.judged));
-  if (!scene.success_error) {
-    text += fits ? "multiplies near-exactly on the test range" + in_seeds(success)
-                 : fmt::format("does not multiply near-exactly: off by {} on the test range", off);
-  } else {
-    text += fits ? fmt::format("fits the scene it was trained on to {}{}", off, in_seeds(success))
-                 : fmt::format("misses the scene it was trained on by {}", off);
-  }
+  text += scene.success_error && fits ? fmt::format("fits the scene it was trained on to {}{}", off, in_seeds(success))
+          : scene.success_error       ? fmt::format("misses the scene it was trained on by {}", off)
+          : fits                      ? "multiplies near-exactly on the test range" + in_seeds(success)
+                                      : fmt::format("does not multiply near-exactly: off by {} on the test range", off);
   const auto* what = scene.success_error ? ", fits it" : ", near-exact";
   if (!fits && success.count > 0) { text += what + in_seeds(success); }
   if (scene.success_error && scene.splits.size() > 1) {
