@@ -54,33 +54,29 @@ namespace {
 constexpr auto seal_begin = ",\n \"checksum\": \"";
 
 std::string seal_of(std::string_view text) { return fmt::format("{}{}\"\n}}\n", seal_begin, checksum(text)); }
-
-Json json_of(const VariantResult& v, const ExperimentResult& result) {
-  const auto& scene = result.scene_of(v);
-  const auto& statistics = v.statistics;
-  Json errors = Json::object();
-  for (std::size_t i = 0; i < scene.splits.size(); ++i) { errors[scene.splits[i].name] = statistics.split_errors[i]; }
-  Json json = v;
-  json.update({{"final_loss", statistics.final_loss},
-               {"relative_error", statistics.relative_error},
-               {"success", statistics.success},
-               {"success_everywhere", statistics.everywhere},
-               {"best_look", statistics.best_look},
-               {"first_success", {{"median", statistics.first_success}, {"never", statistics.never_succeeded}}},
-               {"diverged", statistics.diverged},
-               {"dead", statistics.dead},
-               {"sparsity_error", statistics.sparsity_error},
-               {"evaluation", std::move(errors)},
-               {"shown_seed", v.runs[v.shown].seed},
-               {"verdict", verdict(v, result)}});
-  return json;
-}
 }  // namespace
 
 std::string summary_json(const ExperimentResult& result, const KnownFiles& files) {
   Json variants = Json::array();
   for (const auto& row : result.variants) {
-    if (!row.runs.empty()) { variants.push_back(json_of(row, result)); }
+    if (row.runs.empty()) { continue; }
+    const auto& splits = result.scene_of(row).splits;
+    const auto& statistics = row.statistics;
+    Json errors = Json::object();
+    for (std::size_t i = 0; i < splits.size(); ++i) { errors[splits[i].name] = statistics.split_errors[i]; }
+    variants.emplace_back(row).update(
+        {{"final_loss", statistics.final_loss},
+         {"relative_error", statistics.relative_error},
+         {"success", statistics.success},
+         {"success_everywhere", statistics.everywhere},
+         {"best_look", statistics.best_look},
+         {"first_success", {{"median", statistics.first_success}, {"never", statistics.never_succeeded}}},
+         {"diverged", statistics.diverged},
+         {"dead", statistics.dead},
+         {"sparsity_error", statistics.sparsity_error},
+         {"evaluation", std::move(errors)},
+         {"shown_seed", row.runs[row.shown].seed},
+         {"verdict", verdict(row, result)}});
   }
   Json summary = result;
   summary.update({{"status", text_of(result.status)},
