@@ -222,12 +222,11 @@ void add_shards(const std::vector<std::string>& folders, const Config& config, c
   }
   for (auto& row : result.variants) {
     std::sort(row.runs.begin(), row.runs.end(), [](const auto& a, const auto& b) { return a.seed < b.seed; });
-    for (std::size_t i = 0; i < static_cast<std::size_t>(config.seeds); ++i) {
-      const auto seed = config.seed + static_cast<std::int64_t>(i);
-      const bool twice = i > 0 && i < row.runs.size() && row.runs[i].seed == seed - 1;
-      refuse_if(i >= row.runs.size() || row.runs[i].seed != seed,
-                "merge: the finished runs of seed {} are in {} of the folders", twice ? seed - 1 : seed,
-                twice ? "two" : "none");
+    std::unordered_map<std::int64_t, int> copies;  // of each seed
+    for (const auto& run : row.runs) { ++copies[run.seed]; }
+    for (auto seed = config.seed; seed < config.seed + config.seeds; ++seed) {
+      refuse_if(copies[seed] != 1, "merge: the finished runs of seed {} are in {} of the folders", seed,
+                copies[seed] == 0 ? "none" : "two");
     }
   }
 }
