@@ -35,7 +35,6 @@ void write_report(const ExperimentResult& result, const std::filesystem::path& d
   // So that no text of it can end the script that holds it.
   const auto text = join(split(data.dump(-1, ' ', false, Json::error_handler_t::replace), '<'), "\\u003c");
   const auto& page = figure_scripts.at("report.html");
-  const auto place = page.find("{{data}}");
-  write_file(directory / "report.html", page.substr(0, place) + text + page.substr(place + 8));
+  write_file(directory / "report.html", std::string(page).replace(page.find("{{data}}"), 8, text));
 }
 }  // namespace conv_mult

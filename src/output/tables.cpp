@@ -183,8 +183,7 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
           : scene.success_error       ? fmt::format("misses the scene it was trained on by {}", off)
           : fits                      ? "multiplies near-exactly on the test range" + in_seeds(success)
                                       : fmt::format("does not multiply near-exactly: off by {} on the test range", off);
-  const auto* what = scene.success_error ? ", fits it" : ", near-exact";
-  if (!fits && success.count > 0) { text += what + in_seeds(success); }
+  if (!fits && success.count > 0) { text += (scene.success_error ? ", fits it" : ", near-exact") + in_seeds(success); }
   if (scene.success_error && scene.splits.size() > 1) {
     std::size_t worst = 1;
     for (std::size_t i = 1; i < scene.splits.size(); ++i) { worst = error_on(i) > error_on(worst) ? i : worst; }
