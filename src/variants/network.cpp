@@ -153,8 +153,8 @@ V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT w
     correlate(d, planes, ins, outs, input, slopes, gradient);
     if (layer == 0) { break; }
     // Its transpose: the taps in reverse, channels exchanged.
-    convolve(d, planes, planes.channels(layer + 1), ins, slopes, other_slopes, weights + (taps - 1) * lanes, taps,
-             ins * taps, -1, [&](std::int64_t /*i*/, std::int64_t at, V by_out) HWY_ATTR {
+    convolve(d, planes, outs, ins, slopes, other_slopes, weights + (taps - 1) * lanes, taps, ins * taps, -1,
+             [&](std::int64_t /*i*/, std::int64_t at, V by_out) HWY_ATTR {
                const V out = hn::Load(d, input + at);
                return exponential ? hn::Mul(by_out, out) : hn::IfThenElseZero(hn::Gt(out, hn::Zero(d)), by_out);
              });
@@ -176,45 +176,37 @@ namespace {
 CONV_MULT_EXPORT_PASS(PatchPass, relu_network)
 CONV_MULT_EXPORT_PASS(PatchPass, exponential_network)
 
-std::vector<Parameter> convolutions(const Size& size) {
-  std::vector<Parameter> parameters;
-  for (std::int64_t layer = 0; layer < size.depth; ++layer) {
-    parameters = conv2d(layer == 0 ? 2 : size.width, layer == size.depth - 1 ? 1 : size.width, size.kernel_size,
-                        std::to_string(layer) + '.', true, std::move(parameters));
-  }
-  return parameters;
-}
-
 template <bool exponential>
-at::Tensor network(const Weights& weights, const Dataset& data, const Size& size) {
-  auto x = data.input;
-  for (std::int64_t layer = 0; layer < size.depth; ++layer) {
-    const auto& weight = weights[static_cast<std::size_t>(2 * layer)];  // [N, out, in, K, K]
-    const auto& bias = weights[static_cast<std::size_t>(2 * layer) + 1];
-    const std::int64_t groups = layer == 0 ? 1 : weight.size(0);  // all replicas share the input
-    x = at::conv2d(x, weight.flatten(0, 1), bias.flatten(), 1, size.kernel_size / 2, 1, groups);
-    if (exponential || layer < size.depth - 1) { x = exponential ? x.exp() : x.relu(); }
-  }
-  return x;
+Variant network(Variant v) {
+  v.sized = true;
+  v.parameters = [](const Size& size) {
+    std::vector<Parameter> parameters;
+    for (std::int64_t layer = 0; layer < size.depth; ++layer) {
+      parameters = conv2d(layer == 0 ? 2 : size.width, layer == size.depth - 1 ? 1 : size.width, size.kernel_size,
+                          std::to_string(layer) + '.', true, std::move(parameters));
+    }
+    return parameters;
+  };
+  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
+    auto x = data.input;
+    for (std::int64_t layer = 0; layer < size.depth; ++layer) {
+      const auto& weight = weights[static_cast<std::size_t>(2 * layer)];  // [N, out, in, K, K]
+      const auto& bias = weights[static_cast<std::size_t>(2 * layer) + 1];
+      const std::int64_t groups = layer == 0 ? 1 : weight.size(0);  // all replicas share the input
+      x = at::conv2d(x, weight.flatten(0, 1), bias.flatten(), 1, size.kernel_size / 2, 1, groups);
+      if (exponential || layer < size.depth - 1) { x = exponential ? x.exp() : x.relu(); }
+    }
+    return x;
+  };
+  v.network_pass = exponential ? exponential_network_pass : relu_network_pass;
+  return v;
 }
 }  // namespace
 
-const Variant variants::stacked_exp = [] {
-  Variant v{"stacked-exp", "--depth times convolution and exp", 0x999999, 4, Takes::images};
-  v.parameters = convolutions;
-  v.sized = true;
-  v.output = network<true>;
-  v.network_pass = exponential_network_pass;
-  return v;
-}();
+const Variant variants::stacked_exp =
+    network<true>({"stacked-exp", "--depth times convolution and exp", 0x999999, 4, Takes::images});
 
-const Variant variants::relu = [] {
-  Variant v{"relu", "--depth convolutions with ReLU between them", 0x882255, 15, Takes::images};
-  v.parameters = convolutions;
-  v.sized = true;
-  v.output = network<false>;
-  v.network_pass = relu_network_pass;
-  return v;
-}();
+const Variant variants::relu =
+    network<false>({"relu", "--depth convolutions with ReLU between them", 0x882255, 15, Takes::images});
 }  // namespace conv_mult
 #endif
