@@ -23,21 +23,6 @@ at::Tensor convolution(const Weights& weights, std::size_t first, bool bias, con
   return as_output(bias ? at::addmm(biases, x, w) : at::matmul(x, w));
 }
 
-Parameter glorot(const std::string& name, const Size& size) {
-  const double bound = std::sqrt(6 / static_cast<double>(size.fields() + 1));
-  return {name, {size.fields()}, -bound, bound};
-}
-
-at::Tensor logarithms(const Scene& scene) { return (plain(scene).abs() + 1e-7).log(); }
-
-at::Tensor negatives(const Scene& scene) { return plain(scene).lt(0).to(scene.a.scalar_type()); }
-
-at::Tensor channel_pair(const Dataset& data, std::int64_t first) { return data.input.narrow(1, first, 2).flatten(1); }
-
-at::Tensor gated(const Dataset& data, const at::Tensor& w) {
-  return channel_pair(data, 0).unsqueeze(1) * w + (1 - channel_pair(data, 2).unsqueeze(1) * w);
-}
-
 at::Tensor product(at::Tensor factors) {
   for (std::int64_t n = factors.size(-1); n > 1; n = factors.size(-1)) {
     const auto halves = factors.narrow(-1, 0, n / 2) * factors.narrow(-1, n / 2, n / 2);
@@ -45,8 +30,6 @@ at::Tensor product(at::Tensor factors) {
   }
   return factors.squeeze(-1);
 }
-
-at::Tensor as_output(const at::Tensor& values) { return values.unsqueeze(-1).unsqueeze(-1); }
 
 at::Tensor at_centre(double of_a, double of_b, const Size& size) {
   auto kernel = at::zeros({1, 1, 2, size.kernel_size, size.kernel_size}, at::kDouble);

@@ -17,19 +17,26 @@ std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t ke
 at::Tensor convolution(const Weights& weights, std::size_t first, bool bias, const Dataset& data, const Size& size);
 
 /// 2 K^2 weights of a unit: uniform within sqrt(6 / (2 K^2 + 1)) (Glorot & Bengio 2010).
-Parameter glorot(const std::string& name, const Size& size);
+inline Parameter glorot(const std::string& name, const Size& size) {
+  const double bound = std::sqrt(6 / static_cast<double>(size.fields() + 1));
+  return {name, {size.fields()}, -bound, bound};
+}
 
 /// log(|a| + 1e-7), log(|b| + 1e-7): padded with 0, the logarithm of 1.
-at::Tensor logarithms(const Scene& scene);
+inline at::Tensor logarithms(const Scene& scene) { return (plain(scene).abs() + 1e-7).log(); }
 
 /// Whether a < 0, b < 0: 1 or 0.
-at::Tensor negatives(const Scene& scene);
+inline at::Tensor negatives(const Scene& scene) { return plain(scene).lt(0).to(scene.a.scalar_type()); }
 
 /// The channels `first` and `first` + 1 of patches, flat: [P, F].
-at::Tensor channel_pair(const Dataset& data, std::int64_t first);
+inline at::Tensor channel_pair(const Dataset& data, std::int64_t first) {
+  return data.input.narrow(1, first, 2).flatten(1);
+}
 
 /// x w + 1 - w where channels 2 and 3 are 1, in padding 1: [P, N, F].
-at::Tensor gated(const Dataset& data, const at::Tensor& w);
+inline at::Tensor gated(const Dataset& data, const at::Tensor& w) {
+  return channel_pair(data, 0).unsqueeze(1) * w + (1 - channel_pair(data, 2).unsqueeze(1) * w);
+}
 
 /// W = tanh(w) sigmoid(m), of the w at `first` and the m after it (Trask et al. 2018).
 inline at::Tensor nac_weight(const Weights& w, std::size_t first) { return w[first].tanh() * w[first + 1].sigmoid(); }
@@ -38,7 +45,7 @@ inline at::Tensor nac_weight(const Weights& w, std::size_t first) { return w[fir
 at::Tensor product(at::Tensor factors);
 
 /// [P, N] to [P, N, 1, 1].
-at::Tensor as_output(const at::Tensor& values);
+inline at::Tensor as_output(const at::Tensor& values) { return values.unsqueeze(-1).unsqueeze(-1); }
 
 /// A kernel with these weights at the centre of a and of b, 0 elsewhere: float64 [1, 1, 2, K, K].
 at::Tensor at_centre(double of_a, double of_b, const Size& size);
