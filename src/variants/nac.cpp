@@ -66,22 +66,18 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
-namespace {
 CONV_MULT_EXPORT_PASS(PatchPass, nac_mul)
 CONV_MULT_EXPORT_PASS(PatchPass, nalu)
-
-at::Tensor selecting(const Weights& weights) { return nac_weight(weights, 0); }
-}  // namespace
 
 /// All of Trask et al.'s unit, both paths with the same W.
 const Variant variants::nalu = [] {
   Variant v{"nalu", "g Σ W x + (1 − g) exp(Σ W log(|x| + 10⁻⁷)), g = σ(Σ G x)", 0xE69F00, 11, Takes::patches};
   v.encode = [](const Scene& scene) { return at::cat({plain(scene), logarithms(scene)}, 1); };
-  v.selection = selecting;
+  v.selection = [](const Weights& weights) { return nac_weight(weights, 0); };
   v.parameters = [](const Size& size) { return std::vector{glorot("w", size), glorot("m", size), glorot("g", size)}; };
   v.output = [](const Weights& weights, const Dataset& data, const Size& /*size*/) {
     const auto x = channel_pair(data, 0);
-    const auto w = selecting(weights).t();
+    const auto w = nac_weight(weights, 0).t();
     const auto gate = at::matmul(x, weights[2].t()).sigmoid();
     return as_output(gate * at::matmul(x, w) + (1 - gate) * at::matmul(channel_pair(data, 2), w).exp());
   };
@@ -94,10 +90,10 @@ const Variant variants::nalu = [] {
 
 const Variant variants::nac_mul = [] {
   Variant v{"nac-mul", "exp(Σ W log(|x| + 10⁻⁷)), W = tanh(w) σ(m)", 0x56B4E9, 6, Takes::patches, logarithms};
-  v.selection = selecting;
+  v.selection = [](const Weights& weights) { return nac_weight(weights, 0); };
   v.parameters = [](const Size& size) { return std::vector{glorot("w", size), glorot("m", size)}; };
   v.output = [](const Weights& weights, const Dataset& data, const Size& /*size*/) {
-    return as_output(at::matmul(channel_pair(data, 0), selecting(weights).t()).exp());
+    return as_output(at::matmul(channel_pair(data, 0), nac_weight(weights, 0).t()).exp());
   };
   // W = 1 at the centre, else 0: the limit of large w and m.
   v.solution = [](const Size& size) { return Weights{at_centre(40, size), at_centre(40, size)}; };
