@@ -30,23 +30,19 @@ Architecture architecture_of(const c10::impl::GenericDict& file) {
 }  // namespace
 
 Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarType dtype, at::Device device) {
-  const at::NoGradGuard no_grad;
   const auto parameters = architecture.parameters();
-  std::vector<std::vector<at::Tensor>> drawn(parameters.size());  // of each parameter, the replicas
+  std::vector<at::Tensor> drawn;  // of one replica after the other
   for (std::int64_t i = 0; i < seeds.count; ++i) {
     const auto generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(seeds.first + i));
-    for (std::size_t k = 0; k < parameters.size(); ++k) {
-      const auto& [name, shape, low, high, normal] = parameters[k];
-      auto replica = at::full(shape, low, at::kFloat);
-      drawn[k].push_back(normal        ? replica.normal_(low, high, generator)
-                         : low == high ? replica
-                                       : replica.uniform_(low, high, generator));
+    for (const auto& [name, shape, low, high, normal] : parameters) {
+      auto numbers = at::full({c10::multiply_integers(shape)}, low, at::kFloat);
+      drawn.push_back(normal        ? numbers.normal_(low, high, generator)
+                      : low == high ? numbers
+                                    : numbers.uniform_(low, high, generator));
     }
   }
-  Model model{architecture, {}, seeds.first};
-  for (const auto& replicas : drawn) {
-    model.parameters.push_back(at::stack(replicas).to(device, dtype).requires_grad_());
-  }
+  auto model = make_model(architecture, at::cat(drawn).view({seeds.count, -1}).to(device, dtype));
+  model.first_seed = seeds.first;
   return model;
 }
 
