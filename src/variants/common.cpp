@@ -32,11 +32,9 @@ at::Tensor product(at::Tensor factors) {
 }
 
 at::Tensor at_centre(double of_a, double of_b, const Size& size) {
-  auto kernel = at::zeros({1, 1, 2, size.kernel_size, size.kernel_size}, at::kDouble);
-  const auto centre = kernel.select(3, size.kernel_size / 2).select(3, size.kernel_size / 2)[0][0];
-  centre[0] = of_a;
-  centre[1] = of_b;
-  return kernel;
+  const std::int64_t border = size.kernel_size / 2;
+  const auto centre = at::tensor({of_a, of_b}, at::kDouble).view({1, 1, 2, 1, 1});
+  return at::constant_pad_nd(centre, {border, border, border, border});
 }
 
 double best_affine(const Dataset& data, std::int64_t kernel_size) {
@@ -49,9 +47,7 @@ double best_affine(const Dataset& data, std::int64_t kernel_size) {
     if (patches.root_count.defined()) { rows *= patches.root_count.flatten(1); }
     r = std::get<1>(at::linalg_qr(r.defined() ? at::cat({r, rows}) : rows, "r"));
   });
-  if (!at::isfinite(r).all().item<bool>()) {  // numbers that overflow; some LAPACKs refuse them
-    return std::numeric_limits<double>::quiet_NaN();
-  }
+  if (!at::isfinite(r).all().item<bool>()) { return NAN; }  // numbers that overflow; some LAPACKs refuse them
   const auto lhs = r.narrow(1, 0, unknowns);
   const auto rhs = r.narrow(1, unknowns, 1);
   const auto solution = std::get<0>(at::linalg_lstsq(lhs, rhs, c10::nullopt, "gelsd"));

@@ -23,9 +23,8 @@ const Variant variants::square = [] {
   v.solution = [](const Size& size) {
     const auto none = at::zeros({1, size.width - 2, 2, size.kernel_size, size.kernel_size}, at::kDouble);
     const auto kernels = at::cat({at_centre(1, 1, size), at_centre(1, -1, size), none}, 1);
-    auto mix = at::zeros({1, 1, size.width, 1, 1}, at::kDouble);
-    mix.select(2, 0).fill_(0.25);
-    mix.select(2, 1).fill_(-0.25);
+    const auto shares = at::tensor({0.25, -0.25}, at::kDouble).view({1, 1, 2, 1, 1});
+    const auto mix = at::constant_pad_nd(shares, {0, 0, 0, 0, 0, size.width - 2});
     return size.bias ? Weights{kernels, at::zeros({1, size.width}, at::kDouble), mix, at::zeros({1, 1}, at::kDouble)}
                      : Weights{kernels, mix};
   };
