@@ -62,10 +62,6 @@ std::int64_t parameter_count(const Architecture& architecture) {
   return count;
 }
 
-at::Tensor forward(const Model& model, const Dataset& data) {
-  return model.variant().output(model.parameters, data, model.architecture.size);
-}
-
 at::Tensor forward_in_training(Model& model, const Dataset& data) {
   if (model.variant().noisy_output == nullptr) { return forward(model, data); }
   constexpr std::uint32_t stream = 16;  // beyond those of scenes

@@ -39,7 +39,9 @@ Model make_model(const Architecture& architecture, const at::Tensor& weights);
 std::int64_t parameter_count(const Architecture& architecture);
 
 /// images: [S, C, H, W] to [S, N, H, W]; patches: [P, C, K, K] to [P, N, 1, 1].
-at::Tensor forward(const Model& model, const Dataset& data);
+inline at::Tensor forward(const Model& model, const Dataset& data) {
+  return model.variant().output(model.parameters, data, model.architecture.size);
+}
 
 /// The same as it is trained: with noise, where the variant has some, of its own for each replica, from call to call.
 at::Tensor forward_in_training(Model& model, const Dataset& data);

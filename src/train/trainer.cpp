@@ -4,7 +4,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/optim.h>
-#include <cstring>
 #include "util/pool.hpp"
 
 namespace conv_mult {
@@ -27,7 +26,6 @@ at::Tensor padded_zeros(const at::Tensor& tensor) {
 }
 
 OptimizerStep step_of(OptimizerKind optimizer, double rate, std::int64_t steps) {
-  const auto count = static_cast<double>(steps);
   switch (optimizer) {
     case OptimizerKind::sgd: return {rate};
     case OptimizerKind::rmsprop: return {rate, 1, 0, 0.99};
@@ -37,8 +35,8 @@ OptimizerStep step_of(OptimizerKind optimizer, double rate, std::int64_t steps) 
   constexpr double beta1 = 0.9;
   constexpr double beta2 = 0.999;
   constexpr double weight_decay = 0.01;
-  return {rate / (1 - std::pow(beta1, count)), optimizer == OptimizerKind::adamw ? 1 - rate * weight_decay : 1, beta1,
-          beta2, std::sqrt(1 - std::pow(beta2, count))};
+  return {rate / (1 - std::pow(beta1, steps)), optimizer == OptimizerKind::adamw ? 1 - rate * weight_decay : 1, beta1,
+          beta2, std::sqrt(1 - std::pow(beta2, steps))};
 }
 
 /// Of the variant's regulariser.
@@ -161,10 +159,6 @@ void FusedLayer::update(OptimizerKind optimizer, double learning_rate) {
   });
 }
 
-at::Tensor FusedLayer::rows_of(const at::Tensor& parameters) const {
-  return pass_ ? parameters.transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_) : parameters;
-}
-
 double learning_rate_at(const TrainingConfig& config, std::int64_t step) {
   const double done = static_cast<double>(step) / static_cast<double>(config.steps);
   switch (config.decay) {
@@ -201,8 +195,8 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
     const bool last = step == config.steps;
     if (fused) {
       const auto& losses = fused->losses_and_gradient();
-      std::memcpy(static_cast<char*>(block.data_ptr()) + static_cast<std::size_t>(in_block) * losses.nbytes(),
-                  losses.data_ptr(), losses.nbytes());
+      std::copy_n(static_cast<const char*>(losses.data_ptr()), losses.nbytes(),
+                  static_cast<char*>(block.data_ptr()) + static_cast<std::size_t>(in_block) * losses.nbytes());
     } else {
       block[in_block].copy_(by_autograd(model, data.first, config.loss, !last));
     }

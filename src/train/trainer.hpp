@@ -27,7 +27,9 @@ class FusedLayer {
   void update(OptimizerKind optimizer, double learning_rate);
 
   /// Of such as parameters(): a row for each replica as weights_of has them, [N, P].
-  at::Tensor rows_of(const at::Tensor& parameters) const;
+  at::Tensor rows_of(const at::Tensor& parameters) const {
+    return pass_ ? parameters.transpose(1, 2).flatten(0, 1).narrow(0, 0, replicas_) : parameters;
+  }
   at::Tensor weights() const { return rows_of(parameters_); }
 
   /// All of them in one tensor, [groups of lanes, P, lanes] or, of image_pass, [N, P].
