@@ -41,10 +41,9 @@ OptimizerStep step_of(OptimizerKind optimizer, double rate, std::int64_t steps) 
 
 /// Of the variant's regulariser.
 double strength_at(const TrainingConfig& config, const Variant& variant, std::int64_t step) {
+  const auto& [start, end, every] = config.npu_l1;
+  if (variant.lasso) { return std::min(end, start * std::pow(10, step / every)); }
   const auto& [strength, from, to] = config.sparsity;
-  if (variant.lasso) {
-    return std::min(config.npu_l1.end, config.npu_l1.start * std::pow(10, step / config.npu_l1.every));
-  }
   return step >= to ? strength
                     : strength * std::max(0.0, static_cast<double>(step - from) / static_cast<double>(to - from));
 }
@@ -87,7 +86,7 @@ FusedLayer::FusedLayer(const Model& model, const Dataset& data, LossKind loss)
 }
 
 void FusedLayer::set_data(const Dataset& data) {
-  pixels_ = data.pixels();
+  mean_over_ = loss_ == LossKind::mse ? data.pixels() : 0;
   shape_ = {data.target.size(2), data.target.size(3), size_.kernel_size, size_.depth, size_.width};
   if (!pass_) {
     const std::int64_t padding = size_.kernel_size / 2;
@@ -108,9 +107,8 @@ const at::Tensor& FusedLayer::losses_and_gradient() {
   AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient", [&] {
     if (!pass_) { return pass_over_image<scalar_t>(); }
     const auto begin_of = [](const at::Tensor& tensor) { return tensor.data_ptr<scalar_t>(); };
-    const auto mean_over = static_cast<scalar_t>(loss_ == LossKind::mse ? pixels_ : 0);
     pass_.in<scalar_t>()({begin_of(input_), begin_of(target_), begin_of(root_count_), target_.numel(), input_.size(1),
-                          size_.fields(), parameters_.size(1), replicas_, mean_over, shape_},
+                          size_.fields(), parameters_.size(1), replicas_, static_cast<scalar_t>(mean_over_), shape_},
                          begin_of(parameters_), begin_of(parameters_.grad()), begin_of(lane_losses_));
   });
   return losses_;
@@ -140,10 +138,9 @@ void FusedLayer::pass_over_image() {
   }
   for (std::int64_t i = 0; i < replicas_; ++i) {
     const auto* totals = sums.data() + i * (1 + length);
-    const double squares = totals[0];
-    const double norm = std::sqrt(squares);
-    losses_.data_ptr<Scalar>()[i] = static_cast<Scalar>(loss_ == LossKind::l2 ? norm : squares / pixels_);
-    const double divisor = loss_ == LossKind::mse ? pixels_ / 2 : norm == 0 ? 1 : norm;
+    const double loss = mean_over_ > 0 ? totals[0] / mean_over_ : std::sqrt(totals[0]);
+    losses_.data_ptr<Scalar>()[i] = static_cast<Scalar>(loss);
+    const double divisor = mean_over_ > 0 ? mean_over_ / 2 : loss == 0 ? 1 : loss;
     auto* gradient = parameters_.grad().data_ptr<Scalar>() + i * length;
     for (std::int64_t k = 0; k < length; ++k) { gradient[k] = static_cast<Scalar>(totals[1 + k] / divisor); }
   }

@@ -48,7 +48,7 @@ class FusedLayer {
   std::int64_t replicas_, steps_ = 0;
   Size size_;
   NetworkShape shape_;
-  double pixels_ = 0;
+  double mean_over_ = 0;                    // mse: the pixels, l2: 0
   at::Tensor input_, target_, root_count_;  // as PatchData or ImageData has them
   at::Tensor parameters_, mean_, square_;   // followed by unused numbers up to whole vectors
   at::Tensor lane_losses_, losses_;         // [groups x lanes], [N]
