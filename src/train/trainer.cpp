@@ -1,7 +1,6 @@
 #include "train/trainer.hpp"
 #include <ATen/Dispatch.h>
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/optim.h>
 #include "util/pool.hpp"
