@@ -220,6 +220,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
   const bool merging = argc > 1 && argv[1] == std::string_view("merge");
   const auto table = option_table(words);
   const auto named = merging ? merge_table() : table;
+  Settings given;
   CLI::App app;
   app.set_help_flag();  // it is in the table
   app.allow_extras();
@@ -228,15 +229,11 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
     auto* added = option.kind == Kind::flag ? app.add_flag(name) : app.add_option(name);
     added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     if (option.kind >= Kind::tuple) { added->expected(1, 1 << 20); }
+    added->each([&](const std::string& text) { given[option.name].texts.push_back(text); });
   }
   try {
     app.parse(argc - (merging ? 1 : 0), argv + (merging ? 1 : 0));
   } catch (const CLI::ParseError& error) { throw UsageError(join(split(error.what(), '\n'), " ")); }
-  Settings given;
-  for (const auto& option : named) {
-    const auto texts = app.get_option("--" + option.name)->results();
-    if (!texts.empty()) { given[option.name] = {texts, ""}; }
-  }
   const auto is_given = [&](const char* name) { return given.count(name) > 0; };
   const auto others = app.remaining();
   if (is_given("help")) {
