@@ -113,12 +113,11 @@ bool print(const std::string& text) {
 
 /// Whether final loss of exp <= ratio x final loss of baseline. A run without a final loss does not meet it.
 bool meets_ratio(const ExperimentResult& result, double ratio) {
-  const auto loss = [&](const char* variant) {
-    const auto row = std::find_if(result.variants.begin(), result.variants.end(),
-                                  [&](const auto& each) { return each.variant == variant; });
-    return row->statistics.final_loss ? row->statistics.final_loss->median : NAN;
-  };
-  return loss("exp") <= ratio * loss("baseline");
+  std::map<std::string, double> losses{{"exp", NAN}, {"baseline", NAN}};
+  for (const auto& row : result.variants) {
+    if (row.statistics.final_loss) { losses[row.variant] = row.statistics.final_loss->median; }
+  }
+  return losses["exp"] <= ratio * losses["baseline"];
 }
 
 constexpr auto stdout_is_closed = "cannot write to stdout";
