@@ -44,7 +44,7 @@ Records records_of(const std::string& archive) {
 /// On the stack is a value for each of Python's; a class is its name.
 class Unpickler {
  public:
-  Unpickler(const Records& records, std::string folder, std::string_view pickle)
+  Unpickler(Records& records, std::string folder, std::string_view pickle)
       : records_(records), folder_(std::move(folder)), rest_(pickle) {}
 
   IValue value() {
@@ -164,12 +164,10 @@ class Unpickler {
                                                              {"torch.BFloat16Storage", at::kBFloat16}};
     const auto type = types.find(id.at(1).toStringRef());
     check(type != types.end(), fmt::format("it holds a {}, not of real numbers", id.at(1).toStringRef()));
-    const auto& record = records_.at(folder_ + "data/" + id.at(2).toStringRef());
+    auto& record = records_.at(folder_ + "data/" + id.at(2).toStringRef());
     const auto count = record.size() / c10::elementSize(type->second);
     check(id.at(4).toInt() == static_cast<std::int64_t>(count), "not all numbers of a tensor are there");
-    auto tensor = at::empty({id.at(4).toInt()}, type->second);
-    std::memcpy(tensor.data_ptr(), record.data(), tensor.nbytes());
-    return tensor;
+    return at::from_blob(record.data(), {id.at(4).toInt()}, type->second).clone();
   }
 
   void call(const Values& name_and_arguments) {
@@ -186,7 +184,7 @@ class Unpickler {
     }
   }
 
-  const Records& records_;
+  Records& records_;
   std::string folder_;
   std::string_view rest_;
   Values stack_;
@@ -197,7 +195,7 @@ class Unpickler {
 }  // namespace
 
 IValue unpickled(const std::string& archive) {
-  const auto records = records_of(archive);
+  auto records = records_of(archive);
   for (const auto& [path, record] : records) {
     const auto name = path.rfind('/') + 1;  // npos + 1 is 0
     if (path.substr(name) == "data.pkl") { return Unpickler(records, path.substr(0, name), record).value(); }
