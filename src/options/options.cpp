@@ -76,13 +76,12 @@ std::string toml_literal(const std::string& text) {
 /// The keys of a file of at most 1 MiB, with their values as users would type them: numbers in their shortest form, an
 /// array's one after the other.
 void read_toml(const std::string& path, const std::vector<Option>& table, Settings& settings) {
-  constexpr std::streamsize most_bytes = 1 << 20;
+  constexpr std::size_t most_bytes = 1 << 20;
   std::string content(most_bytes + 1, '\0');
   std::ifstream file(path, std::ios::binary);
-  file.read(content.data(), most_bytes + 1);
+  content.resize(static_cast<std::size_t>(file.read(content.data(), most_bytes + 1).gcount()));
   refuse_if(!file.is_open() || file.bad(), "--config: '{}' cannot be read (missing?)", path);
-  refuse_if(file.gcount() > most_bytes, "--config: the file is larger than a configuration can be; allowed: 1 MiB");
-  content.resize(static_cast<std::size_t>(file.gcount()));
+  refuse_if(content.size() > most_bytes, "--config: the file is larger than a configuration can be; allowed: 1 MiB");
   try {
     for (const auto& [key, value] : parse_toml(content)) {
       const std::string name(key.str());
