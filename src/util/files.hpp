@@ -1,6 +1,5 @@
 #pragma once
 
-#include <system_error>
 #include "util/standard.hpp"
 
 namespace conv_mult {

@@ -2,7 +2,6 @@
 #include <ATen/Parallel.h>
 #include <omp.h>
 #include <future>
-#include <system_error>
 
 namespace conv_mult {
 namespace {
