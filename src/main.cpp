@@ -168,12 +168,11 @@ int run(int argc, char** argv) {
       throw;
     }
   };
+  const auto on_progress = [&](const Progress& progress) { show_progress(config, progress, plan.rows.size()); };
   const auto on_row = [&](const std::string& row, double seconds) {
     if (!is_terminal(STDERR_FILENO)) { note(config, "{}: trained in {:.2f} s", row, seconds); }
   };
-  const auto result = run_experiment(
-      plan, std::move(begun),
-      {[&](const Progress& progress) { show_progress(config, progress, plan.rows.size()); }, on_row, write});
+  const auto result = run_experiment(plan, std::move(begun), {on_progress, on_row, write});
   const bool printed = print(result_table(result, style) + (config.quiet ? "" : '\n' + verdicts(result)));
   if (result.status != ExperimentStatus::interrupted) {
     write_heat_maps(result, config.out);
