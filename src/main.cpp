@@ -69,18 +69,15 @@ void note(const Config& config, fmt::format_string<Args...> text, Args&&... args
   if (!config.quiet) { say(fmt::format(text, std::forward<Args>(args)...)); }
 }
 
-/// Whether it is a terminal that takes escape sequences.
-bool is_terminal(int descriptor) {
+/// Of a terminal, which has 80 columns if it does not say how many; `colour` is whether it takes escape sequences.
+TableStyle style_of(int descriptor) {
+  if (isatty(descriptor) == 0) { return {}; }
+  winsize size{};
+  ioctl(descriptor, TIOCGWINSZ, &size);
   const char* const kind = std::getenv("TERM");
   const char* const plain = std::getenv("NO_COLOR");
-  return isatty(descriptor) != 0 && kind != nullptr && std::string_view(kind) != "dumb" &&
-         (plain == nullptr || *plain == 0);
-}
-
-/// In columns; 0 where it is no terminal.
-std::size_t terminal_width(int descriptor) {
-  winsize size{};
-  return isatty(descriptor) == 0 ? 0 : ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  const bool colour = kind != nullptr && std::string_view(kind) != "dumb" && (plain == nullptr || *plain == 0);
+  return {size.ws_col > 0 ? size.ws_col : std::size_t{80}, colour};
 }
 
 /// On a terminal a line that is written over and, at the end, wiped; in a log a line every minute.
@@ -88,8 +85,8 @@ void show_progress(const Config& config, const Progress& progress, std::size_t r
   static auto last_line = std::chrono::steady_clock::now();
   worth_keeping = true;
   const auto now = std::chrono::steady_clock::now();
-  const bool live = is_terminal(STDERR_FILENO);
-  if (config.quiet || (!live && now - last_line < std::chrono::minutes(1))) { return; }
+  auto terminal = style_of(STDERR_FILENO);
+  if (config.quiet || (!terminal.colour && now - last_line < std::chrono::minutes(1))) { return; }
   last_line = now;
   const double speed = progress.done / std::max(progress.seconds, 1e-3);
   const auto left = time_text((progress.of - progress.done) / speed);
@@ -97,9 +94,8 @@ void show_progress(const Config& config, const Progress& progress, std::size_t r
                           100 * progress.done / progress.of, left, progress.row, progress.step, config.steps,
                           progress.loss, 1e-6 * speed);
   if (rows > 1) { text += fmt::format(", {} of {} rows", progress.rows_done, rows); }
-  if (!live) { return say(text); }
-  auto room = terminal_width(STDERR_FILENO);
-  const auto reaches_edge = [&](char c) { return (c & 0xC0) != 0x80 && --room == 0; };
+  if (!terminal.colour) { return say(text); }
+  const auto reaches_edge = [&](char c) { return (c & 0xC0) != 0x80 && --terminal.width == 0; };
   wipe_progress();
   std::fputs(std::string(text.begin(), std::find_if(text.begin(), text.end(), reaches_edge)).c_str(), stderr);
   progress_shown = true;
@@ -158,7 +154,7 @@ int run(int argc, char** argv) {
          cores, cores);
   }
   prepare_process(config.threads == 0 ? cores : std::min(config.threads, cores));
-  const TableStyle style{terminal_width(STDOUT_FILENO), is_terminal(STDOUT_FILENO)};
+  const auto style = style_of(STDOUT_FILENO);
   const auto write = [&](const ExperimentResult& so_far) {
     worth_keeping = true;
     try {
@@ -170,7 +166,7 @@ int run(int argc, char** argv) {
   };
   const auto on_progress = [&](const Progress& progress) { show_progress(config, progress, plan.rows.size()); };
   const auto on_row = [&](const std::string& row, double seconds) {
-    if (!is_terminal(STDERR_FILENO)) { note(config, "{}: trained in {:.2f} s", row, seconds); }
+    if (!style_of(STDERR_FILENO).colour) { note(config, "{}: trained in {:.2f} s", row, seconds); }
   };
   const auto result = run_experiment(plan, std::move(begun), {on_progress, on_row, write});
   const bool printed = print(result_table(result, style) + (config.quiet ? "" : '\n' + verdicts(result)));
