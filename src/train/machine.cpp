@@ -62,12 +62,11 @@ void prepare_process(std::int64_t threads) {
 
 c10::Device resolve_device(const Config& config) {
   const auto& name = config.device;
-  const bool available = torch::cuda::is_available();
-  if (name == "cpu" || (name == "auto" && !(available && config.data == DataForm::literal))) { return c10::kCPU; }
-  refuse_if(!available, "--device: {} is not available: {}; allowed: auto, cpu", name,
+  const auto count = static_cast<int>(torch::cuda::device_count());
+  if (name == "cpu" || (name == "auto" && (count == 0 || config.data != DataForm::literal))) { return c10::kCPU; }
+  refuse_if(count == 0, "--device: {} is not available: {}; allowed: auto, cpu", name,
             at::detail::getCUDAHooks().hasCUDART() ? "no GPU was found" : "this LibTorch was built without CUDA");
   const c10::Device device(name == "auto" ? "cuda" : name);
-  const auto count = static_cast<int>(torch::cuda::device_count());
   refuse_if(device.has_index() && device.index() >= count, "--device: {} does not exist; allowed: cuda:0 to cuda:{}",
             name, count - 1);
   return device;
