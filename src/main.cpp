@@ -3,10 +3,7 @@
 #include <c10/util/Exception.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <new>
 #include "options/options.hpp"
 #include "output/figures.hpp"
 #include "output/records.hpp"

@@ -5,12 +5,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <cstring>
 #include <regex>
-#include <thread>
 #include "options/text.hpp"
 #include "util/files.hpp"
 #include "util/pool.hpp"

@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <cerrno>
 #include "output/figures.hpp"
 #include "output/records.hpp"
 #include "variants/variant.hpp"

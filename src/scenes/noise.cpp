@@ -2,7 +2,6 @@
 // at every step; `inside`, others from the same range; `outside`, some from the test range.
 
 #include <ATen/Functions.h>
-#include <future>
 #include "options/text.hpp"
 #include "scenes/scene.hpp"
 

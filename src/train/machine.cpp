@@ -8,7 +8,6 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 #include <unistd.h>
-#include <thread>
 #include "options/text.hpp"
 #include "util/pool.hpp"
 

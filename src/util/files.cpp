@@ -3,7 +3,6 @@
 #define XXH_INLINE_ALL
 #include <unistd.h>
 #include <xxhash.h>
-#include <cerrno>
 
 namespace conv_mult {
 namespace {

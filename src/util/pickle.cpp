@@ -3,7 +3,6 @@
 #include "util/pickle.hpp"
 #include <ATen/Functions.h>
 #include <zip.h>
-#include <cstring>
 
 namespace conv_mult {
 namespace {

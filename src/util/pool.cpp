@@ -1,7 +1,6 @@
 #include "util/pool.hpp"
 #include <ATen/Parallel.h>
 #include <omp.h>
-#include <future>
 
 namespace conv_mult {
 namespace {
