@@ -135,6 +135,11 @@ class Process {
     if (id_ > 0) { kill(id_, signal); }
   }
 
+  /// On its keyboard.
+  void type(const std::string& keys) const {
+    EXPECT_EQ(write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  }
+
   /// Its end; a signal's number is the code less 128, as a shell has it. `err` is what the terminal showed.
   Outcome wait() {
     while (read_words()) {}

@@ -20,6 +20,8 @@ namespace conv_mult {
 namespace {
 using Files = std::map<std::string, std::string>;
 
+std::ptrdiff_t lines_of(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
+
 bool is_unfinished(const std::string& name) { return name.find(".conv_mult-") != std::string::npos; }
 
 /// Of runs of the same settings: it holds seconds or the name of the folder.
@@ -336,7 +338,9 @@ TEST_F(Faults, WithoutGnuplotTheNumbersAndScriptsAreThere) {
   fs::create_directories(folder_ / "tools");
   const auto outcome = run("--size 20 --steps 50 --out r", "env PATH='" + (folder_ / "tools").string() + "'");
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.err.find("gnuplot not found"), std::string::npos) << outcome.err;
+  const auto said = outcome.err.find("gnuplot not found");
+  EXPECT_NE(said, std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("not found", said + 14), std::string::npos) << outcome.err;  // once for all figures
   const auto files = files_in(folder_ / "r");
   expect_whole(files);
   EXPECT_EQ(files.count("figures/loss.gp") + files.count("figures/loss.tsv"), 2U);
@@ -344,12 +348,15 @@ TEST_F(Faults, WithoutGnuplotTheNumbersAndScriptsAreThere) {
 }
 
 TEST_F(Faults, AGnuplotThatFailsIsSaid) {
-  for (const auto* script : {"exit 1", "kill -SEGV $$", "exit 0", "eval \"$3\"; echo half >$drawing; exit 0"}) {
+  for (const auto* script :
+       {"exit 1", "exit 126", "kill -SEGV $$", "kill -KILL $$", "exit 0", "eval \"$3\"; echo half >$drawing; exit 0"}) {
     make_tool("gnuplot", script);
     const auto outcome = run("--size 20 --steps 50 --figures png --out r", with_tools());
     EXPECT_EQ(outcome.code, 0) << script;
     EXPECT_NE(outcome.err.find("loss.png not drawn: "), std::string::npos) << script << outcome.err;
+    EXPECT_EQ(outcome.err.find("took longer"), std::string::npos) << script << outcome.err;
     EXPECT_FALSE(fs::exists(folder_ / "r/loss.png")) << script;
+    expect_whole(files_in(folder_ / "r"));
     fs::remove_all(folder_ / "r");
   }
 }
@@ -366,8 +373,10 @@ TEST_F(Faults, AWordOfGnuplotIsANote) {
 
 TEST_F(Faults, TheEnvironmentChangesNoFigure) {
   ASSERT_EQ(run("--size 20 --steps 50 --figures png --out r").code, 0);
+  std::ofstream(folder_ / ".gnuplot") << "set title 'mine'; print 'gnuplot'\n";
   for (const auto* variable :
-       {"GNUTERM=qt", "GNUTERM=", "GNUPLOT_LIB=/", "LC_ALL=C", "XDG_CACHE_HOME=/proc", "LD_PRELOAD=no.so", "-u HOME"}) {
+       {"GNUTERM=qt", "GNUTERM=", "GNUPLOT_LIB=/", "LC_ALL=C", "XDG_CACHE_HOME=/proc", "LD_PRELOAD=no.so", "-u HOME",
+        "CDPATH=/usr:/", "HOME=\"$PWD\"", "--ignore-signal=CHLD"}) {
     const auto outcome = run("--size 20 --steps 50 --figures png --out other", "env " + std::string(variable));
     EXPECT_EQ(outcome.err.find("gnuplot"), std::string::npos) << variable << outcome.err;
     EXPECT_TRUE(read(folder_ / "other/loss.png") == read(folder_ / "r/loss.png")) << variable;
@@ -383,14 +392,41 @@ TEST_F(Faults, AGnuplotWithoutAFontIsSaid) {
 }
 
 TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
-  make_tool("gnuplot", "touch ../../hanging; exec sleep 1000");
+  make_tool("gnuplot", "echo $$ >>../../hanging; exec sleep 1000");
   Process process(folder_, "--size 20 --steps 50 --figures png --out r",
                   with_tools() + " timeout --foreground -s KILL 50");
-  while (!fs::exists(folder_ / "hanging")) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+  while (lines_of(read(folder_ / "hanging")) < 4) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+  process.send(SIGTERM);  // waits for gnuplot, a second one does not
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
   process.send(SIGTERM);
   EXPECT_EQ(process.wait().code, 143);
   expect_whole(files_in(folder_ / "r"));
   EXPECT_EQ(nlohmann::json::parse(read(folder_ / "r/summary.json"))["status"], "complete");
+}
+
+// Of a whole terminal's processes gnuplot is one.
+TEST_F(Faults, CtrlCEndsAGnuplotThatHangs) {
+  make_tool("gnuplot", "echo $$ >>../../hanging; exec sleep 1000");
+  Process process(folder_, "--size 20 --steps 50 --figures png --out r", with_tools());
+  while (lines_of(read(folder_ / "hanging")) < 4) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+  process.type("\x03");
+  const auto outcome = process.wait();
+  EXPECT_EQ(outcome.code, 130);
+  EXPECT_NE(outcome.err.find("interrupted while the figures were drawn"), std::string::npos) << outcome.err;
+  expect_whole(files_in(folder_ / "r"));
+}
+
+TEST_F(Faults, AFigureThatIsBeingDrawnWhenASignalComesIsFinished) {
+  make_tool("gnuplot", "echo $$ >>../../drawing; sleep 1; PATH=/usr/bin:/bin exec gnuplot \"$@\"");
+  Process process(folder_, "--size 20 --steps 50 --figures png --out r", with_tools());
+  while (lines_of(read(folder_ / "drawing")) < 4) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+  process.send(SIGTERM);
+  const auto outcome = process.wait();
+  EXPECT_EQ(outcome.code, 143);
+  EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
+  const auto files = files_in(folder_ / "r");
+  expect_whole(files);
+  EXPECT_EQ(files.count("loss.png") + files.count("panel.png"), 2U);
 }
 
 /// A suite of its own: it waits for a minute.

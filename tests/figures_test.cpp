@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 #include "executable.hpp"
+#include "util/pool.hpp"
 #include "variants/variant.hpp"
 
 namespace conv_mult {
@@ -171,6 +172,15 @@ TEST_F(Figures, EveryFigureIsDrawnInEveryFormatAndRemovedAgain) {
   }
   remove_figures(out_);
   EXPECT_TRUE(fs::is_empty(out_ / "figures"));
+}
+
+TEST_F(Figures, AfterASignalNoneIsBegun) {
+  stop_signal = SIGTERM;
+  const auto notes = draw({FigureFormat::png});
+  stop_signal = 0;
+  ASSERT_EQ(notes.size(), 4U);
+  EXPECT_EQ(notes.front(), "loss.png not drawn: interrupted");
+  EXPECT_FALSE(exists("loss.png"));
 }
 
 TEST_F(Figures, ScriptsAreRunByHand) {

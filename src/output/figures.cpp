@@ -1,9 +1,6 @@
 #include "output/figures.hpp"
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <regex>
 #include "options/text.hpp"
@@ -273,14 +270,15 @@ void scenes(const ExperimentResult& result, Tables& tables) {
 
 // ---- gnuplot
 
-constexpr std::chrono::seconds kPatience{60};
+constexpr int kPatience = 60;  // in seconds
 
-/// One gnuplot at work on one figure in one format.
-struct Drawing {
-  fs::path whole, part, said;  // said: its stdout and stderr
-  pid_t id = 0;
-  int error = 0;  // why it could not be started
-};
+// In the foreground, where Ctrl-C reaches gnuplot. GNUTERM or, without -d, a ~/.gnuplot would change the scripts'
+// meaning. In a locale of plain C it warns about a degree sign that it cannot convert. Without a font it draws figures
+// without a word and exits with 0; then its letters have no width.
+constexpr auto shell_script = R"(exec 2>&1 </dev/null
+unset GNUTERM LD_PRELOAD CDPATH; export LC_ALL=C.UTF-8 XDG_CACHE_HOME={}
+cd -P -- {} && exec timeout --foreground -s KILL {} gnuplot -d -e 'format="{}"; drawing="../{}"' {}.gp -e '
+  if (GPVAL_TERM_HCHAR < 100) {{ printerr "no font found; install fonts-dejavu-core"; exit status 1 }}')";
 
 /// Where fontconfig keeps what it finds out: where it always does, or where that can be written.
 fs::path font_cache() {
@@ -292,106 +290,69 @@ fs::path font_cache() {
   return access(usual.c_str(), W_OK) == 0 ? usual : fs::temp_directory_path(ignored);
 }
 
-/// What gnuplot and its libraries have to know, and nothing else: GNUTERM or a ~/.gnuplot would change the scripts'
-/// meaning. In a locale of plain C it warns about a degree sign that it cannot convert.
-std::vector<std::string> gnuplot_environment() {
-  std::vector<std::string> variables{"LC_ALL=C.UTF-8", "XDG_CACHE_HOME=" + font_cache().string()};
-  for (const char* name : {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "FONTCONFIG_FILE", "FONTCONFIG_PATH",
-                           "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_DATA_DIRS"}) {
-    if (const char* value = std::getenv(name)) { variables.push_back(fmt::format("{}={}", name, value)); }
+/// A word of a shell command.
+std::string shell_word(const std::string& text) { return "'" + replaced(text, "'", "'\\''") + "'"; }
+
+/// Has gnuplot draw a figure, whole or not at all. Returns a note for the user, empty if it says nothing; throws
+/// std::runtime_error that says why there is no figure.
+std::string draw(const fs::path& path) {
+  const fs::path part = unfinished(path);
+  const std::string format = path.extension().string().substr(1);
+  const auto command = fmt::format(shell_script, shell_word(font_cache()), shell_word(path.parent_path() / "figures"),
+                                   kPatience, format, part.filename().string(), path.stem().string());
+  std::FILE* const said = stop_signal == 0 ? popen(command.c_str(), "re") : nullptr;
+  if (said == nullptr) { throw std::runtime_error("gnuplot: " + last_error().message()); }
+  std::string words;  // the last line that says something: before an error, gnuplot repeats the line of the script
+  for (char line[4096]; std::fgets(line, sizeof line, said) != nullptr;) {
+    const std::string_view text(line);
+    const auto end = text.find_last_not_of(" \t\r\n");
+    if (end != std::string::npos) { words = text.substr(0, end + 1); }
   }
-  return variables;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result(texts.size() + 1);  // the last is null
-  std::transform(texts.begin(), texts.end(), result.begin(), [](auto& text) { return text.data(); });
-  return result;
-}
-
-Drawing start_drawing(const std::string& name, const std::string& format, const fs::path& directory) {
-  const fs::path whole = directory / (name + "." + format);
-  Drawing drawing{whole, unfinished(whole), unfinished(whole.string() + ".txt")};
-  // Without a font gnuplot draws figures without a word and exits with 0; then its letters have no width.
-  const auto* const check =
-      "if (GPVAL_TERM_HCHAR < 100) { printerr 'no font found; install fonts-dejavu-core'; exit status 1 }";
-  const auto settings = fmt::format("format='{}'; drawing='../{}'", format, drawing.part.filename().string());
-  std::vector<std::string> arguments{"gnuplot", "-d", "-e", settings, name + ".gp", "-e", check};
-  auto environment = gnuplot_environment();
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, drawing.said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-  posix_spawn_file_actions_addchdir_np(&actions, (directory / "figures").c_str());
-  drawing.error =
-      posix_spawnp(&drawing.id, "gnuplot", &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
-  posix_spawn_file_actions_destroy(&actions);
-  return drawing;
-}
-
-/// The last line that says something: before an error, gnuplot repeats the line of the script.
-std::string last_line(const std::string& words) {
-  const auto end = words.find_last_not_of(" \t\r\n");
-  const auto begin = words.find_last_of("\r\n", end) + 1;  // 0 where there is none
-  return end == std::string::npos ? "" : words.substr(begin, end + 1 - begin);
-}
-
-/// Waits for the child and puts the figure in its place. Returns what gnuplot said; throws std::runtime_error that says
-/// why there is no figure.
-std::string finish_drawing(const Drawing& drawing, std::chrono::steady_clock::time_point deadline) {
-  if (drawing.error != 0) { throw std::runtime_error(fmt::format("gnuplot: {}", std::strerror(drawing.error))); }
-  int status = 0;
-  while (waitpid(drawing.id, &status, WNOHANG) == 0) {
-    if (stop_signal != 0 || std::chrono::steady_clock::now() >= deadline) {
-      kill(drawing.id, SIGKILL);
-      waitpid(drawing.id, &status, 0);
-      throw std::runtime_error(stop_signal != 0 ? "interrupted"
-                                                : fmt::format("gnuplot took longer than {} s", kPatience.count()));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const int status = pclose(said);
+  if (WEXITSTATUS(status) == 127) {
+    return "gnuplot not found: the scripts and tables in figures/ are written, no figure drawn";
   }
-  auto words = last_line(read_file(drawing.said));
+  if (WEXITSTATUS(status) == 128 + SIGKILL) {
+    throw std::runtime_error(fmt::format("gnuplot took longer than {} s", kPatience));
+  }
   if (status != 0) {
     throw std::runtime_error("gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
   }
-  const std::string format = drawing.whole.extension();
-  const std::string content = fs::exists(drawing.part) ? read_file(drawing.part) : "";
+  const std::string content = fs::exists(part) ? read_file(part) : "";
   // On a full disk gnuplot exits with 0 and without a word.
-  const auto end = content.rfind(format == ".png" ? "IEND" : format == ".svg" ? "</svg>" : "%%EOF");
+  const auto end = content.rfind(format == "png" ? "IEND" : format == "svg" ? "</svg>" : "%%EOF");
   if (end == std::string::npos || content.size() - end > 16) {
     throw std::runtime_error("the file that gnuplot wrote is not complete; is the disk full?");
   }
-  if (format == ".svg") {  // without tooltips that say "gnuplot_plot_3"
-    write_file(drawing.part, std::regex_replace(content, std::regex("<title>gnuplot_plot_\\w+</title>\n?"), ""));
-  }
-  fs::rename(drawing.part, drawing.whole);
-  return words;
+  const std::regex tooltips("<title>gnuplot_plot_\\w+</title>\n?");
+  write_file(path, format == "svg" ? std::regex_replace(content, tooltips, "") : content);
+  return words.empty() ? "" : "the figures are drawn, but gnuplot said: " + words;
 }
 
-/// Has gnuplot draw each in every format, whole or not at all. Returns why one is missing, and what gnuplot said.
-std::vector<std::string> draw(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
-                              const fs::path& directory) {
-  std::vector<Drawing> drawings;  // all of them at once: each takes a second or so
+/// Draws each in every format. Returns why one is missing, and what gnuplot said.
+std::vector<std::string> draw_all(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
+                                  const fs::path& directory) {
+  std::signal(SIGCHLD, SIG_DFL);                                        // or pclose has nothing to wait for
+  std::vector<std::pair<fs::path, std::future<std::string>>> drawings;  // all at once: each takes a second or so
   for (const auto& name : names) {
-    for (const FigureFormat format : formats) { drawings.push_back(start_drawing(name, text_of(format), directory)); }
-  }
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  std::vector<std::string> notes;
-  for (const Drawing& drawing : drawings) {
-    try {
-      const std::string words = finish_drawing(drawing, deadline);
-      const std::string note = "the figures are drawn, but gnuplot said: " + words;
-      if (!words.empty() && !contains(notes, note)) { notes.push_back(note); }
-    } catch (const std::exception& error) {
-      notes.push_back(fmt::format("{} not drawn: {}", drawing.whole.filename().string(), error.what()));
+    for (const FigureFormat format : formats) {
+      const fs::path path = directory / fmt::format("{}.{}", name, text_of(format));
+      drawings.emplace_back(path, std::async(draw, path));
     }
-    std::error_code ignored;
-    fs::remove(drawing.part, ignored);
-    fs::remove(drawing.said, ignored);
   }
-  const bool missing = !drawings.empty() && drawings.back().error == ENOENT;
-  if (missing) { return {"gnuplot not found: the scripts and tables in figures/ are written, no figure drawn"}; }
+  std::vector<std::string> notes;
+  for (auto& [path, drawing] : drawings) {
+    std::string note;
+    try {
+      note = drawing.get();
+    } catch (const std::exception& error) {
+      const auto* const reason = stop_signal != 0 ? "interrupted" : error.what();
+      note = fmt::format("{} not drawn: {}", path.filename().string(), reason);
+    }
+    if (!note.empty() && !contains(notes, note)) { notes.push_back(note); }
+    std::error_code ignored;
+    fs::remove(unfinished(path), ignored);
+  }
   return notes;
 }
 }  // namespace
@@ -436,6 +397,6 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
   for (const std::string& name : drawn) { files[name + ".gp"] = figure_scripts.at(name + ".gp"); }
   fs::create_directories(directory / "figures");
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
-  return draw(drawn, formats, directory);
+  return draw_all(drawn, formats, directory);
 }
 }  // namespace conv_mult

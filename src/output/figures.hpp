@@ -20,8 +20,8 @@ void remove_figures(const std::filesystem::path& directory);
 /// variant, the others always. The result is complete: every row has a run of each seed, none was interrupted, no cell
 /// of a grid is missing, and there are splits. The scripts are run from within figures/, so no path of the user's
 /// enters one. Each picture is drawn under a temporary name and renamed. Returns one-line notes for the user: why a
-/// picture is missing (no gnuplot, its exit code, no font, a file without its end, 60 s without one, or a stop_signal),
-/// and what gnuplot said while it drew them; throws std::runtime_error where a file cannot be written.
+/// picture is missing (no gnuplot, its exit code, no font, a file without its end, 60 s without one, or a stop_signal
+/// before), and what gnuplot said while it drew them; throws std::runtime_error where a file cannot be written.
 std::vector<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
                                        const std::filesystem::path& directory);
 
