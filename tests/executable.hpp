@@ -79,6 +79,14 @@ class Executable : public TemporaryFolder {
   }
 };
 
+/// Runs a script of tests/ in the folder; `script` is shell text.
+inline void run_python(const fs::path& folder, const std::string& script) {
+  const std::string command = "cd '" + folder.string() + "'; python=/usr/bin/python3; " +
+                              "$python -c 'import torch' 2>/dev/null || python=python3; $python" +
+                              " '" CONV_MULT_SOURCE_DIR "/tests/'" + script;
+  ASSERT_EQ(std::system(command.c_str()), 0) << "Debian's python3-torch, or a python3 that has torch";
+}
+
 /// A summary without what a clock or the name of the folder put into it.
 inline nlohmann::json timeless(const std::string& text) {
   auto summary = nlohmann::json::parse(text);

@@ -62,6 +62,7 @@ struct ImageData {
   const Scalar* input;   // [2, height + K - 1, stride], zero-padded
   const Scalar* target;  // [height, stride]
   std::int64_t height, width, stride, kernel_size;
+  std::int64_t numbers;  // parameters of a replica
 };
 
 constexpr std::int64_t row_slack = 64;  // stride >= width + K - 1 + row_slack
@@ -92,9 +93,6 @@ using UpdateFunction = void (*)(const OptimizerStep& step, std::int64_t count, S
 
 using UpdatePass = Pass<UpdateFunction>;
 extern const UpdatePass optimizer_pass;
-
-/// One convolution, weights [2 K^2] and last the bias, without and with exp.
-extern const ImagePass linear_image_pass, exponential_image_pass;
 }  // namespace conv_mult
 
 /// Under HWY_ONCE: `name`_pass, that of name() for the best instruction set, which each call picks anew.

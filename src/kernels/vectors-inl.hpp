@@ -1,5 +1,5 @@
-// What the kernels share: functions that Highway lacks, and passes over patches. There a lane is a replica, and goes
-// through the same operations in the same order whatever its neighbours are.
+// What the kernels share: functions that Highway lacks, and passes over patches and images. Over patches a lane is a
+// replica, and goes through the same operations in the same order whatever its neighbours are.
 //
 // A kernel's file names itself in HWY_TARGET_INCLUDE and includes this: then Highway compiles the file once for each
 // instruction set, and the best is picked at run time. Hence the guard that opens again for each.
@@ -130,8 +130,8 @@ struct Kernel {
 };
 
 /// A unit of sums z = sum w x (+ c): `of` says which kernel each takes; where the one before takes it, too, it is over
-/// the next two channels. unit(z, slope) leaves half the derivative of the squared errors by each z in its place; that
-/// by the output is slope(output).
+/// the next two channels. unit(d, z, slope) leaves half the derivative of the squared errors by each z in its place;
+/// that by the output is slope(output).
 template <std::size_t... of, typename Scalar, class D, std::size_t count, class Unit, class V = hn::Vec<D>>
 HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased,
                               const Kernel<Scalar> (&kernels)[count], const Unit& unit) {
@@ -163,7 +163,8 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
     V by_z[size][sums];
     for (std::size_t n = 0; n < size * sums; ++n) { by_z[n / sums][n % sums] = z[n]; }
     for (std::size_t i = 0; i < size; ++i) {
-      unit(by_z[i], [&](V out) HWY_ATTR { return half_slope(d, patches, p + static_cast<std::int64_t>(i), out, sum); });
+      unit(d, by_z[i],
+           [&](V out) HWY_ATTR { return half_slope(d, patches, p + static_cast<std::int64_t>(i), out, sum); });
       for (std::size_t s = 0; s < sums; ++s) {
         bias_gradients[kernel[s]] = hn::Add(bias_gradients[kernel[s]], by_z[i][s]);
       }
@@ -182,6 +183,95 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
     hn::Store(bias_gradients[j], d, kernels[j].gradient + fields * lanes);
   }
   return sum;
+}
+
+constexpr std::int64_t block_pixels = 512;  // of a row: their slopes stay in the first cache
+
+/// Adds to the first `sums_wanted` of six sums the products of the slopes with the inputs at six offsets; `count` is
+/// whole vectors. Six sums at once: that many hide the latency of the additions.
+template <typename Scalar, class D, class V = hn::Vec<D>>
+HWY_INLINE void six_products(D d, const Scalar* HWY_RESTRICT slopes, std::int64_t count,
+                             const Scalar* HWY_RESTRICT input, const std::int64_t* offsets, double* sums,
+                             std::int64_t sums_wanted) {
+  V products[6];
+  for (auto& product : products) { product = hn::Zero(d); }
+  for (std::int64_t x = 0; x < count; x += static_cast<std::int64_t>(hn::Lanes(d))) {
+    const V slope = hn::Load(d, slopes + x);
+    for (int i = 0; i < 6; ++i) { products[i] = hn::MulAdd(slope, hn::LoadU(d, input + offsets[i] + x), products[i]); }
+  }
+  for (int i = 0; i < sums_wanted; ++i) { sums[i] += hn::GetLane(hn::SumOfLanes(d, products[i])); }
+}
+
+/// The same unit, of `count` kernels one after the other, over rows of an image: here a lane is a pixel.
+template <std::size_t count, class Unit, typename Scalar>
+void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t end, const Scalar* weights,
+                double* sums) {
+  const hn::CappedTag<Scalar, lanes> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t k = image.kernel_size;
+  const std::int64_t taps = 2 * k * k;
+  const std::int64_t numbers = image.numbers / static_cast<std::int64_t>(count);  // of a kernel
+  const bool biased = numbers > taps;
+  std::vector<std::int64_t> offsets;  // of each weight's input from that of weight 0
+  for (std::int64_t tap = 0; tap < taps; ++tap) {
+    const std::int64_t row = tap / (k * k) * (image.height + k - 1) + tap / k % k;
+    offsets.push_back(row * image.stride + tap % k);
+  }
+  offsets.resize(offsets.size() + 5, 0);  // there is a six from each
+  HWY_ALIGN Scalar slopes[count][block_pixels];
+  for (std::int64_t row = begin; row < end; ++row) {
+    for (std::int64_t left = 0; left < image.width; left += block_pixels) {
+      const std::int64_t pixels = std::min(block_pixels, image.width - left);
+      const Scalar* input = image.input + row * image.stride + left;
+      const Scalar* target = image.target + row * image.stride + left;
+      V squares = hn::Zero(d);
+      V bias_gradients[count] = {};
+      for (std::int64_t x = 0; x < pixels; x += 4 * step) {  // four at once: a weight is spread once for them
+        V z[4][count];
+        for (auto& each : z) {
+          for (std::size_t j = 0; j < count; ++j) { each[j] = hn::Set(d, biased ? weights[j * numbers + taps] : 0); }
+        }
+        for (std::int64_t tap = 0; tap < taps; ++tap) {
+          const Scalar* at = input + offsets[static_cast<std::size_t>(tap)] + x;
+          for (std::size_t j = 0; j < count; ++j) {
+            const V weight = hn::Set(d, weights[j * numbers + tap]);
+            for (int i = 0; i < 4; ++i) { z[i][j] = hn::MulAdd(weight, hn::LoadU(d, at + i * step), z[i][j]); }
+          }
+        }
+        for (int i = 0; i < 4; ++i) {
+          const std::int64_t first = x + i * step;
+          const auto inside =
+              hn::FirstN(d, static_cast<std::size_t>(std::clamp<std::int64_t>(pixels - first, 0, step)));
+          Unit()(d, z[i], [&](V out) HWY_ATTR {
+            const V error = hn::IfThenElseZero(inside, hn::Sub(out, hn::LoadU(d, target + first)));
+            squares = hn::MulAdd(error, error, squares);
+            return error;
+          });
+          for (std::size_t j = 0; j < count; ++j) {
+            const V slope = hn::IfThenElseZero(inside, z[i][j]);
+            bias_gradients[j] = hn::Add(bias_gradients[j], slope);
+            hn::Store(slope, d, slopes[j] + first);
+          }
+        }
+      }
+      const std::int64_t whole = (pixels + step - 1) / step * step;
+      sums[0] += hn::GetLane(hn::SumOfLanes(d, squares));
+      for (std::size_t j = 0; j < count; ++j) {
+        double* of_kernel = sums + 1 + j * numbers;
+        for (std::int64_t tap = 0; tap < taps; tap += 6) {
+          const auto wanted = std::min<std::int64_t>(6, taps - tap);
+          six_products(d, slopes[j], whole, input, offsets.data() + tap, of_kernel + tap, wanted);
+        }
+        if (biased) { of_kernel[taps] += hn::GetLane(hn::SumOfLanes(d, bias_gradients[j])); }
+      }
+    }
+  }
+}
+
+template <std::size_t count, class Unit>
+ImagePass image_pass() {
+  return {image_rows<count, Unit, float>, image_rows<count, Unit, double>};
 }
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

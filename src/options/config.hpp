@@ -33,6 +33,11 @@ struct ImageSize {
   std::int64_t height = 100, width = 100;
 };
 
+/// A part of an image, in pixels; a height or width of 0 reaches to its edge.
+struct Crop {
+  std::int64_t top = 0, left = 0, height = 0, width = 0;
+};
+
 /// How good a run has to be: a relative error of at most `error`; or, where it is judged on other data, a mean squared
 /// error of at most `mse`; else near-exact, see Task. Not `given`: what the scene asks for.
 struct Success {
@@ -84,6 +89,12 @@ struct Config {
   std::vector<std::vector<Interval>> test_ranges{{{2, 4}}};  ///< of each; drawn uniformly from their union
   std::int64_t scene_seed = 0;
   bool resample = false;
+  std::string image_a, image_b, target;     ///< files; no target: a b
+  std::vector<std::string> test_a, test_b;  ///< of the pairs that a run is judged by
+  std::vector<std::string> checksums;       ///< of all these
+  Interval scale;                           ///< what black and white of a picture are
+  Crop crop;
+  std::int64_t shrink = 1;  ///< means of so many pixels a side
 
   std::int64_t heldout_scenes = 10;  ///< in each split; 0: none
   std::int64_t heldout_seed = 1;

@@ -1,5 +1,6 @@
 #include "options/options.hpp"
 #include <CLI/CLI.hpp>
+#include "util/files.hpp"
 
 // toml++ asserts that no "[#" comes, where its own check two lines on says what is wrong; with NDEBUG it tells the
 // compiler to assume so, which would drop that check.
@@ -112,10 +113,28 @@ std::vector<Interval> twice(const Interval& range) {
   return {{2 * range.low, 2 * range.high}};
 }
 
+/// Those of the user's images, which are the same as before.
+Texts checksums_of(const Config& config) {
+  Texts paths{config.image_a, config.image_b, config.target};
+  for (const auto& more : {config.test_a, config.test_b}) { paths.insert(paths.end(), more.begin(), more.end()); }
+  Texts sums;
+  for (const auto& path : paths) {
+    if (path.empty()) { continue; }
+    refuse_if(!std::filesystem::is_regular_file(path), "--scene files: '{}' is no file (missing?)", path);
+    sums.push_back(checksum(read_file(path)));
+    const auto& before = config.checksums;
+    refuse_if(!before.empty() && (before.size() < sums.size() || before[sums.size() - 1] != sums.back()),
+              "--checksums: '{}' has changed, or was another file", path);
+  }
+  return sums;
+}
+
 /// What is not given and follows from other settings.
 void derive(Config& config, const Settings& given, const Vocabulary& words) {
   const auto is_given = [&](const char* name) { return given.count(name) > 0; };
   if (contains(config.variants, "all")) { config.variants = words.variants; }
+  if (is_given("image-a") && !is_given("scene")) { config.scenes = {"files"}; }
+  if (contains(config.scenes, "files")) { config.checksums = checksums_of(config); }
   if (!config.load_model.empty() && !is_given("steps")) { config.steps = 0; }
   if (!is_given("check-every")) { config.check_every = std::max<std::int64_t>(1, config.steps / 50); }
   if (!is_given("log-every") && config.seeds > 1) {  // some hundred points of a run, a million of all

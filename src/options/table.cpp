@@ -11,6 +11,7 @@ template <typename T>
 struct Rule {
   std::string allowed;
   std::function<bool(const T&)> holds = [](const T& /*value*/) { return true; };
+  bool repeats = false;  ///< whether a list has the same value twice where it is given twice
 };
 
 Rule<std::int64_t> whole(std::int64_t low, std::int64_t high) {
@@ -68,7 +69,7 @@ struct Table {
                if (!parse(word, value) || !rule.holds(value)) { return false; }
                if constexpr (!is_list) {
                  config.*field = value;
-               } else if (is_tuple || !contains(get(config), text_of(value))) {
+               } else if (is_tuple || rule.repeats || !contains(get(config), text_of(value))) {
                  (config.*field).push_back(value);
                }
                return true;
@@ -84,6 +85,8 @@ std::vector<Option> option_table(const Vocabulary& words) {
   const Rule<std::string> path{"a path in UTF-8", [](const std::string& text) {
                                  return !text.empty() && text.find('\0') == std::string::npos && is_utf8(text);
                                }};
+  auto paths = path;
+  paths.repeats = true;
   const auto within = [](double limit) {
     return [=](const Interval& range) { return -limit <= range.low && range.low < range.high && range.high <= limit; };
   };
@@ -137,6 +140,22 @@ std::vector<Option> option_table(const Vocabulary& words) {
         "the same of its test, for each --range");
   t.add("scene-seed", "N", &Config::scene_seed, seed, "of the noise that is trained on");
   t.add("resample", "", &Config::resample, flag, "draw the noise anew at every step");
+  t.add("image-a", "FILE", &Config::image_a, path, "files: PNG, JPEG, BMP, PGM, .npy, .pt", Role::output);
+  t.add("image-b", "FILE", &Config::image_b, path, "likewise, of the same size", Role::output);
+  t.add("target", "FILE", &Config::target, path, "what shall come out of them, if not a·b", Role::output);
+  t.add("test-a", "FILE,...", &Config::test_a, paths, "a of the pairs that decide on success", Role::output);
+  t.add("test-b", "FILE,...", &Config::test_b, paths, "their b", Role::output);
+  t.add("checksums", "SUM,...", &Config::checksums,
+        {"16 digits", [](const std::string& sum) { return sum.size() == 16; }, true}, "of these files, in config.toml");
+  t.add("scale", "LO,HI", &Config::scale, interval, "what black and white of a picture are");
+  t.add("crop", "T,L,H,W", &Config::crop,
+        {"T,L,H,W: whole numbers of pixels",
+         [](const Crop& c) {
+           return std::min({c.top, c.left, c.height, c.width}) >= 0 &&
+                  std::max({c.top, c.left, c.height, c.width}) <= largest_side;
+         }},
+        "a part of them; H, W 0: to the edge");
+  t.add("shrink", "N", &Config::shrink, whole(1, 10000), "N x N of their pixels as one, their mean");
 
   t.group = "Held-out scenes";
   t.add("heldout-scenes", "N", &Config::heldout_scenes, whole(0, 1000), "scenes in each split, 0 for none");

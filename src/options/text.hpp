@@ -41,6 +41,7 @@ inline Texts names_of(FigureFormat /*type*/) { return {"png", "svg", "pdf"}; }
 inline auto parts_of(Interval& value) { return std::tie(value.low, value.high); }
 inline auto parts_of(Rectangle& r) { return std::tie(r.top, r.left, r.height, r.width, r.value); }
 inline auto parts_of(Shard& value) { return std::tie(value.index, value.count); }
+inline auto parts_of(Crop& value) { return std::tie(value.top, value.left, value.height, value.width); }
 inline auto parts_of(ImageSize& value) { return std::tie(value.height, value.width); }
 inline auto parts_of(Sparsity& value) { return std::tie(value.strength, value.from, value.to); }
 inline auto parts_of(Lasso& value) { return std::tie(value.start, value.end, value.every); }
@@ -48,7 +49,7 @@ inline auto parts_of(Lasso& value) { return std::tie(value.start, value.end, val
 template <typename T, typename... Others>
 constexpr bool is_any = (std::is_same_v<T, Others> || ...);
 template <typename T>
-constexpr bool has_parts = is_any<T, Interval, Rectangle, Shard, ImageSize, Sparsity, Lasso>;
+constexpr bool has_parts = is_any<T, Interval, Rectangle, Shard, Crop, ImageSize, Sparsity, Lasso>;
 template <typename T>
 constexpr const char* mark = is_any<T, Shard> ? "/" : ",";
 

@@ -15,7 +15,8 @@ void remove_old_files(const fs::path& out, bool tables_too) {
   std::vector<std::string> names{"a.png", "b.png", "target.png", "report.html"};
   for (const auto* variant : all_variants) {
     const std::string name = variant->name;
-    names.insert(names.end(), {"output-" + name + ".png", "error-" + name + ".png", "model-" + name + ".pt"});
+    names.insert(names.end(), {"output-" + name + ".png", "output-" + name + ".npy", "error-" + name + ".png",
+                               "model-" + name + ".pt"});
   }
   if (tables_too) {
     names.insert(names.end(), {"config.toml", "summary.json"});

@@ -174,17 +174,18 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
   const auto& success = statistics.success;
   if (success.of == 0) { return "interrupted"; }
   if (!statistics.final_loss) { return "diverged" + in_seeds(wilson(statistics.diverged, success.of)); }
-  if (scene.splits[scene.judged].target_norm == 0) { return "there was nothing to multiply: a·b is 0 everywhere"; }
+  if (scene.splits[scene.judged].target_norm == 0) { return "there was nothing to multiply: the target is 0"; }
   const auto error_on = [&](std::size_t split) { return median_of(statistics.split_errors[split], INFINITY); };
   std::string text = gap_of(row) <= 0.01 ? "at its limit, " : "";
   const bool fits = 2 * success.count > success.of;
   const auto off = error_text(error_on(scene.judged));
-  text += scene.success_error && fits ? fmt::format("fits the scene it was trained on to {}{}", off, in_seeds(success))
-          : scene.success_error       ? fmt::format("misses the scene it was trained on by {}", off)
-          : fits                      ? "multiplies near-exactly on the test range" + in_seeds(success)
-                                      : fmt::format("does not multiply near-exactly: off by {} on the test range", off);
+  const auto where = scene.judged == 0 ? "the scene it was trained on" : scene.splits[scene.judged].text;
+  text += scene.success_error && fits ? fmt::format("fits {} to {}{}", where, off, in_seeds(success))
+          : scene.success_error       ? fmt::format("misses {} by {}", where, off)
+          : fits                      ? fmt::format("multiplies near-exactly on {}{}", where, in_seeds(success))
+                                      : fmt::format("does not multiply near-exactly: off by {} on {}", off, where);
   if (!fits && success.count > 0) { text += (scene.success_error ? ", fits it" : ", near-exact") + in_seeds(success); }
-  if (scene.success_error && scene.splits.size() > 1) {
+  if (scene.success_error && scene.splits.size() > 1 && !scene.own_target) {
     std::size_t worst = 1;
     for (std::size_t i = 1; i < scene.splits.size(); ++i) { worst = error_on(i) > error_on(worst) ? i : worst; }
     const auto& everywhere = statistics.everywhere;

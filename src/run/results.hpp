@@ -100,6 +100,7 @@ struct SceneResult {
   double success_norm = 0;              ///< a run succeeds with an error of at most this L2 norm on it
   std::optional<double> success_error;  ///< the relative error that this is, if one was asked for
   at::Tensor a, b, target;
+  bool own_images = false, own_target = false;  ///< the user's; a target that is not a b
 };
 
 /// `incomplete` is what a run that goes on, or was killed, leaves in its files.

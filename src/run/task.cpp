@@ -45,11 +45,11 @@ Task::Task(const Config& config, const SceneSource& source) : form_(config.data)
     record_.splits.push_back({split.name, split.text, split.scenes, norm, pixels});
   }
   record_.success_error = config.success.given ? config.success.error : source.success;
+  record_.judged = record_.success_error && !source.success ? 0 : source.judged;
+  const auto& split = record_.splits[record_.judged];
   if (record_.success_error) {
-    record_.success_norm = *record_.success_error * record_.splits.front().target_norm;
+    record_.success_norm = *record_.success_error * split.target_norm;
   } else {
-    record_.judged = source.judged;
-    const auto& split = record_.splits[source.judged];
     const double off = config.success.near_exact;
     record_.success_norm =
         config.success.mse ? std::sqrt(*config.success.mse * split.pixels) : off * (2 - off) * split.target_norm;
@@ -58,6 +58,7 @@ Task::Task(const Config& config, const SceneSource& source) : form_(config.data)
   record_.a = shown.a[0][0].contiguous();
   record_.b = shown.b[0][0].contiguous();
   record_.target = shown.target[0][0].contiguous();
+  std::tie(record_.own_images, record_.own_target) = std::pair(source.own_images, shown.own_target);
 }
 
 TrainingData Task::training_data(const Architecture& architecture, at::ScalarType dtype, at::Device device) const {
@@ -92,11 +93,7 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
   const auto at_once = [&](auto pixels) { return std::max<std::int64_t>(1, most_values / (pixels * per_pixel)); };
   auto squares = at::zeros({model.replicas()}, at::kDouble);
   std::optional<FusedLayer> layer;
-  for_scenes(source_.splits[split], at_once(source_.height * source_.width), [&](const Scene& scenes) {
-    const auto data =
-        network || scenes.has_runs()
-            ? data_of(scenes, model.architecture, DataForm::patches)
-            : unfolded(make_dataset(scenes, DataForm::image, size.kernel_size, variant->encode), size.kernel_size);
+  const auto add = [&](const Dataset& data) {
     if (fused) {
       // For its losses alone: they have the same bits in any company of replicas, products of matrices have not.
       if (!layer) { layer.emplace(model, data, LossKind::l2); }
@@ -109,6 +106,10 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
       const auto part = part_of(data, begin, std::min(step, data.input.size(0) - begin));
       squares += losses_of(LossKind::l2, forward(model, part), part).square();
     }
+  };
+  for_scenes(source_.splits[split], at_once(source_.height * source_.width), [&](const Scene& scenes) {
+    if (network || scenes.has_runs()) { return add(data_of(scenes, model.architecture, DataForm::patches)); }
+    for_fields(make_dataset(scenes, DataForm::image, size.kernel_size, variant->encode), size.kernel_size, add);
   });
   return squares.sqrt().nan_to_num(INFINITY, INFINITY);
 }
@@ -116,7 +117,7 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
 std::optional<double> Task::floor(const Architecture& architecture) const {
   const auto& [variant, size] = architecture;
   const bool mse = loss_ == LossKind::mse;
-  if (size.width >= variant->exact_width) { return 0; }
+  if (size.width >= variant->exact_width && !source_.train().own_target) { return 0; }
   if (resampled()) { return mse && variant->affine ? source_.affine_error : std::nullopt; }
   if (variant->floor == nullptr) { return std::nullopt; }
   const auto data = data_of(source_.train(), architecture, DataForm::automatic);
@@ -128,8 +129,12 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
 at::Tensor Task::render(const Model& model) const {
   const at::NoGradGuard no_grad;
   const auto data = data_of(source_.train(), model.architecture, DataForm::automatic);
-  const auto values = forward(model, data).flatten();
-  const auto picture = data.row_of.defined() ? data.picture(values) : values.view({source_.height, source_.width});
+  const bool network = model.architecture.variant->takes == Takes::images;
+  std::vector<at::Tensor> values;
+  const auto add = [&](const Dataset& part) { values.push_back(forward(model, part).flatten()); };
+  network || data.form == DataForm::patches ? add(data) : for_fields(data, model.architecture.size.kernel_size, add);
+  const auto all = at::cat(values);
+  const auto picture = data.row_of.defined() ? data.picture(all) : all.view({source_.height, source_.width});
   return picture.to(at::kFloat).contiguous();
 }
 }  // namespace conv_mult

@@ -4,7 +4,7 @@
 #include "options/text.hpp"
 
 namespace conv_mult {
-const std::vector<SceneKind> scene_kinds{{"rectangles", rectangles}, {"noise", noise}};
+const std::vector<SceneKind> scene_kinds{{"rectangles", rectangles}, {"noise", noise}, {"files", files}};
 
 std::vector<SceneSource> sources_of(const Config& config) {
   std::vector<SceneSource> sources;
@@ -75,12 +75,12 @@ at::Tensor root_counts(const at::Tensor& counts, const at::Tensor& target) {
 std::optional<Dataset> distinct_fields(const Scene& scene, std::int64_t kernel_size, std::int64_t limit,
                                        Encode encode) {
   const auto small = shortened(scene, kernel_size / 2);
-  std::unordered_map<std::string, std::int64_t> numbers;  // of the bytes of a receptive field
+  std::unordered_map<std::string, std::int64_t> numbers;  // of the bytes of a receptive field and its target
   std::vector<std::int64_t> numbered;                     // each pixel
   std::vector<at::Tensor> fields;
   std::vector<at::Tensor> targets;
   for_fields({DataForm::image, encode(small), small.target}, kernel_size, [&](const Dataset& band) {
-    const auto input = band.input.contiguous();
+    const auto input = at::cat({band.input.flatten(1), band.target.flatten(1)}, 1);
     const std::size_t bytes = input.nbytes() / static_cast<std::size_t>(input.size(0));
     const auto* field = static_cast<const char*>(input.data_ptr());
     std::vector<std::int64_t> first;
@@ -91,7 +91,7 @@ std::optional<Dataset> distinct_fields(const Scene& scene, std::int64_t kernel_s
       numbered.push_back(entry->second);
       field += bytes;
     }
-    fields.push_back(input.index_select(0, at::tensor(first, at::kLong)));
+    fields.push_back(band.input.index_select(0, at::tensor(first, at::kLong)));
     targets.push_back(band.target.index_select(0, at::tensor(first, at::kLong)));
   });
   if (numbers.size() > static_cast<std::size_t>(limit)) { return std::nullopt; }
@@ -109,7 +109,10 @@ Scene make_scene(const at::Tensor& a, const at::Tensor& b, const at::Tensor& row
 }
 
 Scene cast(const Scene& scene, at::ScalarType dtype) {
-  return make_scene(scene.a.to(dtype), scene.b.to(dtype), scene.row_of, scene.column_of);
+  auto result = make_scene(scene.a.to(dtype), scene.b.to(dtype), scene.row_of, scene.column_of);
+  result.own_target = scene.own_target;
+  if (scene.own_target) { result.target = scene.target.to(dtype); }
+  return result;
 }
 
 double target_norm(const Scene& scene) {
@@ -155,21 +158,26 @@ void for_fields(const Dataset& data, std::int64_t kernel_size, const std::functi
   constexpr std::int64_t most_fields = 65536;
   const bool patches = data.form == DataForm::patches;
   const std::int64_t padding = kernel_size / 2;
-  const auto padded = patches ? data.input : at::constant_pad_nd(data.input, {padding, padding, padding, padding});
   const std::int64_t count = data.target.size(patches ? 0 : 2);  // of patches or of rows
   const std::int64_t together = patches ? most_fields : std::max<std::int64_t>(1, most_fields / data.target.size(3));
   for (std::int64_t begin = 0; begin < count; begin += together) {
     const std::int64_t size = std::min(together, count - begin);
-    use(patches ? part_of(data, begin, size)
-                : unfold({data.form, padded.narrow(2, begin, size + 2 * padding), data.target.narrow(2, begin, size)},
-                         kernel_size, 0));
+    if (patches) {
+      use(part_of(data, begin, size));
+      continue;
+    }
+    const std::int64_t above = std::min(begin, padding);  // rows of the image
+    const std::int64_t below = std::min(count - begin - size, padding);
+    const auto rows = at::constant_pad_nd(data.input.narrow(2, begin - above, above + size + below),
+                                          {padding, padding, padding - above, padding - below});
+    use(unfold({data.form, rows, data.target.narrow(2, begin, size)}, kernel_size, 0));
   }
 }
 
 Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size, Encode encode) {
   if (!is_image(form)) {
     const std::int64_t pixels = scene.target.size(0) * scene.height() * scene.width();
-    const std::int64_t limit = form == DataForm::patches ? pixels : (pixels - 1) / 4;
+    const std::int64_t limit = form == DataForm::patches ? pixels : std::min<std::int64_t>((pixels - 1) / 4, 1 << 18);
     if (auto patches = distinct_fields(scene, kernel_size, limit, encode)) { return *std::move(patches); }
   }
   const auto full = whole(scene);

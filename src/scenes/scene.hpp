@@ -10,6 +10,7 @@ namespace conv_mult {
 struct Scene {
   at::Tensor a, b, target;       // [S, 1, h, w]
   at::Tensor row_of, column_of;  // which of those stored each of the image is: int64 [H], [W]; or undefined
+  bool own_target = false;       // the target is one of the user's in place of the product
 
   std::int64_t height() const { return has_runs() ? row_of.numel() : target.size(2); }
   std::int64_t width() const { return has_runs() ? column_of.numel() : target.size(3); }
@@ -20,7 +21,7 @@ struct Scene {
 Scene make_scene(const at::Tensor& a, const at::Tensor& b, const at::Tensor& row_of = {},
                  const at::Tensor& column_of = {});
 
-/// The same in another type, in which the product is taken anew.
+/// The same in another type, in which a product is taken anew.
 Scene cast(const Scene& scene, at::ScalarType dtype);
 
 /// L2 norm of the target over all pixels of all pairs.
@@ -91,10 +92,10 @@ Dataset unfolded(const Dataset& data, std::int64_t kernel_size);
 /// Calls `use` with the receptive fields of one image or of patches, as patches, some 65,536 at a time.
 void for_fields(const Dataset& data, std::int64_t kernel_size, const std::function<void(const Dataset&)>& use);
 
-/// `patches`: the distinct receptive fields of K x K pixels, in order of their first appearance; time and memory do not
-/// depend on how long runs are. The target must depend on the pixel's receptive field only, as a product does.
-/// `automatic`: these where they are fewer than a quarter of the pixels, else the image. `image` and `literal` are the
-/// scene in full; the work on the literal form, the post's, is LibTorch's own.
+/// `patches`: the distinct receptive fields of K x K pixels and their targets, in order of their first appearance; time
+/// and memory do not depend on how long runs are. `automatic`: these where they are fewer than a quarter of the pixels
+/// and than 2^18, else the image. `image` and `literal` are the scene in full; the work on the literal form, the
+/// post's, is LibTorch's own.
 Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size, Encode encode = plain);
 
 /// A scene with runs as a smaller image with counts, for networks of several layers: what any network makes of a pixel
@@ -120,9 +121,10 @@ struct SceneSource {
   std::function<Scene()> train;  ///< what is trained on and shown in pictures
   /// Makes a stream of other scenes like it, several at a time, where there is a new one for each step.
   std::function<std::function<Scene()>()> stream = {};
-  std::vector<Split> splits = {};        ///< that on which training ends first: `train`, unless there is a stream
-  std::optional<double> success = 0.05;  ///< relative error on the first split; none: near-exact on `judged`
-  std::size_t judged = 0;
+  std::vector<Split> splits = {};           ///< that on which training ends first: `train`, unless there is a stream
+  std::optional<double> success = 0.05;     ///< relative error on the first split; none: near-exact on `judged`
+  std::size_t judged = 0;                   ///< the split that decides on success
+  bool own_images = false;                  ///< the user's: what models make of them is theirs as numbers, too
   std::optional<double> affine_error = {};  ///< of the best affine function on the stream, mean squared
 };
 
@@ -141,4 +143,10 @@ Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& 
 // The kinds, each in its file.
 std::vector<SceneSource> rectangles(const Config& config);
 std::vector<SceneSource> noise(const Config& config);
+std::vector<SceneSource> files(const Config& config);
+
+/// The image in a file of this content: PNG, JPEG, BMP or Netpbm's, grey or the luma of its colours, the range from
+/// black to white spread over `scale`; or, as it is, an array of numpy.save or a tensor of torch.save, H x W or 1 x 1 x
+/// H x W. float64 [1, 1, H, W]. Throws std::runtime_error: in one line what is wrong.
+at::Tensor read_image(const std::string& content, const Interval& scale);
 }  // namespace conv_mult

@@ -118,13 +118,14 @@ void FusedLayer::pass_over_image() {
   constexpr std::int64_t pixels_per_band = 65536;  // some 100 us: below that, threads cost more
   constexpr std::int64_t most_bands = 64;
   const auto height = shape_.height;
+  const auto width = shape_.width;
   const std::int64_t bands =
-      std::clamp<std::int64_t>(height * shape_.width / pixels_per_band, 1, std::min(most_bands, height));
+      std::clamp<std::int64_t>(height * width / pixels_per_band, 1, std::min(most_bands, height));
   const std::int64_t length = parameters_.size(1);
   const std::int64_t numbers = replicas_ * (1 + length);
   std::vector<double> sums(static_cast<std::size_t>(bands * numbers), 0);
   const ImageData<Scalar> image{
-      input_.data_ptr<Scalar>(), target_.data_ptr<Scalar>(), height, shape_.width, input_.size(2), size_.kernel_size};
+      input_.data_ptr<Scalar>(), target_.data_ptr<Scalar>(), height, width, input_.size(2), size_.kernel_size, length};
   const auto* weights = parameters_.data_ptr<Scalar>();
   parallel_for(bands, [&](std::int64_t band) {
     for (std::int64_t i = 0; i < replicas_; ++i) {

@@ -9,6 +9,11 @@ std::error_code last_error();
 /// Throws std::runtime_error that names the path and the reason.
 [[noreturn]] void fail(const char* what, const std::filesystem::path& path, const std::error_code& reason);
 
+/// Throws std::runtime_error, the text, unless it holds.
+inline void check(bool holds, const std::string& what) {
+  if (!holds) { throw std::runtime_error(what); }
+}
+
 /// Where a file is made before it gets its name: beside it, hidden, of this process alone.
 std::filesystem::path unfinished(const std::filesystem::path& path);
 

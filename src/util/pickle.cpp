@@ -3,16 +3,13 @@
 #include "util/pickle.hpp"
 #include <ATen/Functions.h>
 #include <zip.h>
+#include "util/files.hpp"
 
 namespace conv_mult {
 namespace {
 using c10::IValue;
 using Values = std::vector<IValue>;
 using Records = std::map<std::string, std::string>;
-
-void check(bool holds, const std::string& what) {
-  if (!holds) { throw std::runtime_error(what); }
-}
 
 /// All of them together have no more bytes than the archive: torch.save compresses nothing.
 Records records_of(const std::string& archive) {
@@ -157,10 +154,12 @@ class Unpickler {
 
   /// "storage", its class, its record, a device, how many numbers: a tensor of them.
   at::Tensor storage(const Values& id) {
-    static const std::map<std::string, at::ScalarType> types{{"torch.FloatStorage", at::kFloat},
-                                                             {"torch.DoubleStorage", at::kDouble},
-                                                             {"torch.HalfStorage", at::kHalf},
-                                                             {"torch.BFloat16Storage", at::kBFloat16}};
+    static const std::map<std::string, at::ScalarType> types{
+        {"torch.FloatStorage", at::kFloat}, {"torch.DoubleStorage", at::kDouble},
+        {"torch.HalfStorage", at::kHalf},   {"torch.BFloat16Storage", at::kBFloat16},
+        {"torch.ByteStorage", at::kByte},   {"torch.CharStorage", at::kChar},
+        {"torch.ShortStorage", at::kShort}, {"torch.IntStorage", at::kInt},
+        {"torch.LongStorage", at::kLong},   {"torch.BoolStorage", at::kBool}};
     const auto type = types.find(id.at(1).toStringRef());
     check(type != types.end(), fmt::format("it holds a {}, not of real numbers", id.at(1).toStringRef()));
     auto& record = records_.at(folder_ + "data/" + id.at(2).toStringRef());

@@ -7,27 +7,33 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
+struct Product {
+  template <class D, class V, class Slope>
+  HWY_INLINE void operator()(D /*d*/, V (&z)[2], const Slope& slope) const {
+    const auto [left, right] = z;
+    const V by_out = slope(hn::Mul(left, right));
+    z[0] = hn::Mul(by_out, right);
+    z[1] = hn::Mul(by_out, left);
+  }
+};
+
 /// (sum v x + c) (sum w x + d): v, c, w, d one after the other, the biases not if they are none.
 template <typename Scalar, class D, class V = hn::Vec<D>>
 V bilinear_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
   const std::int64_t other = patches.rows / 2 * lanes;
   return sums_of_products<0, 1>(d, patches, patches.rows > 2 * patches.fields,
-                                {{weights, gradient}, {weights + other, gradient + other}},
-                                [](V(&z)[2], const auto& slope) HWY_ATTR {
-                                  const auto [left, right] = z;
-                                  const V by_out = slope(hn::Mul(left, right));
-                                  z[0] = hn::Mul(by_out, right);
-                                  z[1] = hn::Mul(by_out, left);
-                                });
+                                {{weights, gradient}, {weights + other, gradient + other}}, Product());
 }
 
 PatchPass bilinear() { return patch_pass<bilinear_lanes, bilinear_lanes>(); }
+ImagePass bilinear_image() { return image_pass<2, Product>(); }
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace conv_mult {
 CONV_MULT_EXPORT_PASS(PatchPass, bilinear)
+CONV_MULT_EXPORT_PASS(ImagePass, bilinear_image)
 
 /// Without biases, unless asked for: with them a (b - d a + d) fits a scene in which a is 0 or 1 as well. Exact with a
 /// centre weight of 1 for a in one and for b in the other.
@@ -49,6 +55,7 @@ const Variant variants::bilinear = [] {
     return size.bias ? Weights{of_a, none, of_b, none} : Weights{of_a, of_b};
   };
   v.patch_pass = bilinear_pass;
+  v.image_pass = bilinear_image_pass;
   return v;
 }();
 }  // namespace conv_mult

@@ -7,15 +7,24 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
+/// Leaves the derivative by z in its place.
+template <bool exponential>
+struct Layer {
+  template <class D, class V, class Slope>
+  HWY_INLINE void operator()(D d, V (&z)[1], const Slope& slope) const {
+    z[0] = exponential ? by_exponent(d, z[0], slope) : slope(z[0]);
+  }
+};
+
 template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
 V layer_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
-  return sums_of_products<0>(d, patches, true, {{weights, gradient}}, [=](V(&z)[1], const auto& slope) HWY_ATTR {
-    z[0] = exponential ? by_exponent(d, z[0], slope) : slope(z[0]);
-  });
+  return sums_of_products<0>(d, patches, true, {{weights, gradient}}, Layer<exponential>());
 }
 
 PatchPass linear() { return patch_pass<layer_lanes<false>, layer_lanes<false>>(); }
 PatchPass exponential() { return patch_pass<layer_lanes<true>, layer_lanes<true>>(); }
+ImagePass linear_image() { return image_pass<1, Layer<false>>(); }
+ImagePass exponential_image() { return image_pass<1, Layer<true>>(); }
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -24,6 +33,8 @@ namespace conv_mult {
 namespace {
 CONV_MULT_EXPORT_PASS(PatchPass, linear)
 CONV_MULT_EXPORT_PASS(PatchPass, exponential)
+CONV_MULT_EXPORT_PASS(ImagePass, linear_image)
+CONV_MULT_EXPORT_PASS(ImagePass, exponential_image)
 
 /// What exp can come close to without end, on a scene of two values each, one of them 0: ||min(target, 0)||. With large
 /// centre weights and bias the output is 0 where a or b is, and any positive constant elsewhere.

@@ -1,0 +1,340 @@
+// The user's own images: what is read of them, what is refused, what is made of them.
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+#include <random>
+#include "cases.hpp"
+#include "executable.hpp"
+#include "options/options.hpp"
+
+namespace conv_mult {
+namespace {
+const Interval unit;
+
+at::Tensor numbers(const std::vector<double>& values, std::int64_t height) {
+  return torch::tensor(values, at::kDouble).view({1, 1, height, -1});
+}
+
+void write(const fs::path& path, const std::string& content) { std::ofstream(path, std::ios::binary) << content; }
+
+/// A plain PGM of whole numbers.
+std::string pgm(const at::Tensor& image, int white) {
+  std::string text = fmt::format("P2 {} {} {}\n", image.size(-1), image.size(-2), white);
+  const auto flat = image.contiguous();
+  for (std::int64_t i = 0; i < flat.numel(); ++i) { text += fmt::format("{} ", flat.data_ptr<double>()[i]); }
+  return text;
+}
+
+class Files : public Executable {
+ protected:
+  void SetUp() override {
+    Executable::SetUp();
+    write(folder_ / "a.pgm", pgm(a_, 10));
+    write(folder_ / "b.pgm", pgm(b_, 10));
+  }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  /// Of the two, with what else the words say.
+  SceneSource source(std::vector<std::string> words) const {
+    words.insert(words.begin(),
+                 {"conv_mult", "--scale=0,10", "--image-a=" + path("a.pgm"), "--image-b=" + path("b.pgm")});
+    std::vector<const char*> arguments;
+    for (const auto& word : words) { arguments.push_back(word.c_str()); }
+    const auto config =
+        parse_command_line(static_cast<int>(arguments.size()), arguments.data(), {{"exp"}, {"files"}}, "").config;
+    return sources_of(config).at(0);
+  }
+
+  static const Split& split(const SceneSource& source, const std::string& name) {
+    return *std::find_if(source.splits.begin(), source.splits.end(),
+                         [&](const Split& each) { return each.name == name; });
+  }
+
+  const at::Tensor a_ = numbers({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0}, 3);
+  const at::Tensor b_ = numbers({1, 0, 0, 2, 0, 3, 0, 0, 4, 0, 0, 5}, 3);
+};
+
+TEST_F(Files, OfPythonAreReadToTheLastNumber) {
+  run_python(folder_, "save_images.py");
+  std::istringstream lines(read(folder_ / "expected.txt"));
+  int files = 0;
+  std::string name;
+  for (std::string line; std::getline(lines, line); ++files) {
+    std::istringstream words(line);
+    words >> name;
+    std::vector<double> values;
+    for (std::string word; words >> word;) { values.push_back(std::stod(word)); }
+    const auto image = read_image(read(folder_ / name), unit);
+    EXPECT_TRUE(identical(image, numbers(values, 5))) << name << image;
+    EXPECT_EQ(image.dim(), 4) << name;
+  }
+  EXPECT_EQ(files, 94);
+}
+
+// Theirs are the numbers that ImageMagick reads of the same file.
+TEST_F(Files, OfOtherProgramsAreReadAsTheyReadThem) {
+  const auto shell = [&](const std::string& command) {
+    return std::system(("cd '" + folder_.string() + "' && " + command).c_str());
+  };
+  ASSERT_EQ(shell("convert -version >/dev/null"), 0) << "ImageMagick is missing";
+  ASSERT_EQ(
+      shell("convert -size 37x23 plasma:red-blue -depth 8 c.png && convert c.png c.bmp && convert c.png c.jpg && "
+            "convert c.png c.ppm && convert c.png -colorspace gray -depth 8 g.pgm && convert g.pgm g.png && "
+            "convert g.pgm g.jpg && convert -size 37x23 gradient:black-white -depth 16 deep.png && "
+            "convert deep.png deep.pgm && convert c.png -interlace PNG lace.png && convert c.png -colors 9 few.png && "
+            "gnuplot -d -e 'set terminal pngcairo size 200,150; set output \"plot.png\"; plot sin(x)'"),
+      0);
+  for (const std::string name : {"c.png", "c.bmp", "c.jpg", "c.ppm", "g.pgm", "g.png", "g.jpg", "deep.png", "deep.pgm",
+                                 "lace.png", "few.png", "plot.png"}) {
+    ASSERT_EQ(shell("convert " + name + " -alpha off -depth 16 -endian LSB rgb:raw"), 0);
+    const auto raw = read(folder_ / "raw");
+    const auto image = read_image(read(folder_ / name), unit);
+    ASSERT_EQ(raw.size(), static_cast<std::size_t>(6 * image.numel())) << name;
+    auto theirs = at::empty_like(image);
+    for (std::int64_t i = 0; i < image.numel(); ++i) {
+      std::array<std::uint16_t, 3> rgb{};
+      std::memcpy(rgb.data(), raw.data() + 6 * i, 6);
+      theirs.data_ptr<double>()[i] = (299. * rgb[0] + 587. * rgb[1] + 114. * rgb[2]) / 65535000;
+    }
+    const bool lossy = name.find(".jpg") != std::string::npos;  // no two decoders round alike
+    EXPECT_LE((image - theirs).abs().max().item<double>(), lossy ? 3.0 / 255 : 1e-12) << name;
+  }
+}
+
+TEST_F(Files, BlackAndWhiteAreTheScale) {
+  EXPECT_TRUE(identical(read_image("P2 3 1 4 0 1 4", {-1, 3}), numbers({-1, 0, 3}, 1)));
+  EXPECT_TRUE(identical(read_image(pgm(a_, 10), {0, 10}), a_));
+}
+
+// By hand.
+TEST_F(Files, APartOfThemAndTheMeansOfBlocks) {
+  const auto scene = source({"--crop=1,1,2,0", "--shrink=2"}).train();
+  EXPECT_TRUE(identical(scene.a, numbers({(5. + 6 + 9 + 10) / 4}, 1))) << scene.a;
+  EXPECT_TRUE(identical(scene.b, numbers({3. / 4}, 1))) << scene.b;
+  EXPECT_TRUE(identical(source({"--crop=2,1,0,2"}).train().a, numbers({9, 10}, 1)));
+}
+
+TEST_F(Files, HeldOutScenesAreTheseShiftedAndScaled) {
+  const auto all = source({"--heldout-scenes=20", "--heldout-values=2,3"});
+  EXPECT_TRUE(identical(split(all, "train").draw(0, 1).target, a_ * b_));
+  std::set<std::pair<std::int64_t, std::int64_t>> offsets;
+  for (const std::string name : {"moved", "values", "both"}) {
+    EXPECT_EQ(split(all, name).scenes, 20);
+    for (std::int64_t i = 0; i < 20; ++i) {
+      const auto scene = split(all, name).draw(i, 20);
+      const double of_a = scene.a.sum().item<double>() / a_.sum().item<double>();
+      const double of_b = scene.b.sum().item<double>() / b_.sum().item<double>();
+      EXPECT_LT((scene.a - a_ * of_a).abs().max().item<double>(), 1e-12) << name;  // a stays where it is
+      EXPECT_TRUE(identical(scene.target, scene.a * scene.b)) << name;
+      for (const double factor : {of_a, of_b}) {
+        EXPECT_TRUE(name == "moved" ? factor == 1 : factor >= 2 && factor <= 3) << name << factor;
+      }
+      bool found = false;
+      for (std::int64_t down = 0; down < 3; ++down) {
+        for (std::int64_t right = 0; right < 4; ++right) {
+          const auto shifted = at::cat({at::cat({b_, b_}, 2), at::cat({b_, b_}, 2)}, 3)
+                                   .slice(2, 3 - down, 6 - down)
+                                   .slice(3, 4 - right, 8 - right);
+          if ((scene.b - shifted * of_b).abs().max().item<double>() > 1e-12) { continue; }
+          found = true;
+          if (name == "moved") { offsets.emplace(down, right); }
+          if (name == "values") { EXPECT_EQ(down + right, 0); }
+        }
+      }
+      EXPECT_TRUE(found) << name << scene.b;
+    }
+  }
+  EXPECT_GT(offsets.size(), 6U);
+}
+
+TEST_F(Files, PairsOfTestsDecide) {
+  write(folder_ / "b2.pgm", pgm(b_ * 2, 10));
+  const auto tested = source(
+      {"--test-a=" + path("a.pgm") + "," + path("a.pgm"), "--test-b=" + path("b2.pgm"), "--test-b=" + path("b.pgm")});
+  EXPECT_EQ(tested.splits.at(tested.judged).name, "given");
+  EXPECT_EQ(split(tested, "given").scenes, 2);
+  EXPECT_TRUE(identical(split(tested, "given").draw(0, 2).target, a_ * b_ * 2));
+  EXPECT_TRUE(identical(split(tested, "given").draw(1, 1).target, a_ * b_));
+  // baseline learns a constant b, which fits where it was trained on, and not there; bilinear multiplies.
+  const auto ones = at::ones({1, 1, 9, 9}, at::kDouble);
+  torch::manual_seed(1);
+  const auto random = torch::randint(0, 10, {1, 1, 9, 9}, at::kDouble);
+  write(folder_ / "flat.pgm", pgm(ones * 3, 10));
+  write(folder_ / "other.pgm", pgm(random, 10));
+  write(folder_ / "any.pgm", pgm(random.flip(2), 10));
+  const auto outcome =
+      run("--variant baseline,bilinear --image-a any.pgm --image-b flat.pgm --test-a any.pgm "
+          "--test-b other.pgm --seeds 5 --figures none --steps 3000 --out r");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  EXPECT_EQ(summary["scenes"][0]["success"]["split"], "given");
+  EXPECT_EQ(summary["variants"][0]["success"]["count"], 0) << outcome.out;
+  EXPECT_LT(summary["variants"][0]["evaluation"]["train"]["median"], 0.05) << outcome.out;
+  EXPECT_NE(outcome.out.find("the test pairs"), std::string::npos) << outcome.out;
+}
+
+// A weighted mean is no product: the plain layer makes it exactly, and its floor is 0.
+TEST_F(Files, ATargetOfTheirOwn) {
+  const auto source_of_target = [&] { return source({"--target=" + path("target.npy")}); };
+  std::string npy = "\x93NUMPY\x01";
+  const std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }\n";
+  npy += std::string("\0", 1) + static_cast<char>(header.size()) + std::string("\0", 1) + header;
+  const auto target = (2 * a_ - b_ + 1).contiguous();
+  npy.append(static_cast<const char*>(target.data_ptr()), target.nbytes());
+  write(folder_ / "target.npy", npy);
+  EXPECT_TRUE(identical(source_of_target().train().target, target));
+  EXPECT_EQ(source_of_target().splits.size(), 1U);  // nobody knows what others would come to
+  const auto cast_to_float = cast(source_of_target().train(), at::kFloat);
+  EXPECT_TRUE(identical(cast_to_float.target, target.to(at::kFloat)));
+  const auto outcome =
+      run("--variant baseline,exp,bilinear --image-a a.pgm --image-b b.pgm --scale 0,10 --target "
+          "target.npy --steps 4000 --figures none --out r");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  EXPECT_EQ(summary["variants"][0]["floor"], 0);
+  EXPECT_LT(summary["variants"][0]["relative_error"], 0.01) << outcome.out;
+  for (const auto i : {1, 2}) { EXPECT_TRUE(summary["variants"][i]["floor"].is_null()); }
+}
+
+TEST_F(Files, TheDefaultRectanglesAsPicturesHaveTheSameLosses) {
+  const auto scene = whole(default_rectangles());
+  write(folder_ / "ra.pgm", pgm(scene.a, 255));
+  write(folder_ / "rb.pgm", pgm(scene.b, 255));
+  const std::string words = "--variant baseline,exp,bilinear,nmu,npu --seeds 3 --steps 300 --figures none ";
+  ASSERT_EQ(run(words + "--out rectangles").code, 0);
+  ASSERT_EQ(run(words + "--image-a ra.pgm --image-b rb.pgm --scale 0,255 --out files").code, 0);
+  for (const auto* name : {"loss.csv", "weights.csv"}) {
+    EXPECT_EQ(read(folder_ / "files" / name), read(folder_ / "rectangles" / name)) << name;
+  }
+}
+
+TEST_F(Files, WhatHasChangedIsNotGoneOnWith) {
+  const std::string words = "--image-a a.pgm --image-b b.pgm --steps 20 --figures none ";
+  ASSERT_EQ(run(words + "--seeds 2 --out r").code, 0);
+  ASSERT_EQ(run(words + "--seeds 2 --shard 1/2 --out s1").code, 0);
+  ASSERT_EQ(run(words + "--seeds 2 --shard 2/2 --out s2").code, 0);
+  EXPECT_EQ(run("merge s1 s2 --out s").code, 0);
+  EXPECT_EQ(read(folder_ / "s/loss.csv"), read(folder_ / "r/loss.csv"));
+  fs::copy(folder_ / "a.pgm", folder_ / "again.pgm");  // the content counts, not the name
+  EXPECT_EQ(run("--image-a again.pgm --image-b b.pgm --steps 20 --figures none --seeds 3 --resume --out r").code, 0);
+  const auto before = read(folder_ / "s1/summary.json");
+  write(folder_ / "b.pgm", pgm(b_.flip(2), 10));
+  for (const std::string command :
+       {words + "--seeds 3 --resume --out s1", std::string("merge s1 s2 --out s"), std::string("report s1")}) {
+    const auto outcome = run(command);
+    EXPECT_EQ(outcome.code, 2) << command;
+    EXPECT_NE(outcome.err.find("'b.pgm' has changed"), std::string::npos) << outcome.err;
+  }
+  EXPECT_EQ(read(folder_ / "s1/summary.json"), before);
+  EXPECT_EQ(run(words + "--out s1").code, 0);  // a run of its own
+}
+
+TEST_F(Files, AModelIsAppliedToThem) {
+  ASSERT_EQ(run("--variant bilinear --steps 3000 --figures none --save-model --out r").code, 0);
+  const auto outcome =
+      run("--load-model r/model-bilinear.pt --image-a a.pgm --image-b b.pgm --scale 0,10 --figures none --out o");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(fs::exists(folder_ / "o/output-bilinear.png"));
+  const auto output = read_image(read(folder_ / "o/output-bilinear.npy"), unit);
+  EXPECT_LT((output - a_ * b_).abs().max().item<double>(), 0.05 * 50) << output;
+  const auto norm = (output - a_ * b_).norm().item<double>();
+  const auto evaluation = read(folder_ / "o/evaluation.csv");
+  const auto at = evaluation.find("train,") + 6;
+  EXPECT_NEAR(std::stod(evaluation.substr(at)) / norm, 1, 1e-5) << evaluation;
+  EXPECT_FALSE(fs::exists(folder_ / "r/output-bilinear.npy"));  // of rectangles nobody needs it
+  ASSERT_EQ(run("--steps 5 --figures none --out o").code, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "o/output-bilinear.npy"));
+}
+
+TEST_F(Files, WhatCannotBeReadIsNamed) {
+  run_python(folder_, "save_images.py");
+  const auto png = read(folder_ / "2-8.png");
+  const auto npy = read(folder_ / "four.npy");
+  const auto tensor = read(folder_ / "float32.pt");
+  const auto nan = numbers({NAN, 1}, 1);
+  auto bomb = png;  // 40,000 x 40,000
+  bomb.replace(16, 8, std::string("\0\0\x9c\x40\0\0\x9c\x40", 8));
+  auto infinite = npy;
+  infinite.replace(infinite.size() - 8, 8, std::string("\0\0\0\0\0\0\xf0\x7f", 8));
+  auto large = npy;
+  large.replace(large.find("(1, 1, 5, 7)"), 12, "(99999,99999)");
+  auto three = npy;
+  three.replace(three.find("(1, 1, 5, 7)"), 12, "(5, 7, 1, 1)");
+  auto text_type = npy;
+  text_type.replace(text_type.find("<f8"), 3, "<U2");
+  const std::vector<std::tuple<std::string, std::string, std::string>> cases{
+      {"empty.png", "", "empty"},
+      {"short.png", png.substr(0, png.size() / 2), "damaged"},
+      {"short.npy", npy.substr(0, npy.size() - 1), "bytes"},
+      {"header.npy", npy.substr(0, 9), "early"},
+      {"short.pt", tensor.substr(0, tensor.size() / 2), "zip"},
+      {"short.pgm", "P5 4 4 255 abc", "early"},
+      {"white.pgm", "P2 2 1 3 1 4", "white"},
+      {"head.pgm", "P5 4 4", "header"},
+      {"no.pgm", "P5 0 4 255 ", "pixels"},
+      {"text.png", "Dear reader, this is no picture.", "no whole PNG"},
+      {"bomb.png", bomb, "pixels"},
+      {"bomb.pgm", "P5 999999999 999999999 255 abc", "pixels"},
+      {"bomb.npy", large, "pixels"},
+      {"infinite.npy", infinite, "infinity"},
+      {"three.npy", three, "shape"},
+      {"text.npy", text_type, "U2"},
+      {"system.pt", "PK\x03\x04 cposix\nsystem\n(S'touch hacked'\ntR.", "zip"}};
+  for (const auto& [name, content, word] : cases) {
+    write(folder_ / name, content);
+    for (const std::string words : {"--image-b b.pgm --image-a ", "--image-a a.pgm --image-b ",
+                                    "--image-a a.pgm --image-b b.pgm --test-a b.pgm --test-b "}) {
+      expect_usage_error(words + name, "'" + name + "'");
+      expect_usage_error(words + name, word);
+    }
+  }
+  expect_usage_error("--image-a a.pgm --image-b nowhere.png", "'nowhere.png' is no file");
+  expect_usage_error("--image-a a.pgm --image-b .", "'.' is no file");
+  expect_usage_error("--image-a a.pgm --image-b /dev/zero", "is no file");
+  expect_usage_error("--image-a a.pgm --image-b four.npy", "one size");
+  expect_usage_error("--image-a a.pgm", "--image-b");
+  expect_usage_error("--scene files", "--image-a");
+  expect_usage_error("--image-a a.pgm --image-b b.pgm --test-a a.pgm", "--test-b");
+  expect_usage_error("--image-a a.pgm --image-b b.pgm --target b.pgm --test-a a.pgm --test-b a.pgm", "--test-target");
+  expect_usage_error("--image-a a.pgm --image-b b.pgm --crop 1,1,3,3", "--crop");
+  expect_usage_error("--image-a a.pgm --image-b b.pgm --shrink 4", "--shrink");
+  expect_usage_error("--image-a a.pgm --image-b b.pgm --resample", "--resample");
+  EXPECT_FALSE(fs::exists(folder_ / "hacked"));
+}
+
+// Nothing but a reason or an image comes of them; the sanitizers see the rest.
+TEST_F(Files, AThousandDamagedOnes) {
+  run_python(folder_, "save_images.py");
+  std::vector<std::string> contents;
+  for (const auto* name : {"2-8.png", "0-16.png", "palette.png", "5-255.pnm", "3-100.pnm", "colours.bmp",
+                           "f8-big-F.npy", "i2-little-C.npy", "float32.pt", "int64.pt"}) {
+    contents.push_back(read(folder_ / name));
+  }
+  std::mt19937 random(3);
+  const auto below = [&](std::size_t end) { return random() % end; };
+  int read_anyway = 0;
+  for (int i = 0; i < 3000; ++i) {
+    auto content = contents[below(contents.size())];
+    for (auto changes = 1 + below(4); changes > 0; --changes) {
+      const auto at = below(content.size());
+      switch (below(4)) {
+        case 0: content[at] = static_cast<char>(below(256)); break;
+        case 1: content.erase(at, below(9)); break;
+        case 2: content.insert(at, content.substr(below(content.size()), below(20))); break;
+        default: content.resize(std::max<std::size_t>(1, at));
+      }
+    }
+    try {
+      const auto image = read_image(content, unit);
+      EXPECT_TRUE(at::isfinite(image).all().item<bool>());
+      ++read_anyway;
+    } catch (const std::runtime_error& error) {
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+      EXPECT_GT(std::string(error.what()).size(), 5U);
+    }
+  }
+  EXPECT_GT(read_anyway, 50);
+}
+}  // namespace
+}  // namespace conv_mult
