@@ -43,6 +43,15 @@ void write_png(const std::filesystem::path& path, const at::Tensor& original, co
   }
   write_file(path, png);
 }
+
+/// As numpy.save has them, in float32.
+std::string numpy_array(const at::Tensor& image) {
+  auto header =
+      fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", image.size(0), image.size(1));
+  header.resize(117, ' ');
+  return std::string("\x93NUMPY\1\0\x76\0", 10) + header + '\n' +
+         std::string(static_cast<const char*>(image.data_ptr()), image.nbytes());
+}
 }  // namespace
 
 Interval shared_scale(const SceneResult& scene) {
@@ -95,6 +104,8 @@ void write_heat_maps(const ExperimentResult& result, const std::filesystem::path
   for (const VariantResult& row : result.variants) {
     if (!row.output.defined()) { continue; }
     write("output-" + row.variant, row.output);
+    const auto numbers = directory / ("output-" + row.variant + ".npy");
+    if (scene.own_images) { write_file(numbers, numpy_array(row.output)); }
     write_png(directory / ("error-" + row.variant + ".png"), row.output - scene.target, errors, diverging_colours);
   }
 }

@@ -9,6 +9,7 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <stb/stb_image.h>
+#include <iterator>
 #include <regex>
 #include "options/text.hpp"
 #include "scenes/scene.hpp"
@@ -59,30 +60,34 @@ at::Tensor picture(const std::string& content, const Interval& scale) {
   int height = 0;
   int channels = 0;
   check(stbi_info_from_memory(data, size, &width, &height, &channels) != 0,
-        "it is no whole PNG, JPEG, BMP or PGM, no array of numpy's, no tensor of PyTorch's");
+        "it is no picture (PNG, JPEG, BMP, PGM), numpy array or PyTorch tensor, or too large");
   check_sizes({height, width});
   const bool deep = stbi_is_16_bit_from_memory(data, size) != 0;
   const std::shared_ptr<void> pixels(
       deep ? static_cast<void*>(stbi_load_16_from_memory(data, size, &width, &height, &channels, 0))
            : stbi_load_from_memory(data, size, &width, &height, &channels, 0),
       stbi_image_free);
-  check(pixels != nullptr, fmt::format("it is damaged: {}", stbi_failure_reason()));
+  check(pixels != nullptr, "it is damaged");
   const auto bytes = static_cast<std::size_t>(deep ? 2 : 1) * static_cast<std::size_t>(channels * width * height);
   return image_of(numbers_in({static_cast<const char*>(pixels.get()), bytes}, deep ? "u2" : "u1", false), height, width,
                   channels, deep ? 65535 : 255, scale);
 }
 
-/// Netpbm's grey maps and pixmaps, which stb would not scale.
+/// Netpbm's grey maps and pixmaps, plain or not, which stb would not scale.
 at::Tensor netpbm(const std::string& content, const Interval& scale) {
   static const std::string gap = R"(\s+(?:#[^\n]*\n\s*)*)";
-  static const std::regex pattern("^P([56])" + gap + R"((\d{1,9}))" + gap + R"((\d{1,9}))" + gap + R"((\d{1,5})\s)");
+  static const std::regex pattern("^P([2356])" + gap + R"((\d{1,9}))" + gap + R"((\d{1,9}))" + gap + R"((\d{1,5})\s)");
   std::smatch header;
   const auto head = content.substr(0, 1000);
   check(std::regex_search(head, header, pattern), "it has no header of a PGM");
-  const int white = std::max(1, std::stoi(header[4]));
-  const auto numbers = std::string_view(content).substr(static_cast<std::size_t>(header.length()));
-  return image_of(numbers_in(numbers, white > 255 ? "u2" : "u1", true), std::stoll(header[3]), std::stoll(header[2]),
-                  header[1] == "5" ? 1 : 3, white, scale);
+  const auto kind = header[1].str()[0];
+  const int white = std::stoi(header[4]);
+  const auto rest = content.substr(static_cast<std::size_t>(header.length()));
+  std::istringstream words(kind < '4' ? rest : "");
+  const std::vector<double> plain(std::istream_iterator<double>(words), {});
+  const auto numbers = kind < '4' ? at::tensor(plain) : numbers_in(rest, white > 255 ? "u2" : "u1", true);
+  check(numbers.le(white).all().item<bool>(), fmt::format("a number is beyond its white, {}", white));
+  return image_of(numbers, std::stoll(header[3]), std::stoll(header[2]), kind % 3 == 0 ? 3 : 1, white, scale);
 }
 
 /// See numpy.lib.format.
@@ -117,10 +122,11 @@ at::Tensor tensor(const std::string& content) {
 
 at::Tensor read_image(const std::string& content, const Interval& scale) {
   const auto begins = [&](std::string_view with) { return content.rfind(with, 0) == 0; };
-  const auto image = begins("\x93NUMPY")            ? numpy_array(content)
-                     : begins("PK")                 ? tensor(content)
-                     : begins("P5") || begins("P6") ? netpbm(content, scale)
-                                                    : picture(content, scale);
+  const bool is_netpbm = begins("P2") || begins("P3") || begins("P5") || begins("P6");
+  const auto image = begins("\x93NUMPY") ? numpy_array(content)
+                     : begins("PK")      ? tensor(content)
+                     : is_netpbm         ? netpbm(content, scale)
+                                         : picture(content, scale);
   check(image.abs().le(1e38).all().item<bool>(), "it holds NaN, infinity or numbers beyond 1e38");
   return image.reshape({1, 1, image.size(-2), image.size(-1)});
 }
@@ -151,7 +157,8 @@ std::vector<SceneSource> files(const Config& config) {
       throw UsageError(fmt::format("--scene files: '{}': {}", path, error.what()));
     }
   };
-  auto scene = make_scene(load(config.image_a), load(config.image_b));
+  const auto image_a = load(config.image_a);
+  auto scene = make_scene(image_a, load(config.image_b));
   scene.own_target = own_target;
   if (own_target) { scene.target = load(config.target); }
 
