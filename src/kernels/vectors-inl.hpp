@@ -228,28 +228,33 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
       V squares = hn::Zero(d);
       V bias_gradients[count] = {};
       for (std::int64_t x = 0; x < pixels; x += 4 * step) {  // four at once: a weight is spread once for them
-        V z[4][count];
-        for (auto& each : z) {
-          for (std::size_t j = 0; j < count; ++j) { each[j] = hn::Set(d, biased ? weights[j * numbers + taps] : 0); }
+        V z[4 * count];                                      // see above
+        for (std::size_t n = 0; n < 4 * count; ++n) {
+          z[n] = hn::Set(d, biased ? weights[n % count * numbers + taps] : 0);
         }
         for (std::int64_t tap = 0; tap < taps; ++tap) {
           const Scalar* at = input + offsets[static_cast<std::size_t>(tap)] + x;
-          for (std::size_t j = 0; j < count; ++j) {
-            const V weight = hn::Set(d, weights[j * numbers + tap]);
-            for (int i = 0; i < 4; ++i) { z[i][j] = hn::MulAdd(weight, hn::LoadU(d, at + i * step), z[i][j]); }
+          V w[count];
+          for (std::size_t j = 0; j < count; ++j) { w[j] = hn::Set(d, weights[j * numbers + tap]); }
+          for (std::size_t n = 0; n < 4 * count; ++n) {
+            z[n] = hn::MulAdd(w[n % count], hn::LoadU(d, at + n / count * step), z[n]);
           }
         }
+        V by_z[4][count];
+        for (std::size_t n = 0; n < 4 * count; ++n) { by_z[n / count][n % count] = z[n]; }
         for (int i = 0; i < 4; ++i) {
           const std::int64_t first = x + i * step;
-          const auto inside =
-              hn::FirstN(d, static_cast<std::size_t>(std::clamp<std::int64_t>(pixels - first, 0, step)));
-          Unit()(d, z[i], [&](V out) HWY_ATTR {
-            const V error = hn::IfThenElseZero(inside, hn::Sub(out, hn::LoadU(d, target + first)));
+          const auto rest = static_cast<std::size_t>(std::max<std::int64_t>(0, pixels - first));  // of the row
+          const auto within = [&](V v) HWY_ATTR {
+            return first + step > pixels ? hn::IfThenElseZero(hn::FirstN(d, rest), v) : v;
+          };
+          Unit()(d, by_z[i], [&](V out) HWY_ATTR {
+            const V error = within(hn::Sub(out, hn::LoadU(d, target + first)));
             squares = hn::MulAdd(error, error, squares);
             return error;
           });
           for (std::size_t j = 0; j < count; ++j) {
-            const V slope = hn::IfThenElseZero(inside, z[i][j]);
+            const V slope = within(by_z[i][j]);
             bias_gradients[j] = hn::Add(bias_gradients[j], slope);
             hn::Store(slope, d, slopes[j] + first);
           }

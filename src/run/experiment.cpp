@@ -67,11 +67,9 @@ class Experiment {
   }
 
   void run() {
-    parallel_for(static_cast<std::int64_t>(plan_.rows.size()),
-                 [this](std::int64_t row) { start_row(static_cast<std::size_t>(row)); });
+    for_all(plan_.rows.size(), [this](std::size_t row) { start_row(row); });
     const auto blocks = config_.report_only ? std::vector<Block>() : missing_blocks();
-    parallel_for(static_cast<std::int64_t>(blocks.size()),
-                 [&](std::int64_t block) { train_block(blocks[static_cast<std::size_t>(block)]); });
+    for_all(blocks.size(), [&](std::size_t block) { train_block(blocks[block]); });
     const bool complete = std::all_of(result_.variants.begin(), result_.variants.end(),
                                       [this](const VariantResult& row) { return is_complete(row); });
     result_.status = complete ? ExperimentStatus::complete : ExperimentStatus::interrupted;
@@ -87,6 +85,18 @@ class Experiment {
   }
 
  private:
+  /// As many at once as there are threads; one after the other where an image is so large that memory would not last,
+  /// and its pass has work for all of them.
+  void for_all(std::size_t count, const std::function<void(std::size_t)>& body) const {
+    const auto is_large = [](const SceneSource& source) {
+      return source.own_images && source.height * source.width > 1 << 20;
+    };
+    const bool alone = std::any_of(plan_.sources.begin(), plan_.sources.end(), is_large);
+    for (std::size_t i = 0; alone && i < count; ++i) { body(i); }
+    parallel_for(alone ? 0 : static_cast<std::int64_t>(count),
+                 [&](std::int64_t i) { body(static_cast<std::size_t>(i)); });
+  }
+
   /// What is known of a row before it is trained, and of the runs that it has.
   void start_row(std::size_t index) {
     const auto& architecture = plan_.rows[index].architecture;
