@@ -1,6 +1,5 @@
-#include <fcntl.h>
+#include <dirent.h>
 #include <sys/file.h>
-#include <unistd.h>
 #include "output/figures.hpp"
 #include "output/records.hpp"
 #include "variants/variant.hpp"
@@ -36,22 +35,18 @@ OutputFolder::OutputFolder(fs::path path, std::string settings, bool alone)
   if (!std::ofstream(probe)) { fail("cannot write into the output folder", path_, last_error()); }
   fs::remove(probe, error);
   if (!alone) { return; }
-  descriptor_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ < 0 || flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+  const std::shared_ptr<DIR> folder(opendir(path_.c_str()), closedir);
+  if (folder == nullptr || flock(dirfd(folder.get()), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) {
       unlocked_ = last_error().message();
       return;
     }
-    close(descriptor_);
     throw std::runtime_error("another run is writing into '" + path_.string() +
                              "': wait for its end, name another folder by --out, or allow both by --no-lock");
   }
+  lock_ = folder;
   remove_unfinished(path_);
   remove_unfinished(path_ / "figures");
-}
-
-OutputFolder::~OutputFolder() {
-  if (descriptor_ >= 0) { close(descriptor_); }
 }
 
 void OutputFolder::write(const ExperimentResult& result) {

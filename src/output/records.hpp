@@ -82,9 +82,6 @@ class OutputFolder {
   /// `alone`, takes the folder for this process (flock: whatever ends the process gives it back) and removes what runs
   /// that were killed left unfinished. `settings` is the text of config.toml.
   OutputFolder(std::filesystem::path path, std::string settings, bool alone);
-  ~OutputFolder();
-  OutputFolder(const OutputFolder&) = delete;
-  OutputFolder& operator=(const OutputFolder&) = delete;
 
   /// Why another run would not be noticed: many a file system cannot lock. Empty where it would be.
   const std::string& unlocked() const { return unlocked_; }
@@ -101,7 +98,7 @@ class OutputFolder {
   std::string settings_, unlocked_;
   KnownFiles known_;  ///< as they stand in the folder
   bool written_ = false;
-  int descriptor_ = -1;  ///< of the lock
+  std::shared_ptr<void> lock_;  ///< the open folder; closing it gives the lock back
 };
 
 /// "0.25 s", "2 min 5 s".
