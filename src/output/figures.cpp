@@ -15,16 +15,11 @@ using Row = VariantResult;
 
 // ---- Tables: fields between tabs under a line of names; a blank line ends a block, so a block is never empty.
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
-  }
-  return text;
-}
+std::string replaced(const std::string& text, char from, const char* to) { return join(split(text, from), to); }
 
 /// For an empty field gnuplot takes the one before, and quotes for its own.
 std::string field(const std::string& text) {
-  return text.empty() ? "-" : replaced(replaced(replaced(text, "\n", "\\n"), "\t", " "), "\"", "''");
+  return text.empty() ? "-" : replaced(replaced(replaced(text, '\n', "\\n"), '\t', " "), '"', "''");
 }
 std::string field(std::optional<double> value) {  // infinity as a number that any axis is too short for
   return value && !std::isnan(*value) ? fmt::format("{:.6g}", std::clamp(*value, -1e300, 1e300)) : "nan";
@@ -33,19 +28,11 @@ template <class Integer, class = std::enable_if_t<std::is_integral_v<Integer>>>
 std::string field(Integer value) {
   return std::to_string(value);
 }
-/// In percent.
-std::string field(const SuccessRate& success) {
-  return field(100 * success.rate) + "\t" + field(100 * success.low) + "\t" + field(100 * success.high);
-}
 
 /// NaN where there is nothing, infinity where a quantile lies between two infinite values.
-Spread drawable(const std::optional<Spread>& spread) {
+std::string field(const std::optional<Spread>& spread) {
   Spread drawn = spread.value_or(Spread{NAN, NAN, NAN, NAN, NAN});
   for (double* value : {&drawn.median, &drawn.q1, &drawn.q3}) { *value = std::isnan(*value) ? drawn.max : *value; }
-  return drawn;
-}
-std::string field(const std::optional<Spread>& spread) {
-  const Spread drawn = drawable(spread);
   return field(drawn.median) + "\t" + field(drawn.q1) + "\t" + field(drawn.q3);
 }
 
@@ -85,7 +72,7 @@ void about(const ExperimentResult& result, Tables& tables) {
   text += line("loss of 0", result.loss == "mse" ? norm * norm / split.pixels : norm);
   text += line("scene", scene.name);
   text += line("scenes", result.scenes.size());
-  text += line("tested on", replaced(scene.test, " and ", "\nand "));
+  text += line("tested on", std::regex_replace(scene.test, std::regex(" and "), "\nand "));
   text += line("success", scene.success_error);
   text += line("first split", split.name);
   text += line("last split", scene.splits.back().name);
@@ -103,49 +90,46 @@ void all_rows(const ExperimentResult& result, Tables& tables) {
   Places maps;
   Places optimizers;
   std::set<double> rates;
-  std::vector<const Row*> rows;
+  using ByDepth = std::map<std::optional<std::int64_t>, const Row*>;
+  std::map<std::tuple<std::size_t, std::size_t, std::optional<std::int64_t>, std::string, double>, ByDepth> blocks;
   for (const Row& row : result.variants) {
     variants.emplace(row.variant, variants.size());
     maps.emplace(sized_name(row, result), maps.size());
     optimizers.emplace(row.optimizer, optimizers.size());
     rates.insert(row.learning_rate);
-    rows.push_back(&row);
+    blocks[{row.scene, variants.at(row.variant), row.width, row.optimizer, row.learning_rate}][row.depth] = &row;
   }
-  const auto block = [&](const Row* row) {
-    return std::tuple(row->scene, variants.at(row->variant), row->width, row->optimizer, row->learning_rate);
-  };
-  std::stable_sort(rows.begin(), rows.end(), [&](const Row* one, const Row* two) {
-    return std::pair(block(one), one->depth) < std::pair(block(two), two->depth);
-  });
   std::string& text = tables["rows.tsv"] =
       line("scene", "place", "unit", "row", "variant", "colour", "point", "size", "label", "optimizer", "lr", "map",
            "sized", "x", "y", "parameters", "seconds", "loss", "q1", "q3", "min", "max", "floor", "rate", "low", "high",
            "runs", "success", "no_success", "vanished", "diverged", "mishaps", "step", "sparsity", "first", "first_q1",
            "first_q3", "last", "last_q1", "last_q3", "seed", "seed_loss", "seed_error");
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = *rows[i];
-    const Statistics& statistics = row.statistics;
-    const SceneResult& scene = result.scene_of(row);
-    const bool last = i + 1 == rows.size() || block(&row) != block(rows[i + 1]);
-    const std::size_t unit = row.best ? variants.at(row.variant) + 1 : 0;
-    const auto& [colour, point] = mark(row.variant);
-    const std::string size = row.depth ? fmt::format("{}×{}", *row.depth, *row.width) : "";
-    const std::string sized = sized_name(row, result);
-    const Spread loss = drawable(statistics.final_loss);
-    const std::int64_t failed = statistics.success.of - statistics.success.count - statistics.diverged;
-    // Where an error of 1 is a success, so is an output of 0.
-    const std::int64_t vanished = scene.success_error.value_or(0) < 0.999 ? std::min(statistics.dead, failed) : 0;
-    const RunRecord& run = row.runs[row.shown];
-    const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / scene.splits.front().target_norm;
-    text += line(row.scene + 1, &row - result.variants.data() + 1, unit, row_name(row, result), row.variant, colour,
-                 point, size, last ? size : "", row.optimizer, row.learning_rate, maps.at(sized), sized,
-                 std::distance(rates.begin(), rates.find(row.learning_rate)), optimizers.at(row.optimizer),
-                 row.parameters, row.seconds / static_cast<double>(row.runs.size()), loss, loss.min, loss.max,
-                 row.floor, statistics.success, statistics.success.of, statistics.success.count, failed - vanished,
-                 vanished, statistics.diverged, mishaps(row), statistics.first_success,
-                 scene.success_error ? std::nullopt : statistics.sparsity_error, statistics.split_errors.front(),
-                 statistics.split_errors.back(), run.seed, run.final_loss, error);
-    text += last ? "\n" : "";
+  for (const auto& [key, depths] : blocks) {
+    for (const auto& [depth, each] : depths) {
+      const Row& row = *each;
+      const Statistics& statistics = row.statistics;
+      const auto& [success, loss] = std::tie(statistics.success, statistics.final_loss);
+      const SceneResult& scene = result.scene_of(row);
+      const std::size_t unit = row.best ? variants.at(row.variant) + 1 : 0;
+      const auto& [colour, point] = mark(row.variant);
+      const std::string size = depth ? fmt::format("{}×{}", *depth, *row.width) : "";
+      const std::string sized = sized_name(row, result);
+      const std::int64_t failed = success.of - success.count - statistics.diverged;
+      // Where an error of 1 is a success, so is an output of 0.
+      const std::int64_t vanished = scene.success_error.value_or(0) < 0.999 ? std::min(statistics.dead, failed) : 0;
+      const RunRecord& run = row.runs[row.shown];
+      const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / scene.splits.front().target_norm;
+      text +=
+          line(row.scene + 1, &row - result.variants.data() + 1, unit, row_name(row, result), row.variant, colour,
+               point, size, depth == depths.rbegin()->first ? size : "", row.optimizer, row.learning_rate,
+               maps.at(sized), sized, std::distance(rates.begin(), rates.find(row.learning_rate)),
+               optimizers.at(row.optimizer), row.parameters, row.seconds / static_cast<double>(row.runs.size()), loss,
+               loss ? loss->min : NAN, loss ? loss->max : NAN, row.floor, 100 * success.rate, 100 * success.low,
+               100 * success.high, success.of, success.count, failed - vanished, vanished, statistics.diverged,
+               mishaps(row), statistics.first_success, scene.success_error ? std::nullopt : statistics.sparsity_error,
+               statistics.split_errors.front(), statistics.split_errors.back(), run.seed, run.final_loss, error);
+    }
+    text += "\n";
   }
 }
 
@@ -263,7 +247,7 @@ void scenes(const ExperimentResult& result, Tables& tables) {
   for (const SceneResult& scene : result.scenes) {
     std::string below = scene.name;  // "noise 1 to 2" and what it is tested on have lines of their own
     if (const auto space = below.find(' '); !scene.test.empty() && space != std::string::npos) { below[space] = '\n'; }
-    below += scene.test.empty() ? "" : "\n→ " + replaced(scene.test, " and ", "\nand ");
+    below += scene.test.empty() ? "" : "\n→ " + std::regex_replace(scene.test, std::regex(" and "), "\nand ");
     text += line(below, scene.splits.back().name, scene.success_error);
   }
 }
@@ -291,7 +275,7 @@ fs::path font_cache() {
 }
 
 /// A word of a shell command.
-std::string shell_word(const std::string& text) { return "'" + replaced(text, "'", "'\\''") + "'"; }
+std::string shell_word(const std::string& text) { return "'" + replaced(text, '\'', "'\\''") + "'"; }
 
 /// Has gnuplot draw a figure, whole or not at all. Returns a note for the user, empty if it says nothing; throws
 /// std::runtime_error that says why there is no figure.
