@@ -361,23 +361,18 @@ void remove_figures(const fs::path& directory) {
 std::vector<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
                                        const fs::path& directory) {
   if (formats.empty()) { return {}; }
-  Tables files;
+  Tables files{{"common.gp", figure_scripts.at("common.gp")}};
   for (const auto write : {about, all_rows, loss, panel, heldout, kernels}) { write(result, files); }
-  std::vector<std::string> drawn{"loss", "panel", "heldout", "kernels"};
-  if (result.seeds > 1) {
-    dots(result, files);
-    drawn.emplace_back("distribution");
-  }
-  if (result.grid()) { drawn.emplace_back("grid"); }
-  if (result.scenes.size() > 1) {
-    scenes(result, files);
-    drawn.emplace_back("units");
-  }
-  if (result.sizes()) { drawn.emplace_back("outcomes"); }
+  if (result.seeds > 1) { dots(result, files); }
+  if (result.scenes.size() > 1) { scenes(result, files); }
   // Variants are neighbours: these differ if there is anything to compare.
   const bool several = result.variants.front().variant != result.variants.back().variant;
+  std::vector<std::string> drawn{"loss", "panel", "heldout", "kernels"};
+  if (result.seeds > 1) { drawn.emplace_back("distribution"); }
+  if (result.grid()) { drawn.emplace_back("grid"); }
+  if (result.scenes.size() > 1) { drawn.emplace_back("units"); }
+  if (result.sizes()) { drawn.emplace_back("outcomes"); }
   if (result.sizes() && several) { drawn.emplace_back("price"); }
-  files["common.gp"] = figure_scripts.at("common.gp");
   for (const std::string& name : drawn) { files[name + ".gp"] = figure_scripts.at(name + ".gp"); }
   fs::create_directories(directory / "figures");
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
