@@ -171,9 +171,7 @@ void panel(const ExperimentResult& result, Tables& tables) {
     tables["panel.f32"].append(static_cast<const char*>(cells.contiguous().data_ptr()), cells.nbytes());
     text += line(cells.size(1), cells.size(0), scale.low, scale.high);
   };
-  add(scene.a, shared);
-  add(scene.b, shared);
-  add(scene.target, shared);
+  for (const auto& image : {scene.a, scene.b, scene.target}) { add(image, shared); }
   for (const Row& row : result.variants) {
     if (row.scene > 0 || !row.best) { continue; }
     const auto output = row.output.defined() ? row.output : at::full_like(scene.target, NAN);  // diverged at once
@@ -330,8 +328,7 @@ std::vector<std::string> draw_all(const std::vector<std::string>& names, const s
     try {
       note = drawing.get();
     } catch (const std::exception& error) {
-      const auto* const reason = stop_signal != 0 ? "interrupted" : error.what();
-      note = fmt::format("{} not drawn: {}", path.filename().string(), reason);
+      note = fmt::format("{} not drawn: {}", path.filename().string(), stop_signal != 0 ? "interrupted" : error.what());
     }
     if (!note.empty() && !contains(notes, note)) { notes.push_back(note); }
     std::error_code ignored;

@@ -50,7 +50,7 @@ OutputFolder::OutputFolder(fs::path path, std::string settings, bool alone)
 }
 
 void OutputFolder::write(const ExperimentResult& result) {
-  if (!written_) { remove_old_files(path_, known_.empty()); }
+  if (!std::exchange(written_, true)) { remove_old_files(path_, known_.empty()); }
   KnownFiles known;
   const auto stage = [&](const std::string& name, const std::function<void(const Sink&)>& write_content) {
     const auto before = known_.empty() ? std::nullopt : std::optional(known_.at(name).checksum);
@@ -73,6 +73,5 @@ void OutputFolder::write(const ExperimentResult& result) {
     write_summary();
   }
   known_ = std::move(known);
-  written_ = true;
 }
 }  // namespace conv_mult

@@ -18,8 +18,6 @@ namespace {
 constexpr std::int64_t kSidePixels = 400;   // longer side of a heat map, about
 constexpr std::int64_t kMostPixels = 1024;  // of larger images, blocks of pixels are averaged
 
-at::Tensor finite(const at::Tensor& values) { return values.masked_select(values.isfinite()); }
-
 /// Each pixel becomes a square.
 void write_png(const std::filesystem::path& path, const at::Tensor& original, const Interval& scale,
                const std::vector<Rgb>& colours) {
@@ -55,7 +53,8 @@ std::string numpy_array(const at::Tensor& image) {
 }  // namespace
 
 Interval shared_scale(const SceneResult& scene) {
-  const auto values = finite(at::stack({scene.a, scene.b, scene.target}));
+  const auto all = at::stack({scene.a, scene.b, scene.target});
+  const auto values = all.masked_select(all.isfinite());
   if (values.numel() == 0) { return {0, 1}; }
   const auto low = values.min().item<double>();
   const auto high = values.max().item<double>();
@@ -73,8 +72,8 @@ Interval error_scale(const ExperimentResult& result) {
   double largest = 0;
   for (const VariantResult& variant : result.variants) {
     if (!variant.output.defined()) { continue; }
-    const auto errors = finite(variant.output - result.scenes.front().target);
-    largest = std::max(largest, errors.numel() > 0 ? errors.abs().max().item<double>() : 0);
+    const auto finite = at::nan_to_num(variant.output - result.scenes.front().target, 0, 0, 0);
+    largest = std::max(largest, finite.abs().max().item<double>());
   }
   return largest == 0 ? Interval{-1, 1} : Interval{-largest, largest};
 }
