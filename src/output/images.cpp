@@ -94,15 +94,12 @@ void write_heat_maps(const ExperimentResult& result, const std::filesystem::path
   const SceneResult& scene = result.scenes.front();
   const Interval shared = shared_scale(scene);
   const Interval errors = error_scale(result);
-  const auto write = [&](const std::string& name, const at::Tensor& image) {
-    write_png(directory / (name + ".png"), image, shared, sequential_colours);
-  };
-  write("a", scene.a);
-  write("b", scene.b);
-  write("target", scene.target);
+  write_png(directory / "a.png", scene.a, shared, sequential_colours);
+  write_png(directory / "b.png", scene.b, shared, sequential_colours);
+  write_png(directory / "target.png", scene.target, shared, sequential_colours);
   for (const VariantResult& row : result.variants) {
     if (!row.output.defined()) { continue; }
-    write("output-" + row.variant, row.output);
+    write_png(directory / ("output-" + row.variant + ".png"), row.output, shared, sequential_colours);
     const auto numbers = directory / ("output-" + row.variant + ".npy");
     if (scene.own_images) { write_file(numbers, numpy_array(row.output)); }
     write_png(directory / ("error-" + row.variant + ".png"), row.output - scene.target, errors, diverging_colours);
