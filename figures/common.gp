@@ -49,7 +49,7 @@ number(v) = abs(v) < 1e300 ? sprintf('%.4g', v) : '–'
 success_text(v) = v > 0 ? sprintf('relative error ≤ %.3g %%', 100 * v) : 'a near-exact product'
 split_text(split) = split eq 'train' ? "the scene\ntrained on" : split eq 'inside' ? "same range,\ndrawn anew" : \
   split eq 'moved' ? "same values,\nother places" : split eq 'values' ? "same places,\nother values" : \
-  split eq 'both' ? "other places\nand values" : split eq 'outside' ? 'the test range' : split
+  split eq 'both' ? "other places\nand values" : split eq 'outside' ? 'the test range' : split eq 'given' ? 'the test pairs' : split
 # Of a text on several lines: how many, the length of the longest, and all of it on one.
 rest(text) = text[strstrt(text, "\n") + 1:*]
 lines(text) = strstrt(text, "\n") == 0 ? 1 : 1 + lines(rest(text))

@@ -5,7 +5,7 @@ stats 'panel.tsv' using (cells_x = column('width'), cells_y = column('height'), 
 maps = int(STATS_records)
 array least[maps]; array largest[maps]; array titles[maps]
 stats 'panel.tsv' using (i = int($0) + 1, least[i] = column('low'), largest[i] = column('high'), 0) nooutput
-titles[1] = 'a'; titles[2] = 'b'; titles[3] = 'target a × b'
+titles[1] = 'a'; titles[2] = 'b'; titles[3] = 'target '.about('product')
 names = "variant\n"; losses = "loss\n"; floors = "best possible\n"; errors = "relative error\n"
 stats 'rows.tsv' using (@shown ? (i = int(column('unit')), loss = cell('seed_loss'), error = cell('seed_error'), \
   setting = about('grid') > 0 ? strcol('optimizer').', lr '.strcol('lr').', ' : '', \
@@ -13,7 +13,7 @@ stats 'rows.tsv' using (@shown ? (i = int(column('unit')), loss = cell('seed_los
   titles[3 + 2*i] = variant[i].': output − target', \
   names = names."\n".name[i], losses = losses."\n".number(loss), floors = floors."\n".number(cell('floor')), \
   errors = errors."\n".(abs(error) < 1e300 ? sprintf('%.1f %%', 100 * error) : '–'), 0) : 0) nooutput
-names = names."\n\nnorm of a × b: ".number(fact('norm')).(seeds > 1 ? "\nshown: the seed of median final loss" : ''). \
+names = names."\n\nnorm of ".(about('product') eq '' ? 'the target' : about('product')).': '.number(fact('norm')).(seeds > 1 ? "\nshown: the seed of median final loss" : ''). \
   (about('scenes') > 1 ? "\nscene: ".about('scene') : '')
 
 # Up to six maps side by side, shaped like the image; below a line of outputs is the line of their errors, and below a, b

@@ -71,6 +71,7 @@ void about(const ExperimentResult& result, Tables& tables) {
   text += line("norm", norm);
   text += line("loss of 0", result.loss == "mse" ? norm * norm / split.pixels : norm);
   text += line("scene", scene.name);
+  text += line("product", scene.own_target ? "" : "a × b");
   text += line("scenes", result.scenes.size());
   text += line("tested on", std::regex_replace(scene.test, std::regex(" and "), "\nand "));
   text += line("success", scene.success_error);
