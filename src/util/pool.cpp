@@ -1,5 +1,6 @@
 #include "util/pool.hpp"
 #include <ATen/Parallel.h>
+#include <c10/util/ScopeExit.h>
 #include <omp.h>
 
 namespace conv_mult {
@@ -33,14 +34,8 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& b
   std::atomic<std::int64_t> next{0};
   const auto take_bodies = [&](bool beside_others) {
     const bool before = std::exchange(in_body, in_body || beside_others);
-    try {
-      for (std::int64_t i = next++; i < count; i = next++) { body(i); }
-    } catch (...) {
-      next = count;
-      in_body = before;
-      throw;
-    }
-    in_body = before;
+    const auto at_end = c10::make_scope_exit([&] { next = count, in_body = before; });  // also where a body throws
+    for (std::int64_t i = next++; i < count; i = next++) { body(i); }
   };
   std::vector<std::future<void>> helpers;
   try {
