@@ -24,13 +24,6 @@ Rule<std::string> one_of(Texts names, const Texts& others = {}) {
   return {"one of " + join(names, ", "), [=](const std::string& name) { return contains(names, name); }};
 }
 
-bool is_device(const std::string& text) {
-  std::int64_t index = -1;
-  return contains({"auto", "cpu", "cuda"}, text) ||
-         (parse(text.substr(std::min<std::size_t>(5, text.size())), index) && index >= 0 && index < 100 &&
-          text == fmt::format("cuda:{}", index));
-}
-
 // What a field holds one or several of.
 template <typename T>
 T element_of(T field);
@@ -97,6 +90,8 @@ std::vector<Option> option_table(const Vocabulary& words) {
         return std::min(r.top, r.left) >= 0 && std::min(r.height, r.width) >= 1 &&
                std::max({r.top, r.left, r.height, r.width}) <= largest_side && std::abs(r.value) <= largest_value;
       }};
+  Texts devices{"auto", "cpu", "cuda"};
+  for (int n = 0; n < 100; ++n) { devices.push_back(fmt::format("cuda:{}", n)); }
   auto seed = whole(0, largest_seed);
   seed.allowed += ": PyTorch takes 32 bits of a seed, so that larger ones repeat the runs of others";
 
@@ -186,7 +181,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("check-every", "N", &Config::check_every, whole(1, most_steps), "steps between looks at the test range");
 
   t.group = "Machine";
-  t.add("device", "NAME", &Config::device, {"one of auto, cpu, cuda, or cuda:N up to 99", is_device},
+  t.add("device", "NAME", &Config::device, {"one of auto, cpu, cuda, or cuda:N up to 99", one_of(devices).holds},
         "auto, cpu, cuda or cuda:N");
   t.add("threads", "N", &Config::threads, whole(0, 1024), "CPU threads, 0 for one on each core", Role::output);
   t.add("dtype", "NAME", &Config::dtype, {}, "float32 or float64");
