@@ -82,7 +82,7 @@ void show_progress(const Config& config, const Progress& progress, std::size_t r
   static auto last_line = std::chrono::steady_clock::now();
   worth_keeping = true;
   const auto now = std::chrono::steady_clock::now();
-  auto terminal = style_of(STDERR_FILENO);
+  const auto terminal = style_of(STDERR_FILENO);
   if (config.quiet || (!terminal.colour && now - last_line < std::chrono::minutes(1))) { return; }
   last_line = now;
   const double speed = progress.done / std::max(progress.seconds, 1e-3);
@@ -92,9 +92,8 @@ void show_progress(const Config& config, const Progress& progress, std::size_t r
                           progress.loss, 1e-6 * speed);
   if (rows > 1) { text += fmt::format(", {} of {} rows", progress.rows_done, rows); }
   if (!terminal.colour) { return say(text); }
-  const auto reaches_edge = [&](char c) { return (c & 0xC0) != 0x80 && --terminal.width == 0; };
   wipe_progress();
-  std::fputs(std::string(text.begin(), std::find_if(text.begin(), text.end(), reaches_edge)).c_str(), stderr);
+  std::fputs(fmt::format("{:.{}}", text, terminal.width - 1).c_str(), stderr);
   progress_shown = true;
 }
 
