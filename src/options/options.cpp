@@ -22,17 +22,6 @@ using Settings = std::map<std::string, Words>;
 /// What the files of --load-model say already.
 const Texts of_models{"variant", "depth", "width", "kernel-size", "bias"};
 
-void apply(const Option& option, const Words& given, Config& config) {
-  const auto all = join(given.texts);
-  const auto parts = split(all);
-  const bool is_tuple = option.kind == Kind::tuple ||  // as TOML's [1, 2], too
-                        (option.kind == Kind::tuples && parts.size() == given.texts.size());
-  const bool fits = given.where.empty() || option.kind > Kind::one || given.texts.size() == 1;
-  const auto& words = option.kind == Kind::list ? parts : is_tuple ? Texts{all} : given.texts;
-  refuse_if(!fits || !option.set(config, words), "--{}{}: '{}' is not {}", option.name, given.where, all,
-            option.allowed);
-}
-
 constexpr auto unknown_key = "--config: unknown key '{}'; allowed: the long names of --help, without sections";
 
 /// As typed on the command line.
@@ -194,7 +183,7 @@ std::string help_text(const std::vector<Option>& table) {
   for (const auto& option : table) {
     if (option.group != group) { text += fmt::format("\n{}:\n", group = option.group); }
     const auto name = (option.name == "help" ? "-h, --" : "--") + option.name + ' ' + option.placeholder;
-    const auto standard = option.kind == Kind::flag ? "" : join(option.get({}));
+    const auto standard = option.placeholder.empty() ? "" : join(option.get({}));
     text += fmt::format("  {:<28}{}{}\n", name, option.help, standard.empty() ? "" : " [" + standard + ']');
   }
   return text;
@@ -218,7 +207,7 @@ std::string help_of_program(const std::vector<Option>& table, const Vocabulary& 
 /// placeholder, what is allowed, help, default, with tabs between them.
 std::string listing(const std::string& command, const std::vector<Option>& table) {
   std::string lines;
-  for (const auto& [group, name, placeholder, help, role, kind, allowed, set, get] : table) {
+  for (const auto& [group, name, placeholder, help, role, takes_many, allowed, set, get] : table) {
     lines += join({command, group, name, placeholder, allowed, help, join(get({}))}, "\t") + '\n';
   }
   return lines;
@@ -244,9 +233,9 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
   app.allow_extras();
   for (const auto& option : named) {
     const auto name = (option.name == "help" ? "-h,--" : "--") + option.name;
-    auto* added = option.kind == Kind::flag ? app.add_flag(name) : app.add_option(name);
+    auto* added = option.placeholder.empty() ? app.add_flag(name) : app.add_option(name);
     added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    if (option.kind >= Kind::tuple) { added->expected(1, 1 << 20); }
+    if (option.takes_many) { added->expected(1, 1 << 20); }
     added->each([&](const std::string& text) { given[option.name].texts.push_back(text); });
   }
   try {
@@ -283,9 +272,12 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
   }
   CommandLine result{{}, {}, others};
   for (const auto& option : table) {
-    if (const auto found = given.find(option.name); found != given.end()) {
-      apply(option, found->second, result.config);
-    }
+    const auto found = given.find(option.name);
+    if (found == given.end()) { continue; }
+    const auto& [texts, where] = found->second;
+    const bool fits = where.empty() || option.takes_many || texts.size() == 1;
+    refuse_if(!fits || !option.set(result.config, texts), "--{}{}: '{}' is not {}", option.name, where, join(texts),
+              option.allowed);
   }
   derive(result.config, given, words);
   check(result.config, given);
@@ -311,7 +303,7 @@ std::string toml_of(const Config& config) {
   for (const auto& option : option_table({})) {
     const bool unsaid = option.role == Role::call || (!config.load_model.empty() && contains(of_models, option.name));
     auto values = unsaid ? Texts() : option.get(config);
-    if (option.kind != Kind::flag) { std::transform(values.begin(), values.end(), values.begin(), toml_literal); }
+    if (!option.placeholder.empty()) { std::transform(values.begin(), values.end(), values.begin(), toml_literal); }
     if (!values.empty()) {
       lines += fmt::format(values.size() == 1 ? "{}={}\n" : "{}=[{}]\n", option.name, join(values, ", "));
     }

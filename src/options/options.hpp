@@ -35,21 +35,12 @@ constexpr std::int64_t largest_seed = 0xffffffff;  // PyTorch's CPU generator ta
 /// What an option decides: the numbers of a run, which of them, what becomes of them, or this call, not in config.toml.
 enum class Role { numbers, shard, output, call };
 
-/// How many values it takes, and what becomes of it where it is repeated.
-enum class Kind {
-  flag,
-  one,    ///< a word; the last counts
-  tuple,  ///< several numbers, as 1,2 or 1 2
-  list,   ///< words, or commas between them; they add up
-  tuples  ///< each word is a tuple; they add up
-};
-
 struct Option {
-  std::string group, name, placeholder, help;
+  std::string group, name, placeholder, help;  ///< a flag has no placeholder
   Role role = Role::numbers;
-  Kind kind = Kind::one;
+  bool takes_many = false;  ///< words, one after the other
   std::string allowed = {};
-  /// From the text of each value; whether all are right. By default, as get, of what stands in no Config.
+  /// From the words it is given; whether all are right. By default, as get, of what stands in no Config.
   std::function<bool(Config&, const Texts&)> set = [](Config& /*config*/, const Texts& /*words*/) { return true; };
   std::function<Texts(const Config&)> get = [](const Config& /*config*/) { return Texts(); };
 };

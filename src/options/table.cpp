@@ -41,8 +41,6 @@ struct Table {
            const std::string& help, Role role = Role::numbers) {
     constexpr bool is_list = !is_any<Field, T>;
     constexpr bool is_tuple = is_any<T, std::vector<Interval>> || (has_parts<T> && !is_any<T, Shard>);
-    constexpr auto of_one = is_tuple ? Kind::tuple : is_any<T, bool> ? Kind::flag : Kind::one;
-    constexpr auto kind = !is_list ? of_one : is_tuple ? Kind::tuples : Kind::list;
     const Texts none = is_any<T, FigureFormat> ? Texts{"none"} : Texts();
     auto allowed = rule.allowed;
     if constexpr (std::is_enum_v<T>) { allowed = one_of(none, names_of(T{})).allowed; }
@@ -55,7 +53,10 @@ struct Table {
       }
       return texts.empty() ? none : texts;
     };
-    const auto set = [=](Config& config, const Texts& words) {
+    const auto set = [=](Config& config, const Texts& given) {
+      const auto parts = split(join(given));
+      const bool is_one_tuple = is_tuple && (!is_list || parts.size() == given.size());  // 1 2, or TOML's [1, 2]
+      const auto& words = is_one_tuple ? Texts{join(given)} : is_list && !is_tuple ? parts : given;
       if constexpr (is_list) { (config.*field).clear(); }
       return words == none || std::all_of(words.begin(), words.end(), [&](const auto& word) {
                T value{};
@@ -68,7 +69,7 @@ struct Table {
                return true;
              });
     };
-    options.push_back({group, name, placeholder, help, role, kind, allowed, set, get});
+    options.push_back({group, name, placeholder, help, role, is_list || is_tuple, allowed, set, get});
   }
 };
 }  // namespace
@@ -96,9 +97,9 @@ std::vector<Option> option_table(const Vocabulary& words) {
   seed.allowed += ": PyTorch takes 32 bits of a seed, so that larger ones repeat the runs of others";
 
   Table t{{
-      {"Options", "help", "", "this text", Role::call, Kind::flag},
-      {"Options", "version", "", "the versions of the program and of LibTorch", Role::call, Kind::flag},
-      {"Options", "config", "FILE", "options in a TOML file; of several the later win", Role::call, Kind::list},
+      {"Options", "help", "", "this text", Role::call},
+      {"Options", "version", "", "the versions of the program and of LibTorch", Role::call},
+      {"Options", "config", "FILE", "options in a TOML file; of several the later win", Role::call, true},
   }};
   t.group = "Experiment";
   t.add("variant", "NAME,...", &Config::variants, one_of({"all"}, words.variants), "what to train, or all");
@@ -204,10 +205,10 @@ std::vector<Option> option_table(const Vocabulary& words) {
 std::vector<Option> merge_table() {
   constexpr auto figures = "png, svg, pdf or none; as the shards had them";
   return {
-      {"Options", "help", "", "this text", Role::call, Kind::flag},
+      {"Options", "help", "", "this text", Role::call},
       {"Options", "out", "DIR", "folder of the joined results", Role::call},
-      {"Options", "figures", "FORMAT,...", figures, Role::call, Kind::one, "one of none, png, svg, pdf"},
-      {"Options", "quiet", "", "no notes on stderr", Role::call, Kind::flag},
+      {"Options", "figures", "FORMAT,...", figures, Role::call, false, "one of none, png, svg, pdf"},
+      {"Options", "quiet", "", "no notes on stderr", Role::call},
   };
 }
 }  // namespace conv_mult
