@@ -38,10 +38,14 @@ Records records_of(const std::string& archive) {
 }
 
 /// On the stack is a value for each of Python's; a class is its name.
-class Unpickler {
- public:
-  Unpickler(Records& records, std::string folder, std::string_view pickle)
-      : records_(records), folder_(std::move(folder)), rest_(pickle) {}
+struct Unpickler {
+  Records& records;
+  std::string folder;
+  std::string_view rest;  ///< of the pickle
+  Values stack = {};
+  std::vector<std::size_t> marks = {};
+  std::map<std::size_t, IValue> memo = {};
+  int containers = 0;
 
   IValue value() {
     for (;;) {
@@ -49,7 +53,7 @@ class Unpickler {
       switch (opcode) {
         case 0x80: check(text(1) == "\2", "it is in another protocol of pickle than PyTorch's own, 2"); break;
         case '.': return taken(1).front();
-        case '(': marks_.push_back(stack_.size()); break;
+        case '(': marks.push_back(stack.size()); break;
         case 'N': push({}); break;
         case 0x88: push(true); break;
         case 0x89: push(false); break;
@@ -59,10 +63,10 @@ class Unpickler {
         case 'G': push(number<double>(true)); break;
         case 'X': push(text(number<std::uint32_t>())); break;
         case 'c': push(line()), push(taken(1).front().toStringRef() + '.' + line()); break;
-        case 'q': memo_[number<std::uint8_t>()] = top(); break;
-        case 'r': memo_[number<std::uint32_t>()] = top(); break;
-        case 'h': push(memo_.at(number<std::uint8_t>())); break;
-        case 'j': push(memo_.at(number<std::uint32_t>())); break;
+        case 'q': memo[number<std::uint8_t>()] = top(); break;
+        case 'r': memo[number<std::uint32_t>()] = top(); break;
+        case 'h': push(memo.at(number<std::uint8_t>())); break;
+        case 'j': push(memo.at(number<std::uint32_t>())); break;
         case ']': push(c10::impl::GenericList(c10::AnyType::get())); break;
         case '}': push(empty_dictionary()); break;
         case ')': push(c10::ivalue::Tuple::create(Values())); break;
@@ -82,7 +86,6 @@ class Unpickler {
     }
   }
 
- private:
   static IValue empty_dictionary() { return c10::impl::GenericDict(c10::AnyType::get(), c10::AnyType::get()); }
   static Values tuple(const IValue& value) { return value.toTupleRef().elements().vec(); }
   static std::vector<std::int64_t> sizes(const IValue& value) {
@@ -90,14 +93,14 @@ class Unpickler {
   }
 
   std::string text(std::size_t size) {
-    check(size <= rest_.size(), "it ends too early");
-    std::string text(rest_.substr(0, size));
-    rest_.remove_prefix(size);
+    check(size <= rest.size(), "it ends too early");
+    std::string text(rest.substr(0, size));
+    rest.remove_prefix(size);
     return text;
   }
 
   std::string line() {
-    auto line = text(rest_.find('\n') + 1);
+    auto line = text(rest.find('\n') + 1);
     return line.substr(0, line.size() - 1);
   }
 
@@ -114,29 +117,29 @@ class Unpickler {
   /// Of lists in lists in lists, the last would be destroyed in too deep a recursion.
   void push(IValue value) {
     constexpr int most_containers = 5000;
-    containers_ += value.isTuple() || value.isList() || value.isGenericDict() ? 1 : 0;
-    check(containers_ <= most_containers, "it holds more lists and dictionaries than a model has");
-    stack_.push_back(std::move(value));
+    containers += value.isTuple() || value.isList() || value.isGenericDict() ? 1 : 0;
+    check(containers <= most_containers, "it holds more lists and dictionaries than a model has");
+    stack.push_back(std::move(value));
   }
 
   IValue& top() {
-    check(!stack_.empty(), "it takes a value that is not there");
-    return stack_.back();
+    check(!stack.empty(), "it takes a value that is not there");
+    return stack.back();
   }
 
   Values taken(std::size_t count) {
-    check(count <= stack_.size(), "it takes a value that is not there");
-    const auto first = stack_.end() - static_cast<std::ptrdiff_t>(count);
-    Values values(first, stack_.end());
-    stack_.erase(first, stack_.end());
+    check(count <= stack.size(), "it takes a value that is not there");
+    const auto first = stack.end() - static_cast<std::ptrdiff_t>(count);
+    Values values(first, stack.end());
+    stack.erase(first, stack.end());
     return values;
   }
 
   Values since_mark() {
-    check(!marks_.empty() && marks_.back() <= stack_.size(), "it takes a value that is not there");
-    const auto mark = marks_.back();
-    marks_.pop_back();
-    return taken(stack_.size() - mark);
+    check(!marks.empty() && marks.back() <= stack.size(), "it takes a value that is not there");
+    const auto mark = marks.back();
+    marks.pop_back();
+    return taken(stack.size() - mark);
   }
 
   void append(const Values& values) {
@@ -162,7 +165,7 @@ class Unpickler {
         {"torch.LongStorage", at::kLong},   {"torch.BoolStorage", at::kBool}};
     const auto type = types.find(id.at(1).toStringRef());
     check(type != types.end(), fmt::format("it holds a {}, not of real numbers", id.at(1).toStringRef()));
-    auto& record = records_.at(folder_ + "data/" + id.at(2).toStringRef());
+    auto& record = records.at(folder + "data/" + id.at(2).toStringRef());
     const auto count = record.size() / c10::elementSize(type->second);
     check(id.at(4).toInt() == static_cast<std::int64_t>(count), "not all numbers of a tensor are there");
     return at::from_blob(record.data(), {id.at(4).toInt()}, type->second).clone();
@@ -181,14 +184,6 @@ class Unpickler {
       push(arguments.at(0).toTensor().as_strided(sizes(arguments.at(2)), sizes(arguments.at(3)), first.toInt()));
     }
   }
-
-  Records& records_;
-  std::string folder_;
-  std::string_view rest_;
-  Values stack_;
-  std::vector<std::size_t> marks_;
-  std::map<std::size_t, IValue> memo_;
-  int containers_ = 0;
 };
 }  // namespace
 
@@ -196,7 +191,7 @@ IValue unpickled(const std::string& archive) {
   auto records = records_of(archive);
   for (const auto& [path, record] : records) {
     const auto name = path.rfind('/') + 1;  // npos + 1 is 0
-    if (path.substr(name) == "data.pkl") { return Unpickler(records, path.substr(0, name), record).value(); }
+    if (path.substr(name) == "data.pkl") { return Unpickler{records, path.substr(0, name), record}.value(); }
   }
   throw std::runtime_error("it has no data.pkl");
 }
