@@ -51,8 +51,7 @@ void wipe_progress() {
 /// One line on stderr, in which nothing commands the terminal; where it is closed there is nobody to tell.
 void say(std::string message) {
   wipe_progress();
-  std::replace_if(
-      message.begin(), message.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  for (char& c : message) { c = std::iscntrl(static_cast<unsigned char>(c)) != 0 ? ' ' : c; }
   std::fputs(fmt::format("conv_mult: {}\n", message).c_str(), stderr);
 }
 
