@@ -23,17 +23,16 @@ std::int64_t usable_cores() {
   double cores = known ? CPU_COUNT(&affinity) : std::thread::hardware_concurrency();
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
-    for (auto group = path(line.substr(line.rfind(':') + 1)).relative_path();; group = group.parent_path()) {
-      for (const path root : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
-        std::ifstream both(root / group / "cpu.max");  // version 2
-        std::ifstream of_version_1(root / group / "cpu.cfs_quota_us");
+    for (path group : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
+      for (const auto& name : path(line.substr(line.rfind(':') + 1))) {  // the first is /
+        group /= name.relative_path();
         double quota = 0;
         double period = 0;
-        const bool limited = both >> quota >> period ||
-                             (of_version_1 >> quota && std::ifstream(root / group / "cpu.cfs_period_us") >> period);
+        const bool limited = std::ifstream(group / "cpu.max") >> quota >> period ||  // version 2
+                             (std::ifstream(group / "cpu.cfs_quota_us") >> quota &&
+                              std::ifstream(group / "cpu.cfs_period_us") >> period);
         if (limited && quota > 0) { cores = std::min(cores, std::ceil(quota / period)); }
       }
-      if (group.empty()) { break; }
     }
   }
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(cores));
