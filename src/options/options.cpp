@@ -311,9 +311,9 @@ std::string toml_of(const Config& config) {
   return lines;
 }
 
-std::optional<std::string> difference(const Config& config, const Config& other, bool with_shard) {
+std::optional<std::string> difference(const Config& config, const Config& other) {
   for (const auto& option : option_table({})) {
-    if (option.role != Role::numbers && !(with_shard && option.role == Role::shard)) { continue; }
+    if (option.role != Role::numbers) { continue; }
     const auto ours = join(option.get(config));
     const auto theirs = join(option.get(other));
     const auto shown = [](const std::string& text) { return text.empty() ? "none" : text; };

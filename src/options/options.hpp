@@ -26,14 +26,13 @@ std::vector<double> rates_of(const Config& config, const std::string& variant);
 /// The text of config.toml: every setting of the run, readable by --config.
 std::string toml_of(const Config& config);
 
-/// The first setting that decides the numbers of a run in which the two differ, as "--steps: 100, not 3000"; none where
-/// they ask for the same numbers. Without the shard they are those of the whole: all shards of one sweep share them.
-std::optional<std::string> difference(const Config& config, const Config& other, bool with_shard);
+/// The first setting that decides the numbers of a run and is not the same in both, as "--steps: 100, not 3000".
+std::optional<std::string> difference(const Config& config, const Config& other);
 
 constexpr std::int64_t largest_seed = 0xffffffff;  // PyTorch's CPU generator takes 32 bits
 
-/// What an option decides: the numbers of a run, which of them, what becomes of them, or this call, not in config.toml.
-enum class Role { numbers, shard, output, call };
+/// What an option decides: the numbers of a run, what becomes of them, or this call, not in config.toml.
+enum class Role { numbers, output, call };
 
 struct Option {
   std::string group, name, placeholder, help;  ///< a flag has no placeholder

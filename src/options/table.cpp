@@ -109,7 +109,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("seeds", "N", &Config::seeds, whole(1, most_seeds), "how many seeds to train, side by side");
   t.add("shard", "I/N", &Config::shard,
         {"I/N with 1 <= I <= N", [](const Shard& s) { return s.index >= 1 && s.index <= s.count; }},
-        "train only the I-th of N parts of the seeds", Role::shard);
+        "train only the I-th of N parts of the seeds");
   t.add("success", "X", &Config::success, {"one of near-exact, near-exact=E, mse=M, auto, or a number above 0"},
         "relative error up to which a run succeeds");
   t.add("kernel-size", "K", &Config::kernel_size,

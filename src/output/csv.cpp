@@ -182,7 +182,7 @@ KnownFiles add_results(const Path& directory, ExperimentResult& result, bool int
 std::optional<std::string> other_settings(const Path& directory, const Config& config, const ReadSettings& read) {
   const Path settings = directory / "config.toml";
   try {
-    return std::filesystem::exists(settings) ? difference(config, read(settings), true) : std::nullopt;
+    return std::filesystem::exists(settings) ? difference(config, read(settings)) : std::nullopt;
   } catch (const UsageError& error) { return error.what(); }
 }
 
@@ -214,8 +214,8 @@ void add_shards(const std::vector<std::string>& folders, const Config& config, c
                 ExperimentResult& result) {
   for (const auto& folder : folders) {
     auto its = read(Path(folder) / "config.toml");
-    std::tie(its.seed, its.seeds) = std::tie(config.seed, config.seeds);
-    const auto differing = difference(config, its, false);
+    std::tie(its.seed, its.seeds, its.shard) = std::tie(config.seed, config.seeds, config.shard);
+    const auto differing = difference(config, its);
     refuse_if(differing.has_value(), "merge: '{}' was made with other settings than '{}', see their config.toml; {}",
               folder, folders.front(), differing.value_or(""));
     add_results(folder, result);
