@@ -117,14 +117,13 @@ int run(int argc, char** argv) {
   Vocabulary words;
   for (const auto* variant : all_variants) { words.variants.emplace_back(variant->name); }
   for (const auto& kind : scene_kinds) { words.scenes.push_back(kind.first); }
-  auto command = parse_command_line(argc, argv, words, version_text());
+  const auto command = parse_command_line(argc, argv, words, version_text());
   if (command.message) { return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed); }
   const auto read_settings = [&](const std::filesystem::path& file) {
     const char* const arguments[] = {"conv_mult", "--config", file.c_str()};
     return parse_command_line(3, arguments, words, "").config;
   };
   const bool merging = !command.merge.empty();
-  if (merging) { join_seeds(command.merge, read_settings, command.config); }
   Config config = command.config;
   if (merging || config.report_only) { config.device = "cpu"; }  // nothing is left to train
   // Wrong usage that only this machine knows of, before anything is written.

@@ -197,17 +197,22 @@ TEST(Config, ADifferenceNamesTheSettingThatDecides) {
   EXPECT_EQ(of({"--threads", "2"}, {}), "same");
 }
 
-TEST(Config, MergeTakesTheSettingsOfItsFirstFolder) {
+TEST(Config, MergeTakesTheSettingsOfItsFirstFolderAndTheSeedsOfAll) {
   const auto folder = std::filesystem::path(testing::TempDir()) / "conv_mult-merge, a";
   std::filesystem::create_directories(folder);
   const auto shard = config_of({"--seeds", "9", "--shard", "2/3", "--lr", "0.5", "--out", "x"});
   std::ofstream(folder / "config.toml") << conv_mult::toml_of(shard);
-  const auto merge = parse({"merge", folder.string(), "other", "--out", "all", "--figures", "none", "--quiet"});
-  EXPECT_EQ(merge.merge, (Arguments{folder.string(), "other"}));
-  EXPECT_EQ(merge.config.shard.count, 1);
+  const auto other = folder / "other";
+  std::filesystem::create_directories(other);
+  std::ofstream(other / "config.toml") << "seed=9\nseeds=3\n";
+  const auto merge = parse({"merge", folder.string(), other.string(), "--out=all", "--figures", "none", "--quiet"});
+  EXPECT_EQ(merge.merge, (Arguments{folder.string(), other.string()}));
   EXPECT_EQ(merge.config.out, "all");
   EXPECT_TRUE(merge.config.figures.empty());
-  EXPECT_EQ(difference(merge.config, shard), "--shard: 1/1, not 2/3");
+  auto whole = shard;
+  whole.seeds = 12;
+  whole.shard = {};
+  EXPECT_EQ(difference(merge.config, whole), std::nullopt);
   std::filesystem::remove_all(folder);
   expect_error({"merge"}, {"merge", "--out"});
   expect_error({"merge", "a"}, {"merge", "--out"});

@@ -270,18 +270,26 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
     if (std::ifstream(earlier)) { read_toml(earlier, table, its); }
     given.insert(its.extract("log-every"));  // as it was, also where more seeds would ask for fewer lines
   }
-  CommandLine result{{}, {}, others};
+  Config config;
   for (const auto& option : table) {
     const auto found = given.find(option.name);
     if (found == given.end()) { continue; }
     const auto& [texts, where] = found->second;
     const bool fits = where.empty() || option.takes_many || texts.size() == 1;
-    refuse_if(!fits || !option.set(result.config, texts), "--{}{}: '{}' is not {}", option.name, where, join(texts),
+    refuse_if(!fits || !option.set(config, texts), "--{}{}: '{}' is not {}", option.name, where, join(texts),
               option.allowed);
   }
-  derive(result.config, given, words);
-  check(result.config, given);
-  return result;
+  derive(config, given, words);
+  check(config, given);
+  for (const auto& folder : others) {  // shards, or neighbouring ranges of seeds
+    const auto file = std::filesystem::path(folder) / "config.toml";
+    const char* const arguments[] = {argv[0], "--config", file.c_str()};
+    const auto its = parse_command_line(3, arguments, words, version).config;
+    const auto end = std::max(config.seed + config.seeds, its.seed + its.seeds);
+    config.seed = std::min(config.seed, its.seed);
+    config.seeds = end - config.seed;
+  }
+  return {config, {}, others};
 }
 
 bool is_utf8(const std::string& text) {

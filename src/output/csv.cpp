@@ -201,15 +201,6 @@ KnownFiles add_earlier_run(const Path& directory, const Config& config, const Re
   return told || config.report_only ? add_results(directory, result, config.report_only) : KnownFiles();
 }
 
-void join_seeds(const std::vector<std::string>& folders, const ReadSettings& read, Config& config) {
-  for (const auto& folder : folders) {
-    const auto its = read(Path(folder) / "config.toml");
-    const auto end = std::max(config.seed + config.seeds, its.seed + its.seeds);
-    config.seed = std::min(config.seed, its.seed);
-    config.seeds = end - config.seed;
-  }
-}
-
 void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,
                 ExperimentResult& result) {
   for (const auto& folder : folders) {

@@ -67,9 +67,6 @@ std::optional<std::string> other_settings(const std::filesystem::path& directory
 KnownFiles add_earlier_run(const std::filesystem::path& directory, const Config& config, const ReadSettings& read,
                            ExperimentResult& result);
 
-/// For merge: lets `config` have the seeds of all folders, which may be shards or neighbouring ranges.
-void join_seeds(const std::vector<std::string>& folders, const ReadSettings& read, Config& config);
-
 /// For merge: the runs of all folders, in order of their seeds. Throws UsageError where a folder was made with other
 /// settings or a seed of `config` is in none or in two of them.
 void add_shards(const std::vector<std::string>& folders, const Config& config, const ReadSettings& read,
