@@ -117,11 +117,10 @@ int run(int argc, char** argv) {
   Vocabulary words;
   for (const auto* variant : all_variants) { words.variants.emplace_back(variant->name); }
   for (const auto& kind : scene_kinds) { words.scenes.push_back(kind.first); }
-  const auto command = parse_command_line(argc, argv, words, version_text());
+  const auto command = parse_command_line({argv + 1, argv + argc}, words, version_text());
   if (command.message) { return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed); }
   const auto read_settings = [&](const std::filesystem::path& file) {
-    const char* const arguments[] = {"conv_mult", "--config", file.c_str()};
-    return parse_command_line(3, arguments, words, "").config;
+    return parse_command_line({"--config", file}, words, "").config;
   };
   const bool merging = !command.merge.empty();
   Config config = command.config;

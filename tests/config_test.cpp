@@ -21,11 +21,7 @@ using Arguments = std::vector<std::string>;
 
 const Vocabulary vocabulary{{"baseline", "exp", "nmu", "npu", "stacked-exp"}, {"rectangles", "noise"}};
 
-CommandLine parse(const Arguments& arguments) {
-  std::vector<const char*> argv{"conv_mult"};
-  for (const auto& argument : arguments) { argv.push_back(argument.c_str()); }
-  return parse_command_line(static_cast<int>(argv.size()), argv.data(), vocabulary, "conv_mult 1.2.3");
-}
+CommandLine parse(const Arguments& arguments) { return parse_command_line(arguments, vocabulary, "conv_mult 1.2.3"); }
 
 Config config_of(const Arguments& arguments) { return parse(arguments).config; }
 std::string toml_of(const Arguments& arguments) { return conv_mult::toml_of(config_of(arguments)); }

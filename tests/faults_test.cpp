@@ -317,12 +317,9 @@ TEST_F(Faults, TheMemoryThatIsNamedIsNeeded) {
         "--variant relu --depth 3 --width 512 --size 12",
         "--variant stacked-exp --depth 2 --width 64 --size 600 --data image",
         "--seeds 40000 --log-every 1 --size 12 --variant exp --heldout-scenes 0"}) {
-    std::istringstream words("conv_mult --steps 3 " + arguments);
-    std::vector<std::string> parts{std::istream_iterator<std::string>(words), {}};
-    std::vector<const char*> argv;
-    for (const auto& part : parts) { argv.push_back(part.c_str()); }
+    std::istringstream words("--steps 3 " + arguments);
     const Vocabulary names{{"baseline", "exp", "npu", "relu", "stacked-exp"}, {"rectangles", "noise"}};
-    const auto config = parse_command_line(static_cast<int>(argv.size()), argv.data(), names, "").config;
+    const auto config = parse_command_line({std::istream_iterator<std::string>(words), {}}, names, "").config;
     const auto plan = make_plan(config);
     const auto outcome = run("--steps 3 --figures none --out r " + arguments + " 2>&1 | tail -1",
                              "env python3 -c 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], "

@@ -37,13 +37,8 @@ class Files : public Executable {
 
   /// Of the two, with what else the words say.
   SceneSource source(std::vector<std::string> words) const {
-    words.insert(words.begin(),
-                 {"conv_mult", "--scale=0,10", "--image-a=" + path("a.pgm"), "--image-b=" + path("b.pgm")});
-    std::vector<const char*> arguments;
-    for (const auto& word : words) { arguments.push_back(word.c_str()); }
-    const auto config =
-        parse_command_line(static_cast<int>(arguments.size()), arguments.data(), {{"exp"}, {"files"}}, "").config;
-    return sources_of(config).at(0);
+    words.insert(words.begin(), {"--scale=0,10", "--image-a=" + path("a.pgm"), "--image-b=" + path("b.pgm")});
+    return sources_of(parse_command_line(words, {{"exp"}, {"files"}}, "").config).at(0);
   }
 
   static const Split& split(const SceneSource& source, const std::string& name) {

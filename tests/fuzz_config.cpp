@@ -11,9 +11,7 @@
 namespace {
 conv_mult::CommandLine parse(const std::vector<std::string>& arguments) {
   static const conv_mult::Vocabulary words{{"baseline", "exp", "npu", "relu"}, {"rectangles", "noise"}};
-  std::vector<const char*> argv;
-  for (const auto& argument : arguments) { argv.push_back(argument.c_str()); }
-  return conv_mult::parse_command_line(static_cast<int>(argv.size()), argv.data(), words, "version");
+  return conv_mult::parse_command_line(arguments, words, "version");
 }
 
 std::string write_settings(const std::string& text) {
@@ -26,14 +24,14 @@ std::string write_settings(const std::string& text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string input(reinterpret_cast<const char*>(data), size);
   const auto end = std::min(input.find("\n\n"), input.size());
-  std::vector<std::string> arguments{"conv_mult"};
+  std::vector<std::string> arguments;
   for (std::size_t begin = 0; begin < end;) {
     const auto line = std::min(input.find('\n', begin), end);
     arguments.push_back(input.substr(begin, line - begin).c_str());  // up to a NUL, as in any argv
     begin = line + 1;
   }
   if (end + 2 < input.size()) {
-    arguments.insert(arguments.begin() + 1, {"--config", write_settings(input.substr(end + 2))});
+    arguments.insert(arguments.begin(), {"--config", write_settings(input.substr(end + 2))});
   }
   conv_mult::CommandLine first;
   try {
@@ -41,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } catch (const conv_mult::UsageError& error) { return *error.what() == '\0' ? (std::abort(), 0) : 0; }
   if (first.message || !first.merge.empty()) { return 0; }
   const auto text = toml_of(first.config);
-  const auto second = parse({"conv_mult", "--config", write_settings(text)}).config;
+  const auto second = parse({"--config", write_settings(text)}).config;
   const auto changed = difference(second, first.config);
   if (toml_of(second) != text || changed) {
     std::fprintf(stderr, "%s\nread back:\n%s\n%s\n", text.c_str(), toml_of(second).c_str(),

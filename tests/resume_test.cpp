@@ -60,8 +60,7 @@ ExperimentResult begun(bool grid) {
 
 Config read_settings(const fs::path& file) {
   const Vocabulary words{{"baseline", "exp"}, {"rectangles"}};
-  const char* const arguments[] = {"conv_mult", "--config", file.c_str()};
-  return parse_command_line(3, arguments, words, "").config;
+  return parse_command_line({"--config", file}, words, "").config;
 }
 
 /// So many steps of five seeds from 10 on.

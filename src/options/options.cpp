@@ -214,17 +214,17 @@ std::string listing(const std::string& command, const std::vector<Option>& table
 }
 }  // namespace
 
-CommandLine parse_command_line(int argc, const char* const* argv, const Vocabulary& words, const std::string& version) {
-  if (argc > 1 && argv[1] == std::string_view("report")) {
-    refuse_if(argc != 3, "report: takes one folder of results");
-    const auto settings = std::string("--config=") + argv[2] + "/config.toml";
-    const auto out = std::string("--out=") + argv[2];
-    const char* const arguments[] = {argv[0], settings.c_str(), out.c_str(), "--resume", "--no-report=false"};
-    auto command = parse_command_line(5, arguments, words, version);
-    command.config.report_only = true;
-    return command;
+CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, const std::string& version) {
+  const auto command = arguments.empty() ? "" : arguments.front();
+  if (command == "report") {
+    refuse_if(arguments.size() != 2, "report: takes one folder of results");
+    const auto& folder = arguments[1];
+    auto report = parse_command_line(
+        {"--config=" + folder + "/config.toml", "--out=" + folder, "--resume", "--no-report=false"}, words, version);
+    report.config.report_only = true;
+    return report;
   }
-  const bool merging = argc > 1 && argv[1] == std::string_view("merge");
+  const bool merging = command == "merge";
   const auto table = option_table(words);
   const auto named = merging ? merge_table() : table;
   Settings given;
@@ -239,7 +239,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
     added->each([&](const std::string& text) { given[option.name].texts.push_back(text); });
   }
   try {
-    app.parse(argc - (merging ? 1 : 0), argv + (merging ? 1 : 0));
+    app.parse(Texts(arguments.rbegin(), arguments.rend() - (merging ? 1 : 0)));  // CLI11 takes them from the end
   } catch (const CLI::ParseError& error) { throw UsageError(join(split(error.what(), '\n'), " ")); }
   const auto is_given = [&](const char* name) { return given.count(name) > 0; };
   const auto others = app.remaining();
@@ -283,8 +283,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const Vocabula
   check(config, given);
   for (const auto& folder : others) {  // shards, or neighbouring ranges of seeds
     const auto file = std::filesystem::path(folder) / "config.toml";
-    const char* const arguments[] = {argv[0], "--config", file.c_str()};
-    const auto its = parse_command_line(3, arguments, words, version).config;
+    const auto its = parse_command_line({"--config", file}, words, version).config;
     const auto end = std::max(config.seed + config.seeds, its.seed + its.seeds);
     config.seed = std::min(config.seed, its.seed);
     config.seeds = end - config.seed;

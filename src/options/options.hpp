@@ -17,8 +17,8 @@ struct CommandLine {
   Texts merge;                         ///< `merge`: the folders to join; config is theirs, of all shards together
 };
 
-/// Parses and validates. `version` is the text of --version. Throws UsageError.
-CommandLine parse_command_line(int argc, const char* const* argv, const Vocabulary& words, const std::string& version);
+/// Parses and validates what follows the name of the program. `version` is the text of --version. Throws UsageError.
+CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, const std::string& version);
 
 /// The learning rates of the variant's own, or else those for all.
 std::vector<double> rates_of(const Config& config, const std::string& variant);
