@@ -10,9 +10,9 @@ namespace fs = std::filesystem;
 
 constexpr auto unfinished_prefix = ".conv_mult-";
 
-/// What failed is removed.
-void check_unfinished(const fs::path& path, const std::error_code& error) {
-  if (!error) { return; }
+/// Says so by errno, and removes what failed.
+[[noreturn]] void cannot_write(const fs::path& path) {
+  const auto error = last_error();
   std::error_code ignored;
   fs::remove(unfinished(path), ignored);
   fail("cannot write", path, error);
@@ -45,14 +45,12 @@ std::string stage_file(const fs::path& path, const std::function<void(const Sink
     XXH3_64bits_update(&sum, piece.data(), piece.size());
   });
   file.close();
-  check_unfinished(path, file.fail() ? last_error() : std::error_code());
+  if (file.fail()) { cannot_write(path); }
   return fmt::format("{:016x}", XXH3_64bits_digest(&sum));
 }
 
 void publish_file(const fs::path& path) {
-  std::error_code error;
-  fs::rename(unfinished(path), path, error);
-  check_unfinished(path, error);
+  if (std::rename(unfinished(path).c_str(), path.c_str()) != 0) { cannot_write(path); }
 }
 
 void write_file(const fs::path& path, std::string_view content) {
