@@ -119,9 +119,7 @@ int run(int argc, char** argv) {
   for (const auto& kind : scene_kinds) { words.scenes.push_back(kind.first); }
   const auto command = parse_command_line({argv + 1, argv + argc}, words, version_text());
   if (command.message) { return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed); }
-  const auto read_settings = [&](const std::filesystem::path& file) {
-    return parse_command_line({"--config", file}, words, "").config;
-  };
+  const auto read = [&](const auto& file) { return parse_command_line({"--config", file}, words, "").config; };
   const bool merging = !command.merge.empty();
   Config config = command.config;
   if (merging || config.report_only) { config.device = "cpu"; }  // nothing is left to train
@@ -130,14 +128,14 @@ int run(int argc, char** argv) {
   resolve_device(config);
   check_memory(plan, available_memory());
   auto begun = start_of(plan);
-  if (merging) { add_shards(command.merge, command.config, read_settings, begun); }
+  if (merging) { add_shards(command.merge, command.config, read, begun); }
   OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
   if (!folder.unlocked().empty()) {
     note(config, "'{}' cannot be locked ({}): let no other run write there", config.out, folder.unlocked());
   }
   if (config.resume) {
-    folder.go_on(add_earlier_run(config.out, command.config, read_settings, begun));
-  } else if (const auto differing = other_settings(config.out, command.config, read_settings)) {
+    folder.go_on(add_earlier_run(config.out, command.config, read, begun));
+  } else if (const auto differing = other_settings(config.out, command.config, read)) {
     note(config, "'{}' holds a run of other settings ({}): its files are replaced by this one's first results",
          config.out, *differing);
   }
