@@ -291,12 +291,6 @@ CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, 
   return {config, {}, others};
 }
 
-bool is_utf8(const std::string& text) {
-  try {
-    return toml::parse("text=" + quoted(text))["text"].value<std::string>() == text;
-  } catch (const toml::parse_error&) { return false; }
-}
-
 std::vector<double> rates_of(const Config& config, const std::string& variant) {
   std::vector<double> rates;
   for (const auto& [name, rate] : config.rates) {

@@ -49,7 +49,4 @@ std::vector<Option> option_table(const Vocabulary& words);
 
 /// Those of `conv_mult merge`, of which `set` and `get` do nothing.
 std::vector<Option> merge_table();
-
-/// Whether a configuration file can hold the text.
-bool is_utf8(const std::string& text);
 }  // namespace conv_mult

@@ -1,3 +1,4 @@
+#include <nlohmann/json.hpp>
 #include "options/options.hpp"
 
 namespace conv_mult {
@@ -76,9 +77,12 @@ struct Table {
 
 std::vector<Option> option_table(const Vocabulary& words) {
   const Rule<bool> flag{"true or false"};
-  const Rule<std::string> path{"a path in UTF-8", [](const std::string& text) {
-                                 return !text.empty() && text.find('\0') == std::string::npos && is_utf8(text);
-                               }};
+  const auto is_path = [](const std::string& text) {
+    using Json = nlohmann::json;  // which leaves out what is not UTF-8
+    return !text.empty() && text.find('\0') == std::string::npos &&
+           Json::parse(Json(text).dump(-1, ' ', false, Json::error_handler_t::ignore)) == text;
+  };
+  const Rule<std::string> path{"a path in UTF-8", is_path};
   auto paths = path;
   paths.repeats = true;
   const auto within = [](double limit) {
