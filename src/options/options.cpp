@@ -50,17 +50,14 @@ toml::table parse_toml(std::string text) {
   return toml::parse(text);
 }
 
-std::string quoted(const std::string& text) {
-  std::ostringstream quoted;
-  quoted << toml::toml_formatter{toml::value<std::string>{text}, toml::format_flags::allow_unicode_strings};
-  return quoted.str();
-}
-
 /// The text as a value: bare if it is a number that comes back as the same text, else quoted.
 std::string toml_literal(const std::string& text) {
   const auto comes_back = [&](auto number) { return parse(text, number) && text_of(number) == text; };
   const bool is_real = text.find_first_of(".e") != std::string::npos && comes_back(double{});
-  return is_real || comes_back(std::int64_t{}) ? text : quoted(text);
+  if (is_real || comes_back(std::int64_t{})) { return text; }
+  std::ostringstream quoted;
+  quoted << toml::toml_formatter{toml::value<std::string>{text}, toml::format_flags::allow_unicode_strings};
+  return quoted.str();
 }
 
 /// The keys of a file of at most 1 MiB, with their values as users would type them: numbers in their shortest form, an
