@@ -148,7 +148,7 @@ void adam_step_of_seeds(State& state) {
 /// Steps of exp on a GPU, 500 at a time and as train takes them.
 void gpu_steps(State& state, std::int64_t size, DataForm form, std::int64_t seeds) {
   const at::Device gpu(at::kCUDA, 0);
-  const auto data = make_dataset(scene_of(size), form, 3).to(gpu);
+  const auto data = make_dataset(scene_of(size), form, 3).to(at::kFloat, gpu);
   TrainingConfig config;
   config.steps = 500;
   for (auto _ : state) {

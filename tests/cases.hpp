@@ -70,7 +70,7 @@ class EachVariant : public testing::TestWithParam<std::pair<const Variant*, bool
       forms.push_back(unfolded(make_dataset(scene, DataForm::image, 1, variant_.encode), kernel_size));
     }
     if (variant_.takes == Takes::images && scene.has_runs()) {
-      forms.push_back(make_shortened_dataset(scene, architecture().size.depth * (kernel_size / 2)));
+      forms.push_back(stored_image(shortened(scene, architecture().size.depth * (kernel_size / 2))));
     }
     if (variant_.takes != Takes::patches) {
       forms.push_back(make_dataset(scene, DataForm::image, 1, variant_.encode));

@@ -17,13 +17,15 @@ TEST(Dataset, PatchesAreTheDistinctRowsOfUnfold) {
       const auto fields = F::unfold(plain(scene), options)[0].t();  // [H W, 2 K K]
       EXPECT_TRUE(torch::equal(all.input.flatten(1), fields));
       EXPECT_TRUE(torch::equal(all.target.flatten(), scene.target.flatten()));
-      const auto [distinct, inverse, count] = torch::unique_dim(fields, 0, true, false, true);
+      const auto [distinct, inverse, count] = torch::unique_dim(fields, 0, true, true, true);
       EXPECT_EQ(patches.rows(), distinct.size(0));
-      // Every pixel finds its own receptive field and target again.
-      EXPECT_TRUE(torch::equal(patches.input.flatten(1).index_select(0, patches.index.flatten()), fields));
-      EXPECT_TRUE(torch::equal(patches.picture(patches.target.flatten()), scene.target[0][0]));
-      EXPECT_TRUE(torch::allclose(std::get<0>(patches.root_count.square().flatten().sort()),
-                                  std::get<0>(count.to(at::kDouble).sort())));
+      // Each of the distinct ones is there, with its count and the target of its pixels.
+      const auto [found, of_row, once] = torch::unique_dim(patches.input.flatten(1), 0, true, true, true);
+      EXPECT_TRUE(torch::equal(found, distinct));
+      EXPECT_TRUE(
+          torch::allclose(patches.root_count.square().flatten(), count.index_select(0, of_row).to(at::kDouble)));
+      const auto targets = torch::zeros(distinct.size(0), at::kDouble).index_put({of_row}, patches.target.flatten());
+      EXPECT_TRUE(torch::equal(targets.index_select(0, inverse), scene.target.flatten()));
       EXPECT_NEAR((patches.target * patches.root_count).norm().item<double>(), target_norm(scene), 1e-12);
       EXPECT_EQ(patches.pixels(), scene.target.numel());
     }
@@ -39,8 +41,10 @@ void expect_runs_are_equal(const Scene& scene, std::int64_t kernel_size) {
   EXPECT_TRUE(torch::equal(small.input, full.input));
   EXPECT_TRUE(torch::equal(small.target, full.target));
   EXPECT_TRUE(torch::equal(small.root_count, full.root_count));
-  const auto number = torch::arange(full.rows());
-  EXPECT_TRUE(torch::equal(small.picture(number), full.picture(number)));
+  EXPECT_EQ(small.pixels(), full.pixels());
+  const auto stored = shortened(scene, kernel_size / 2);
+  EXPECT_TRUE(torch::equal(whole(stored).target, whole(scene).target));
+  EXPECT_TRUE(torch::equal(whole(stored).a, whole(scene).a));
 }
 
 TEST(Dataset, RectanglesNeedNoImageForTheirPatches) {
@@ -73,8 +77,10 @@ TEST(Dataset, TheLargestSceneTakesNoMoreThanItsPatches) {
 
 TEST(Dataset, ManyDistinctFieldsAreNumberedRight) {
   // 5,600 fields: the hash table grows several times.
-  const auto patches = make_dataset(random_scene(70, 80), DataForm::patches, 3);
-  EXPECT_TRUE(torch::equal(patches.index.flatten(), torch::arange(70 * 80)));
+  const auto scene = random_scene(70, 80);
+  const auto patches = make_dataset(scene, DataForm::patches, 3);
+  EXPECT_TRUE(torch::equal(patches.input, unfolded(make_dataset(scene, DataForm::image, 3), 3).input));
+  EXPECT_EQ(patches.root_count.max().item<double>(), 1);
 }
 
 TEST(Dataset, AutoTakesPatchesBelowAQuarterOfThePixels) {

@@ -5,6 +5,9 @@
 
 namespace conv_mult {
 namespace {
+/// Pixels that a model sees in each direction.
+std::int64_t reach_of(const Size& size) { return size.depth * (size.kernel_size / 2); }
+
 /// Patches where the variant takes no image, and of K = 1: even where all are different they are smaller than its rows.
 Dataset taken(const Dataset& data, const Architecture& architecture, DataForm form) {
   const auto& [variant, size] = architecture;
@@ -16,9 +19,7 @@ Dataset taken(const Dataset& data, const Architecture& architecture, DataForm fo
 Dataset data_of(const Scene& scene, const Architecture& architecture, DataForm form) {
   const auto& [variant, size] = architecture;
   if (variant->takes == Takes::images && !is_image(form)) {
-    if (scene.has_runs() && size.kernel_size > 1) {
-      return make_shortened_dataset(scene, size.depth * (size.kernel_size / 2));
-    }
+    if (scene.has_runs() && size.kernel_size > 1) { return stored_image(shortened(scene, reach_of(size))); }
     form = scene.has_runs() ? DataForm::patches : DataForm::image;
   }
   return taken(make_dataset(scene, form, size.kernel_size, variant->encode), architecture, form);
@@ -62,15 +63,13 @@ Task::Task(const Config& config, const SceneSource& source) : form_(config.data)
 }
 
 TrainingData Task::training_data(const Architecture& architecture, at::ScalarType dtype, at::Device device) const {
-  if (!resampled()) { return {data_of(cast(source_.train(), dtype), architecture, form_).to(device), {}}; }
+  if (!resampled()) { return {data_of(cast(source_.train(), dtype), architecture, form_).to(dtype, device), {}}; }
   auto redraw = [draw = source_.stream(), ready = Dataset(), scenes = std::int64_t{0}, next = std::int64_t{0},
                  architecture, dtype, device, form = form_]() mutable {
     if (next == scenes) {
       const auto drawn = draw();
-      auto data = make_dataset(drawn, is_image(form) ? form : DataForm::image, 1, architecture.variant->encode);
-      data.input = data.input.to(dtype);
-      data.target = data.target.to(dtype);
-      ready = taken(data, architecture, form).to(device);
+      const auto images = make_dataset(drawn, is_image(form) ? form : DataForm::image, 1, architecture.variant->encode);
+      ready = taken(images.to(dtype, at::kCPU), architecture, form).to(dtype, device);
       scenes = drawn.a.size(0);
       next = 0;
     }
@@ -128,13 +127,13 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
 
 at::Tensor Task::render(const Model& model) const {
   const at::NoGradGuard no_grad;
-  const auto data = data_of(source_.train(), model.architecture, DataForm::automatic);
-  const bool network = model.architecture.variant->takes == Takes::images;
+  const auto& [variant, size] = model.architecture;
+  const auto scene = shortened(source_.train(), reach_of(size));
+  const Dataset image{DataForm::image, variant->encode(scene), scene.target};
   std::vector<at::Tensor> values;
   const auto add = [&](const Dataset& part) { values.push_back(forward(model, part).flatten()); };
-  network || data.form == DataForm::patches ? add(data) : for_fields(data, model.architecture.size.kernel_size, add);
-  const auto all = at::cat(values);
-  const auto picture = data.row_of.defined() ? data.picture(all) : all.view({source_.height, source_.width});
-  return picture.to(at::kFloat).contiguous();
+  variant->takes == Takes::images ? add(image) : for_fields(image, size.kernel_size, add);
+  const auto stored = at::cat(values).view({scene.target.size(2), scene.target.size(3)});
+  return stored.index_select(0, scene.row_of).index_select(1, scene.column_of).to(at::kFloat).contiguous();
 }
 }  // namespace conv_mult

@@ -43,17 +43,6 @@ std::pair<at::Tensor, at::Tensor> shorten(const at::Tensor& row_of, std::int64_t
   return {at::tensor(stored, at::kLong), at::tensor(origin, at::kLong)};
 }
 
-/// Of every run so many pixels beside each end and one that stands for the rest are stored, for what sees `reach`
-/// pixels in each direction. A scene without runs is as it is, with runs of 1.
-Scene shortened(const Scene& scene, std::int64_t reach) {
-  if (!scene.has_runs()) {
-    return {scene.a, scene.b, scene.target, at::arange(scene.height()), at::arange(scene.width())};
-  }
-  const auto [rows, row_of] = shorten(scene.row_of, reach);
-  const auto [columns, column_of] = shorten(scene.column_of, reach);
-  return picked(scene, rows, columns, row_of, column_of);
-}
-
 /// Of a scene with runs, how many pixels each stored one stands for: int64 [h, w].
 at::Tensor pixel_counts(const Scene& scene) {
   return at::outer(at::bincount(scene.row_of), at::bincount(scene.column_of));
@@ -66,9 +55,10 @@ Dataset unfold(const Dataset& image, std::int64_t kernel_size, std::int64_t padd
           image.target.reshape({-1, 1, 1, 1})};
 }
 
-/// The roots of how often each pixel of a shortened scene occurs, as its target.
-at::Tensor root_counts(const at::Tensor& counts, const at::Tensor& target) {
-  return counts.to(at::kDouble).sqrt().to(target.scalar_type()).view(target.sizes());
+/// A dataset of which each row occurs so often: int64, as many as rows.
+Dataset with_counts(const Dataset& data, const at::Tensor& counts) {
+  const auto roots = counts.to(at::kDouble).sqrt().to(data.target.scalar_type()).view(data.target.sizes());
+  return {data.form, data.input, data.target, roots, counts.sum().item<std::int64_t>()};
 }
 
 /// The distinct receptive fields; none where there are more than `limit`.
@@ -95,12 +85,8 @@ std::optional<Dataset> distinct_fields(const Scene& scene, std::int64_t kernel_s
     targets.push_back(band.target.index_select(0, at::tensor(first, at::kLong)));
   });
   if (numbers.size() > static_cast<std::size_t>(limit)) { return std::nullopt; }
-  const auto index = at::tensor(numbered, at::kLong);
-  const auto counts = at::bincount(index, pixel_counts(small).flatten());
-  const auto target = at::cat(targets);
-  return Dataset{
-      DataForm::patches, at::cat(fields), target, root_counts(counts, target), index.view({small.target.size(2), -1}),
-      small.row_of,      small.column_of};
+  const auto counts = at::bincount(at::tensor(numbered, at::kLong), pixel_counts(small).flatten());
+  return with_counts({DataForm::patches, at::cat(fields), at::cat(targets)}, counts);
 }
 }  // namespace
 
@@ -125,29 +111,27 @@ double target_norm(const Scene& scene) {
 
 Scene whole(const Scene& scene) { return scene.has_runs() ? picked(scene, scene.row_of, scene.column_of) : scene; }
 
-at::Tensor plain(const Scene& scene) { return at::cat({scene.a, scene.b}, 1); }
-
-double Dataset::pixels() const {
-  // Of their sizes alone: a sum of counts would have the host wait for the device, at every step.
-  return static_cast<double>(row_of.defined() ? row_of.numel() * column_of.numel() : target.numel());
+Scene shortened(const Scene& scene, std::int64_t reach) {
+  if (!scene.has_runs()) {
+    return {scene.a, scene.b, scene.target, at::arange(scene.height()), at::arange(scene.width())};
+  }
+  const auto [rows, row_of] = shorten(scene.row_of, reach);
+  const auto [columns, column_of] = shorten(scene.column_of, reach);
+  return picked(scene, rows, columns, row_of, column_of);
 }
 
-Dataset Dataset::to(at::Device device) const {
+at::Tensor plain(const Scene& scene) { return at::cat({scene.a, scene.b}, 1); }
+
+Dataset Dataset::to(at::ScalarType dtype, at::Device device) const {
   Dataset moved = *this;
-  for (auto* tensor : {&moved.input, &moved.target, &moved.root_count, &moved.index, &moved.row_of, &moved.column_of}) {
+  for (auto* tensor : {&moved.input, &moved.target, &moved.root_count}) {
     if (tensor->defined()) {
       // From pinned memory the host need not wait for the copy: new scenes are on their way all the time.
-      *tensor = device.is_cuda() ? tensor->contiguous().pin_memory().to(device, tensor->scalar_type(), true)
-                                 : tensor->to(device);
+      *tensor = tensor->to(dtype);
+      if (device.is_cuda()) { *tensor = tensor->contiguous().pin_memory().to(device, dtype, true); }
     }
   }
   return moved;
-}
-
-at::Tensor Dataset::picture(const at::Tensor& values) const {
-  const auto map = index.defined() ? values.index_select(0, index.flatten()).view(index.sizes())
-                                   : values.view({target.size(2), target.size(3)});
-  return row_of.defined() ? map.index_select(0, row_of).index_select(1, column_of) : map;
 }
 
 Dataset unfolded(const Dataset& data, std::int64_t kernel_size) {
@@ -184,10 +168,8 @@ Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size
   return {form == DataForm::literal ? form : DataForm::image, encode(full), full.target};
 }
 
-Dataset make_shortened_dataset(const Scene& scene, std::int64_t reach) {
-  const auto small = shortened(scene, reach);
-  return {DataForm::image, plain(small),   small.target, root_counts(pixel_counts(small), small.target), {},
-          small.row_of,    small.column_of};
+Dataset stored_image(const Scene& scene) {
+  return with_counts({DataForm::image, plain(scene), scene.target}, pixel_counts(scene));
 }
 
 Dataset part_of(const Dataset& data, std::int64_t begin, std::int64_t size) {

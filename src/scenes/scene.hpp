@@ -30,6 +30,11 @@ double target_norm(const Scene& scene);
 /// The images in full.
 Scene whole(const Scene& scene);
 
+/// Of every run so many pixels beside each end and one that stands for the rest are stored, for what sees `reach`
+/// pixels in each direction: it makes of each the same as of those that it stands for. A scene without runs is as it
+/// is, with runs of 1.
+Scene shortened(const Scene& scene, std::int64_t reach);
+
 /// What the channels are that a model sees of a and b: [S, C, h, w]. All are zero-padded at the border.
 using Encode = at::Tensor (*)(const Scene& scene);
 
@@ -65,22 +70,15 @@ struct Dataset {
   at::Tensor input;            // image: [S, C, H, W], to be zero-padded by K/2; patches: [P, C, K, K], padding included
   at::Tensor target;           // image: [S, 1, H, W]; patches: [P, 1, 1, 1]
   at::Tensor root_count = {};  // as target, square root of how often each occurs; undefined: once each
-
-  // Patches: pixel (y, x) has the patch index[row_of[y]][column_of[x]]. A shortened image has no index, other images
-  // none of the three. All int64.
-  at::Tensor index = {};                   // [h, w]
-  at::Tensor row_of = {}, column_of = {};  // [H], [W]
+  std::int64_t counted = 0;    // the sum of the counts, where there are some
 
   /// Rows of the regression problem: distinct patches, or pixels.
   std::int64_t rows() const { return target.numel(); }
 
   /// How many pixels the rows stand for.
-  double pixels() const;
+  double pixels() const { return static_cast<double>(counted > 0 ? counted : rows()); }
 
-  /// One value for each row of the problem, [rows], as the picture that they stand for: [H, W].
-  at::Tensor picture(const at::Tensor& values) const;
-
-  Dataset to(at::Device device) const;
+  Dataset to(at::ScalarType dtype, at::Device device) const;
 };
 
 /// Whether it is one of these two.
@@ -98,9 +96,8 @@ void for_fields(const Dataset& data, std::int64_t kernel_size, const std::functi
 /// post's, is LibTorch's own.
 Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size, Encode encode = plain);
 
-/// A scene with runs as a smaller image with counts, for networks of several layers: what any network makes of a pixel
-/// is the same as long as it sees at most `reach` pixels in each direction.
-Dataset make_shortened_dataset(const Scene& scene, std::int64_t reach);
+/// The stored pixels of a scene with runs as an image with counts, for networks of several layers.
+Dataset stored_image(const Scene& scene);
 
 /// The part of a dataset that begins with its n-th image or patch.
 Dataset part_of(const Dataset& data, std::int64_t begin, std::int64_t size);

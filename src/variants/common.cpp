@@ -41,7 +41,7 @@ double best_affine(const Dataset& data, std::int64_t kernel_size) {
   constexpr double exact_fit = 1e-12;  // of the target's norm: below that a residual is rounding error
   const std::int64_t unknowns = 2 * kernel_size * kernel_size + 1;
   at::Tensor r;  // the triangular factor of all rows so far: least squares over it is that over them
-  for_fields(data.to(at::kCPU), kernel_size, [&](const Dataset& patches) {
+  for_fields(data, kernel_size, [&](const Dataset& patches) {
     const auto target = patches.target.flatten(1);
     auto rows = at::cat({patches.input.flatten(1), at::ones_like(target), target}, 1).to(at::kDouble);
     if (patches.root_count.defined()) { rows *= patches.root_count.flatten(1); }
