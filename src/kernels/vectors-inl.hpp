@@ -115,13 +115,6 @@ PatchPass patch_pass() {
   return {all_replicas<float, in_float, together>, all_replicas<double, in_double, together>};
 }
 
-/// Of slope(exp(z)), the derivative by the output, that by z.
-template <class D, class Slope, class V = hn::Vec<D>>
-HWY_INLINE V by_exponent(D d, V z, const Slope& slope) {
-  const V out = exp_of(d, z);
-  return hn::Mul(slope(out), out);
-}
-
 /// Weights, a row for each field and perhaps one of biases after them, and where their gradient is summed up.
 template <typename Scalar>
 struct Kernel {
@@ -184,6 +177,24 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
   }
   return sum;
 }
+
+/// A unit of sums that have a kernel each, one after the other, with biases if there are rows for them.
+template <class Unit, std::size_t... of, typename Scalar, class D, class V = hn::Vec<D>>
+V unit_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
+  const std::int64_t size = patches.rows / static_cast<std::int64_t>(sizeof...(of)) * lanes;
+  return sums_of_products<of...>(d, patches, size > patches.fields * lanes,
+                                 {{weights + of * size, gradient + of * size}...}, Unit());
+}
+
+/// The unit of one sum, or of exp of it.
+template <bool exponential>
+struct Layer {
+  template <class D, class V, class Slope>
+  HWY_INLINE void operator()(D d, V (&z)[1], const Slope& slope) const {
+    const V out = exponential ? exp_of(d, z[0]) : z[0];
+    z[0] = exponential ? hn::Mul(slope(out), out) : slope(out);
+  }
+};
 
 constexpr std::int64_t block_pixels = 512;  // of a row: their slopes stay in the first cache
 

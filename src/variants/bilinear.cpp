@@ -7,6 +7,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
+/// (sum v x + c) (sum w x + d), of z the two sums.
 struct Product {
   template <class D, class V, class Slope>
   HWY_INLINE void operator()(D /*d*/, V (&z)[2], const Slope& slope) const {
@@ -17,15 +18,7 @@ struct Product {
   }
 };
 
-/// (sum v x + c) (sum w x + d): v, c, w, d one after the other, the biases not if they are none.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-V bilinear_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
-  const std::int64_t other = patches.rows / 2 * lanes;
-  return sums_of_products<0, 1>(d, patches, patches.rows > 2 * patches.fields,
-                                {{weights, gradient}, {weights + other, gradient + other}}, Product());
-}
-
-PatchPass bilinear() { return patch_pass<bilinear_lanes, bilinear_lanes>(); }
+PatchPass bilinear() { return patch_pass<unit_lanes<Product, 0, 1>, unit_lanes<Product, 0, 1>>(); }
 ImagePass bilinear_image() { return image_pass<2, Product>(); }
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -7,22 +7,8 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-/// Leaves the derivative by z in its place.
-template <bool exponential>
-struct Layer {
-  template <class D, class V, class Slope>
-  HWY_INLINE void operator()(D d, V (&z)[1], const Slope& slope) const {
-    z[0] = exponential ? by_exponent(d, z[0], slope) : slope(z[0]);
-  }
-};
-
-template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
-V layer_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
-  return sums_of_products<0>(d, patches, true, {{weights, gradient}}, Layer<exponential>());
-}
-
-PatchPass linear() { return patch_pass<layer_lanes<false>, layer_lanes<false>>(); }
-PatchPass exponential() { return patch_pass<layer_lanes<true>, layer_lanes<true>>(); }
+PatchPass linear() { return patch_pass<unit_lanes<Layer<false>, 0>, unit_lanes<Layer<false>, 0>>(); }
+PatchPass exponential() { return patch_pass<unit_lanes<Layer<true>, 0>, unit_lanes<Layer<true>, 0>>(); }
 ImagePass linear_image() { return image_pass<1, Layer<false>>(); }
 ImagePass exponential_image() { return image_pass<1, Layer<true>>(); }
 }  // namespace conv_mult::HWY_NAMESPACE

@@ -35,9 +35,9 @@ HWY_INLINE V with_nac(D d, std::int64_t size, const Scalar* weights, Scalar* gra
 /// exp(sum W x).
 template <typename Scalar, class D, class V = hn::Vec<D>>
 V nac_mul_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* nac) {
-  const auto unit = [=](D /*d*/, V(&z)[1], const auto& slope) HWY_ATTR { z[0] = by_exponent(d, z[0], slope); };
-  return with_nac(d, patches.fields * lanes, weights, gradient, nac,
-                  [&](const Kernel<Scalar>& w) HWY_ATTR { return sums_of_products<0>(d, patches, false, {w}, unit); });
+  return with_nac(d, patches.fields * lanes, weights, gradient, nac, [&](const Kernel<Scalar>& w) HWY_ATTR {
+    return sums_of_products<0>(d, patches, false, {w}, Layer<true>());
+  });
 }
 
 /// g s + (1 - g) exp(sum W log), s = sum W x, g = sigmoid(sum G x).
