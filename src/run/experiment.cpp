@@ -55,9 +55,7 @@ struct Block {
 class Experiment {
  public:
   Experiment(const Plan& plan, ExperimentResult& result, const ExperimentCallbacks& callbacks)
-      : plan_(plan), config_(plan.config), callbacks_(callbacks), device_(resolve_device(config_)),
-        dtype_(config_.dtype == Dtype::float64 ? at::kDouble : at::kFloat), result_(result),
-        block_sizes_(plan.rows.size()) {
+      : plan_(plan), callbacks_(callbacks), result_(result) {
     for (std::size_t i = 0; i < plan.sources.size(); ++i) {
       result_.scenes[i] = tasks_.emplace_back(config_, plan.sources[i]).record();
     }
@@ -115,12 +113,10 @@ class Experiment {
     std::vector<Block> blocks;
     started_ = Clock::now();
     for (std::size_t i = 0; i < plan_.rows.size(); ++i) {
-      auto done = result_.variants[i].runs.begin();
+      std::set<std::int64_t> done;
+      for (const auto& run : result_.variants[i].runs) { done.insert(run.seed); }
       for (std::int64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
-        if (done != result_.variants[i].runs.end() && done->seed == seed) {
-          ++done;
-          continue;
-        }
+        if (done.count(seed) > 0) { continue; }
         // Cut at multiples of the size, so that a run that goes on has the blocks that it had.
         const bool goes_on = (seed - seeds.first) % block_sizes_[i] != 0 && !blocks.empty() && blocks.back().row == i &&
                              blocks.back().seeds.first + blocks.back().seeds.count == seed;
@@ -184,7 +180,10 @@ class Experiment {
                      : make_model(plan.architecture, weights_of({plan.architecture, plan.start}).to(device_, dtype_));
     const auto on_losses = [&](std::int64_t step, const at::Tensor& losses) {
       const auto* values = losses.data_ptr<double>();
-      for (std::int64_t i = 0; i < losses.size(0); ++i) { recorder.take(step + i, values + i * seeds.count); }
+      bool any_left = true;
+      for (std::int64_t i = 0; i < losses.size(0); ++i) {
+        any_left = recorder.take(step + i, values + i * seeds.count);
+      }
       const std::lock_guard lock(mutex_);
       progress_.row = name_of(row);
       progress_.step = step + losses.size(0) - 1;
@@ -192,7 +191,7 @@ class Experiment {
       progress_.done += static_cast<double>(losses.numel());
       progress_.seconds = seconds_since(started_);
       callbacks_.on_progress(progress_);
-      return stop_signal == 0 && !recorder.all_diverged();
+      return stop_signal == 0 && any_left;
     };
     const auto look = [&](std::int64_t step) {
       const auto looked_at = in_float64(model);
@@ -237,14 +236,14 @@ class Experiment {
   }
 
   const Plan& plan_;
-  const Config& config_;
+  const Config& config_ = plan_.config;
+  c10::Device device_ = resolve_device(config_);
+  at::ScalarType dtype_ = config_.dtype == Dtype::float64 ? at::kDouble : at::kFloat;
   const ExperimentCallbacks& callbacks_;
-  c10::Device device_;
-  at::ScalarType dtype_;
   std::vector<Task> tasks_;
   std::mutex mutex_;  ///< of what follows, while blocks are trained
   ExperimentResult& result_;
-  std::vector<std::int64_t> block_sizes_;  ///< of each row
+  std::vector<std::int64_t> block_sizes_ = std::vector<std::int64_t>(plan_.rows.size());  ///< of each row
   Progress progress_;
   Clock::time_point started_, next_publication_;
 };

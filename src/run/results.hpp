@@ -138,15 +138,12 @@ class Recorder {
   Recorder(std::int64_t first_seed, std::int64_t count, const Config& config, double success_loss);
 
   /// `losses` holds one loss for each run, after `step` updates; steps come in order, from 0. What a run does after it
-  /// has diverged is ignored.
-  void take(std::int64_t step, const double* losses);
+  /// has diverged is ignored. Returns whether a run is left that could still go anywhere.
+  bool take(std::int64_t step, const double* losses);
 
   /// What a look at other data than that trained on found out after `step` updates: an error for each run, on the split
   /// that is judged, and on that by which the best look is chosen.
   void check(std::int64_t step, const double* errors, double success, const double* chosen_by);
-
-  /// No run is left that could still go anywhere.
-  bool all_diverged() const;
 
   /// The records without weights and split losses; runs that did not get to the last step are interrupted.
   std::vector<RunRecord> finish();

@@ -50,13 +50,15 @@ Recorder::Recorder(std::int64_t first_seed, std::int64_t count, const Config& co
   for (auto& run : runs_) { run.seed = first_seed++; }
 }
 
-void Recorder::take(std::int64_t step, const double* losses) {
+bool Recorder::take(std::int64_t step, const double* losses) {
   const bool logged = step % log_every_ == 0 || step == steps_;
+  bool any_left = false;
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     auto& run = runs_[i];
     if (run.status == RunStatus::diverged) { continue; }
     const double loss = losses[i];
     const bool finite = std::isfinite(loss);
+    any_left = any_left || finite;
     const bool succeeds = finite && success_loss_ > 0 && loss <= success_loss_;
     run.last_step = step;
     run.status = finite ? RunStatus::ok : RunStatus::diverged;
@@ -64,6 +66,7 @@ void Recorder::take(std::int64_t step, const double* losses) {
     if (succeeds && !run.first_success_step) { run.first_success_step = step; }
     if (logged || !finite) { run.curve.push_back({step, loss}); }
   }
+  return any_left;
 }
 
 void Recorder::check(std::int64_t step, const double* errors, double success, const double* chosen_by) {
@@ -75,10 +78,6 @@ void Recorder::check(std::int64_t step, const double* errors, double success, co
     if (chosen_by[i] < lowest_[i]) { run.success_at_best = succeeds; }
     lowest_[i] = std::min(lowest_[i], chosen_by[i]);
   }
-}
-
-bool Recorder::all_diverged() const {
-  return std::all_of(runs_.begin(), runs_.end(), [](const auto& run) { return run.status == RunStatus::diverged; });
 }
 
 std::vector<RunRecord> Recorder::finish() {

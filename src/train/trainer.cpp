@@ -73,8 +73,7 @@ FusedLayer::FusedLayer(const Model& model, const Dataset& data, LossKind loss)
   if (pass_) { rows = at::constant_pad_nd(rows, {0, 0, 0, padding}).view({-1, lanes, rows.size(1)}).transpose(1, 2); }
   parameters_ = padded_zeros(rows).copy_(rows);
   for (auto* zeros : {&parameters_.mutable_grad(), &mean_, &square_}) { *zeros = padded_zeros(rows); }
-  lane_losses_ = at::zeros({replicas_ + padding}, input_.options());
-  losses_ = lane_losses_.narrow(0, 0, replicas_);
+  losses_ = padded_zeros(rows.new_empty({replicas_}));
   std::int64_t begin = 0;
   for (const auto& parameter : model.parameters) {
     const std::int64_t numbers = parameter.numel() / replicas_;
@@ -108,7 +107,7 @@ const at::Tensor& FusedLayer::losses_and_gradient() {
     const auto begin_of = [](const at::Tensor& tensor) { return tensor.data_ptr<scalar_t>(); };
     pass_.in<scalar_t>()({begin_of(input_), begin_of(target_), begin_of(root_count_), target_.numel(), input_.size(1),
                           size_.fields(), parameters_.size(1), replicas_, static_cast<scalar_t>(mean_over_), shape_},
-                         begin_of(parameters_), begin_of(parameters_.grad()), begin_of(lane_losses_));
+                         begin_of(parameters_), begin_of(parameters_.grad()), begin_of(losses_));
   });
   return losses_;
 }

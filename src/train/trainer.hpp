@@ -48,10 +48,9 @@ class FusedLayer {
   std::int64_t replicas_, steps_ = 0;
   Size size_;
   NetworkShape shape_;
-  double mean_over_ = 0;                    // mse: the pixels, l2: 0
-  at::Tensor input_, target_, root_count_;  // as PatchData or ImageData has them
-  at::Tensor parameters_, mean_, square_;   // followed by unused numbers up to whole vectors
-  at::Tensor lane_losses_, losses_;         // [groups x lanes], [N]
+  double mean_over_ = 0;                            // mse: the pixels, l2: 0
+  at::Tensor input_, target_, root_count_;          // as PatchData or ImageData has them
+  at::Tensor parameters_, mean_, square_, losses_;  // followed by unused numbers up to whole vectors
   Weights views_;
 };
 
