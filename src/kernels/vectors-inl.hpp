@@ -55,12 +55,12 @@ HWY_INLINE V half_slope(D d, const PatchData<Scalar>& patches, std::int64_t p, V
   return hn::Mul(error, root_count);
 }
 
-/// Calls tile(i, size) and, for what is left, tile(i, 1), the size as a constant of a type.
-template <std::int64_t size, class Tile>
+/// Calls tile(i, size) and, for what is left, tile(i, rest), the size as a constant of a type.
+template <std::int64_t size, std::int64_t rest = 1, class Tile>
 HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
   std::int64_t i = 0;
   for (; i + size <= count; i += size) { tile(i, std::integral_constant<std::int64_t, size>()); }
-  for (; i < count; ++i) { tile(i, std::integral_constant<std::int64_t, 1>()); }
+  for (; i < count; i += rest) { tile(i, std::integral_constant<std::int64_t, rest>()); }
 }
 
 /// Of one vector of replicas: returns the sum of the squared errors and leaves half its gradient in place of zeros. A
@@ -198,21 +198,6 @@ struct Layer {
 
 constexpr std::int64_t block_pixels = 512;  // of a row: their slopes stay in the first cache
 
-/// Adds to the first `sums_wanted` of six sums the products of the slopes with the inputs at six offsets; `count` is
-/// whole vectors. Six sums at once: that many hide the latency of the additions.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-HWY_INLINE void six_products(D d, const Scalar* HWY_RESTRICT slopes, std::int64_t count,
-                             const Scalar* HWY_RESTRICT input, const std::int64_t* offsets, double* sums,
-                             std::int64_t sums_wanted) {
-  V products[6];
-  for (auto& product : products) { product = hn::Zero(d); }
-  for (std::int64_t x = 0; x < count; x += static_cast<std::int64_t>(hn::Lanes(d))) {
-    const V slope = hn::Load(d, slopes + x);
-    for (int i = 0; i < 6; ++i) { products[i] = hn::MulAdd(slope, hn::LoadU(d, input + offsets[i] + x), products[i]); }
-  }
-  for (int i = 0; i < sums_wanted; ++i) { sums[i] += hn::GetLane(hn::SumOfLanes(d, products[i])); }
-}
-
 /// The same unit, of `count` kernels one after the other, over rows of an image: here a lane is a pixel.
 template <std::size_t count, class Unit, typename Scalar>
 void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t end, const Scalar* weights,
@@ -229,7 +214,6 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
     const std::int64_t row = tap / (k * k) * (image.height + k - 1) + tap / k % k;
     offsets.push_back(row * image.stride + tap % k);
   }
-  offsets.resize(offsets.size() + 5, 0);  // there is a six from each
   HWY_ALIGN Scalar slopes[count][block_pixels];
   for (std::int64_t row = begin; row < end; ++row) {
     for (std::int64_t left = 0; left < image.width; left += block_pixels) {
@@ -275,10 +259,18 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
       sums[0] += hn::GetLane(hn::SumOfLanes(d, squares));
       for (std::size_t j = 0; j < count; ++j) {
         double* of_kernel = sums + 1 + j * numbers;
-        for (std::int64_t tap = 0; tap < taps; tap += 6) {
-          const auto wanted = std::min<std::int64_t>(6, taps - tap);
-          six_products(d, slopes[j], whole, input, offsets.data() + tap, of_kernel + tap, wanted);
-        }
+        for_tiles<6, 2>(taps, [&](std::int64_t tap, auto tile) HWY_ATTR {  // six hide the latency of additions
+          constexpr std::int64_t size = tile;
+          V products[size] = {};
+          for (std::int64_t x = 0; x < whole; x += step) {
+            const V slope = hn::Load(d, slopes[j] + x);
+            for (std::int64_t i = 0; i < size; ++i) {
+              const Scalar* at = input + offsets[static_cast<std::size_t>(tap + i)] + x;
+              products[i] = hn::MulAdd(slope, hn::LoadU(d, at), products[i]);
+            }
+          }
+          for (std::int64_t i = 0; i < size; ++i) { of_kernel[tap + i] += hn::GetLane(hn::SumOfLanes(d, products[i])); }
+        });
         if (biased) { of_kernel[taps] += hn::GetLane(hn::SumOfLanes(d, bias_gradients[j])); }
       }
     }
