@@ -17,7 +17,7 @@ void update(const OptimizerStep& step, std::int64_t count, Scalar* HWY_RESTRICT 
   const auto of_square = all(step.square_decay);
   const auto of_gradient_square = all(1 - step.square_decay);
   const auto root_correction = all(step.root_correction);
-  const auto epsilon = all(step.epsilon);
+  const auto epsilon = all(1e-8);
   const auto kept = all(step.kept);
   for (std::int64_t i = 0; i < count; i += static_cast<std::int64_t>(hn::Lanes(d))) {
     const auto slope = hn::Load(d, gradient + i);

@@ -76,14 +76,13 @@ using ImageFunction = void (*)(const ImageData<Scalar>& image, std::int64_t begi
 using ImagePass = Pass<ImageFunction>;
 
 /// What a step of torch::optim does to each number: weight = kept * weight - rate * mean / (sqrt(square) /
-/// root_correction + epsilon), where mean and square are decaying averages of gradients and their squares.
+/// root_correction + 1e-8), where mean and square are decaying averages of gradients and their squares.
 struct OptimizerStep {
   double rate = 0;
   double kept = 1;
   double mean_decay = 0;    ///< 0: the mean is the gradient
   double square_decay = 0;  ///< 0: it is not divided
   double root_correction = 1;
-  double epsilon = 1e-8;
 };
 
 /// `count` is a multiple of `lanes`; all are aligned to 64 bytes.

@@ -202,11 +202,7 @@ class Experiment {
     train(model, std::move(data), plan.training, on_losses, checked ? look : OnCheck());
 
     auto runs = recorder.finish();
-    if (std::none_of(runs.begin(), runs.end(), was_interrupted)) {
-      complete(runs, in_float64(model), task, pixels);
-    } else {  // also those that had diverged: a block is done as a whole or not at all
-      for (auto& run : runs) { run.status = RunStatus::interrupted; }
-    }
+    if (!was_interrupted(runs.front())) { complete(runs, in_float64(model), task, pixels); }
     return runs;
   }
 

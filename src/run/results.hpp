@@ -145,7 +145,8 @@ class Recorder {
   /// that is judged, and on that by which the best look is chosen.
   void check(std::int64_t step, const double* errors, double success, const double* chosen_by);
 
-  /// The records without weights and split losses; runs that did not get to the last step are interrupted.
+  /// The records without weights and split losses; where one did not get to the last step all are interrupted, those
+  /// that had diverged, too: a block is done as a whole or not at all.
   std::vector<RunRecord> finish();
 
  private:
