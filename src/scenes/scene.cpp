@@ -30,17 +30,14 @@ Scene picked(const Scene& scene, const at::Tensor& rows, const at::Tensor& colum
 /// Along one axis: which of the stored rows each of the short ones is, and which short one stands for each of the
 /// image.
 std::pair<at::Tensor, at::Tensor> shorten(const at::Tensor& row_of, std::int64_t reach) {
-  const auto* row = row_of.data_ptr<std::int64_t>();
-  std::vector<std::int64_t> stored;
-  std::vector<std::int64_t> origin;
-  for (std::int64_t y = 0; y < row_of.numel(); ++y) {
-    if (y <= reach || row[y - reach - 1] != row[y] || y + reach >= row_of.numel() ||
-        row[y + reach] != row[y]) {  // others repeat the one before
-      stored.push_back(row[y]);
-    }
-    origin.push_back(static_cast<std::int64_t>(stored.size()) - 1);
+  auto stored = at::ones(row_of.numel(), at::kBool);  // others repeat the one before
+  const std::int64_t end = row_of.numel() - reach;
+  if (end > reach + 1) {
+    const auto row = row_of.slice(0, reach + 1, end);
+    const auto differs = row_of.slice(0, 0, end - reach - 1).ne(row).logical_or(row_of.slice(0, 2 * reach + 1).ne(row));
+    stored.slice(0, reach + 1, end).copy_(differs);
   }
-  return {at::tensor(stored, at::kLong), at::tensor(origin, at::kLong)};
+  return {row_of.masked_select(stored), stored.cumsum(0) - 1};
 }
 
 /// Of a scene with runs, how many pixels each stored one stands for: int64 [h, w].
