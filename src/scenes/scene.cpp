@@ -92,10 +92,9 @@ Scene make_scene(const at::Tensor& a, const at::Tensor& b, const at::Tensor& row
 }
 
 Scene cast(const Scene& scene, at::ScalarType dtype) {
-  auto result = make_scene(scene.a.to(dtype), scene.b.to(dtype), scene.row_of, scene.column_of);
-  result.own_target = scene.own_target;
-  if (scene.own_target) { result.target = scene.target.to(dtype); }
-  return result;
+  const auto a = scene.a.to(dtype);
+  const auto b = scene.b.to(dtype);
+  return {a, b, scene.own_target ? scene.target.to(dtype) : a * b, scene.row_of, scene.column_of, scene.own_target};
 }
 
 double target_norm(const Scene& scene) {
