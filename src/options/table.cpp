@@ -83,8 +83,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
            Json::parse(Json(text).dump(-1, ' ', false, Json::error_handler_t::ignore)) == text;
   };
   const Rule<std::string> path{"a path in UTF-8", is_path};
-  auto paths = path;
-  paths.repeats = true;
+  const Rule<std::string> paths{path.allowed, is_path, true};
   const auto within = [](double limit) {
     return [=](const Interval& range) { return -limit <= range.low && range.low < range.high && range.high <= limit; };
   };
