@@ -56,7 +56,8 @@ std::string toml_literal(const std::string& text) {
   const bool is_real = text.find_first_of(".e") != std::string::npos && comes_back(double{});
   if (is_real || comes_back(std::int64_t{})) { return text; }
   std::ostringstream quoted;
-  quoted << toml::toml_formatter{toml::value<std::string>{text}, toml::format_flags::allow_unicode_strings};
+  const toml::table value{{"text", text}};
+  quoted << toml::toml_formatter{*value.get("text"), toml::format_flags::allow_unicode_strings};
   return quoted.str();
 }
 
