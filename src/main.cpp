@@ -23,8 +23,7 @@ std::atomic<bool> worth_keeping{false};
 bool progress_shown = false;  // on a terminal
 
 /// A signal of a user or scheduler ends training in good order; one before it, or a second SIGINT or SIGTERM, all at
-/// once. What was ignored at the start stays ignored. A closed stdout and a file that may not grow are errors to
-/// report.
+/// once. What was ignored stays ignored. A closed stdout and a file that may not grow are errors to report.
 void catch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);

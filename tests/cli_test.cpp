@@ -224,8 +224,7 @@ TEST_F(Cli, NoOverlapLeavesNothingToMultiply) {
   EXPECT_NE(outcome.out.find("\nexp: there was nothing to multiply: the target is 0\n"), std::string::npos)
       << outcome.out;
   const auto zero = run("--size 20 --steps 20 --rect-a 0,0,15,15,0 --out r --figures none");
-  EXPECT_NE(zero.out.find("\nexp: there was nothing to multiply: the target is 0\n"), std::string::npos)
-      << zero.out;
+  EXPECT_NE(zero.out.find("\nexp: there was nothing to multiply: the target is 0\n"), std::string::npos) << zero.out;
   const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
   EXPECT_EQ(summary["scenes"][0]["target_norm"], 0);
   EXPECT_TRUE(summary["variants"][0]["relative_error"].is_null());

@@ -1,5 +1,5 @@
-// The readers of users' images under libFuzzer; scripts/fuzz runs it. A file is an image of finite numbers, or refused in a
-// line.
+// The readers of users' images under libFuzzer; scripts/fuzz runs it. A file is an image of finite numbers, or refused
+// in a line.
 
 #include <ATen/Functions.h>
 #include <cstdlib>

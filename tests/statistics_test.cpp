@@ -113,7 +113,7 @@ TEST(Statistics, DivergedRunsAreCountedNotAveraged) {
   EXPECT_EQ(statistics.success.count, 1);
   EXPECT_EQ(statistics.success.of, 3);
   EXPECT_DOUBLE_EQ(statistics.final_loss->median, (0.4 + 9.995) / 2);
-  EXPECT_DOUBLE_EQ(*statistics.relative_error, (0.4 + 9.995) / 2 / 10);
+  EXPECT_DOUBLE_EQ(statistics.split_errors.front()->median, (0.4 + 9.995) / 2 / 10);
   EXPECT_DOUBLE_EQ(statistics.split_errors.at(0)->min, 0.04);
   EXPECT_DOUBLE_EQ(statistics.split_errors.at(1)->max, 99.95 / 20);
   const auto none = statistics_of({runs[0]}, scene_with(10));
@@ -123,7 +123,7 @@ TEST(Statistics, DivergedRunsAreCountedNotAveraged) {
   EXPECT_FALSE(all_dark[0].first_success_step);
   const auto dark = statistics_of(all_dark, scene_with(0));
   EXPECT_EQ(dark.success.count + dark.dead, 0);
-  EXPECT_FALSE(dark.relative_error);
+  EXPECT_FALSE(dark.split_errors.front());
 }
 
 TEST(Statistics, RunsThatNeverSucceedAreCensoredAndInterruptedOnesLeftOut) {

@@ -1,6 +1,5 @@
 #pragma once
-// What a fused pass over the data is: loss and gradient of one layer or unit on bare memory, compiled once for every
-// vector instruction set.
+// A fused pass over the data: loss and gradient of one unit on bare memory, compiled for every vector instruction set.
 
 #include "util/standard.hpp"
 
@@ -20,8 +19,7 @@ struct Pass {
   }
 };
 
-/// Of a network, and of the image. A layer's channels lie in planes of (height + K - 1) x (width + K - 1) vectors, with
-/// borders of 0.
+/// Of a network and its image. A layer's channels lie in planes of (height + K - 1) x (width + K - 1), borders of 0.
 struct NetworkShape {
   std::int64_t height = 0, width = 0;
   std::int64_t kernel_size = 1, depth = 1, channels = 1;
@@ -48,8 +46,7 @@ struct PatchData {
   NetworkShape shape = {};
 };
 
-/// Loss and gradient of all replicas. Weights, gradient: [groups, rows, lanes]; losses: [groups, lanes]; all aligned to
-/// 64 bytes.
+/// Loss and gradient of all replicas. Weights, gradient: [groups, rows, lanes]; losses: [groups, lanes]; at 64 bytes.
 template <typename Scalar>
 using PatchFunction = void (*)(const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
                                Scalar* losses);

@@ -122,9 +122,9 @@ struct Kernel {
   Scalar* gradient;
 };
 
-/// A unit of sums z = sum w x (+ c): `of` says which kernel each takes; where the one before takes it, too, it is over
-/// the next two channels. unit(d, z, slope) leaves half the derivative of the squared errors by each z in its place;
-/// that by the output is slope(output).
+/// A unit of sums z = sum w x (+ c): `of` says which kernel each takes; if as the one before, over the next two
+/// channels. unit(d, z, slope) leaves half the derivative of the squared errors by each z in its place; by the output
+/// it is slope(output).
 template <std::size_t... of, typename Scalar, class D, std::size_t count, class Unit, class V = hn::Vec<D>>
 HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased,
                               const Kernel<Scalar> (&kernels)[count], const Unit& unit) {

@@ -47,8 +47,7 @@ struct Success {
   std::optional<double> mse = {};
 };
 
-/// NMU's sparsity regulariser: strength * mean(min(w, 1 - w)), scaled from 0 at step `from` to 1 at step `to` (Madsen &
-/// Johansen 2020).
+/// NMU's regulariser (Madsen & Johansen 2020): strength * mean(min(w, 1 - w)), from 0 at step `from` to all at `to`.
 struct Sparsity {
   double strength = 10;
   std::int64_t from = 1200, to = 2100;

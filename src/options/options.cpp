@@ -61,8 +61,7 @@ std::string toml_literal(const std::string& text) {
   return quoted.str();
 }
 
-/// The keys of a file of at most 1 MiB, with their values as users would type them: numbers in their shortest form, an
-/// array's one after the other.
+/// The keys of a file of at most 1 MiB, with values as users would type them, numbers in their shortest form.
 void read_toml(const std::string& path, const std::vector<Option>& table, Settings& settings) {
   constexpr std::size_t most_bytes = 1 << 20;
   std::string content(most_bytes + 1, '\0');

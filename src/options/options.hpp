@@ -1,6 +1,5 @@
 #pragma once
-// What users ask for, on the command line and in files. All of it is read from THE table of options: both of these,
-// config.toml, what decides a run, and --help.
+// What users ask for. THE table of options has it all: command line, files, config.toml, what decides a run, --help.
 
 #include "options/text.hpp"
 

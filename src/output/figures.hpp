@@ -18,10 +18,9 @@ void remove_figures(const std::filesystem::path& directory);
 /// and has gnuplot draw NAME.* beside that folder in every format asked for: `distribution` for several seeds, `grid`
 /// for a grid, `units` for several scenes, `outcomes` for several depths or widths and `price` for these beside another
 /// variant, the others always. The result is complete: every row has a run of each seed, none was interrupted, no cell
-/// of a grid is missing, and there are splits. The scripts are run from within figures/, so no path of the user's
-/// enters one. Each picture is drawn under a temporary name and renamed. Returns one-line notes for the user: why a
-/// picture is missing (no gnuplot, its exit code, no font, a file without its end, 60 s without one, or a stop_signal
-/// before), and what gnuplot said while it drew them; throws std::runtime_error where a file cannot be written.
+/// of a grid is missing, and there are splits. No path of the user's enters a script. Each picture is drawn under a
+/// temporary name and renamed. Returns notes for the user: why a picture is missing (no gnuplot, its exit code, no
+/// font, no end of the file, more than 60 s, a stop_signal before), and what gnuplot said. Throws std::runtime_error.
 std::vector<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
                                        const std::filesystem::path& directory);
 
@@ -47,12 +46,11 @@ Interval error_scale(const ExperimentResult& result);
 Rgb colour_of(double value, const Interval& scale, const std::vector<Rgb>& colours);
 
 /// Of the first scene: writes a.png, b.png, target.png and output-V.png, error-V.png per variant (its best row) into
-/// `directory`, each pixel enlarged by a whole factor to about 400 px; images of more than 1024 px a side are averaged
-/// down. Throws std::runtime_error on I/O errors.
+/// `directory`, each pixel enlarged by a whole factor to about 400 px, averaged down from 1024 px on; of the user's own
+/// images output-V.npy, too. Throws std::runtime_error on I/O errors.
 void write_heat_maps(const ExperimentResult& result, const std::filesystem::path& directory);
 
-/// Writes report.html, one page that needs no other file: page/report.html with summary.json, config.toml, the table
-/// and the SVG figures in it, as far as they are in `directory`. Rows without a run are left out. Throws
-/// std::runtime_error on I/O errors.
+/// Writes report.html, which needs no other file: page/report.html with summary.json, config.toml, the table of rows
+/// with runs, and the SVG figures, as far as they are in `directory`. Throws std::runtime_error on I/O errors.
 void write_report(const ExperimentResult& result, const std::filesystem::path& directory);
 }  // namespace conv_mult

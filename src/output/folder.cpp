@@ -8,8 +8,7 @@ namespace conv_mult {
 namespace {
 namespace fs = std::filesystem;
 
-/// Only names that this program writes. Of the tables config.toml goes first, so that --resume never takes the numbers
-/// of one run for those of another.
+/// Only names that this program writes; of the tables config.toml first, so that --resume never mixes two runs.
 void remove_old_files(const fs::path& out, bool tables_too) {
   std::vector<std::string> names{"a.png", "b.png", "target.png", "report.html"};
   for (const auto* variant : all_variants) {

@@ -44,10 +44,9 @@ void write_png(const std::filesystem::path& path, const at::Tensor& original, co
 
 /// As numpy.save has them, in float32.
 std::string numpy_array(const at::Tensor& image) {
-  auto header =
+  const auto header =
       fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", image.size(0), image.size(1));
-  header.resize(117, ' ');
-  return std::string("\x93NUMPY\1\0\x76\0", 10) + header + '\n' +
+  return std::string("\x93NUMPY\1\0\x76\0", 10) + fmt::format("{:<117}\n", header) +
          std::string(static_cast<const char*>(image.data_ptr()), image.nbytes());
 }
 }  // namespace

@@ -1,6 +1,5 @@
 #pragma once
-// What is told of a result: the table on stdout, the CSV files and summary.json, the folder that they stand in, and the
-// way back from them to the records.
+// What is told of a result: the table, the CSV files, summary.json, their folder, and the way back to the records.
 
 #include <nlohmann/ordered_map.hpp>
 #include "run/results.hpp"
@@ -10,9 +9,8 @@ namespace conv_mult {
 using Fields = std::vector<std::string_view>;
 
 /// A file with a heading and then lines for every run, row by row in order of the seeds. Numbers have as few digits as
-/// identify them in their type; a field is empty where there is no number, or none that is finite. Lines begin with
-/// `variant,seed,`, and between the two `scene,`, `depth,width,` and `optimizer,learning_rate,`, each where there are
-/// several.
+/// identify them in their type; a field is empty where there is no finite number. Lines begin with `variant,seed,`, and
+/// between the two `scene,`, `depth,width,` and `optimizer,learning_rate,`, each where there are several.
 struct CsvFile {
   const char* name;
   const char* columns;  ///< after these
@@ -27,8 +25,7 @@ extern const std::vector<CsvFile> csv_files;
 
 void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& sink);
 
-/// What summary.json says of a file beside it, so that damage is found: its checksum, and that which it has until it is
-/// renamed, a moment after.
+/// What summary.json says of a file beside it: its checksum, and that which it has until it is renamed, a moment after.
 struct KnownFile {
   std::string checksum;
   std::optional<std::string> before = {};
@@ -45,8 +42,7 @@ struct Summary {
   KnownFiles files;
 };
 
-/// The inverse, as far as it is not known or computed anew: no statistics. Throws std::runtime_error that says in one
-/// line what is wrong.
+/// The inverse, without statistics. Throws std::runtime_error that says in one line what is wrong.
 Summary parse_summary(const std::string& text);
 
 /// Adds to the rows of `result`, which are those of a plan, what an earlier run of it left in `directory`: its finished

@@ -66,7 +66,7 @@ std::string summary_json(const ExperimentResult& result, const KnownFiles& files
     for (std::size_t i = 0; i < splits.size(); ++i) { errors[splits[i].name] = statistics.split_errors[i]; }
     variants.emplace_back(row).update(
         {{"final_loss", statistics.final_loss},
-         {"relative_error", statistics.relative_error},
+         {"relative_error", errors.front().is_null() ? Json() : errors.front()["median"]},
          {"success", statistics.success},
          {"success_everywhere", statistics.everywhere},
          {"best_look", statistics.best_look},

@@ -83,8 +83,7 @@ class Experiment {
   }
 
  private:
-  /// As many at once as there are threads; one after the other where an image is so large that memory would not last,
-  /// and its pass has work for all of them.
+  /// One after the other where an image is so large that memory is short, and has work for all threads.
   void for_all(std::size_t count, const std::function<void(std::size_t)>& body) const {
     const auto is_large = [](const SceneSource& source) {
       return source.own_images && source.height * source.width > 1 << 20;

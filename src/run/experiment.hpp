@@ -33,11 +33,9 @@ std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data);
 /// Throws UsageError where its images or its records alone, estimated from below, take more bytes than are available.
 void check_memory(const Plan& plan, double available);
 
-/// One source of scenes: what is trained on it, and what its runs are judged by.
-///
-/// Success is a relative error of at most so much on the first split, or to be near-exact: on the split that the source
-/// names a mean squared error of at most mean(((1 - e)^2 a b - a b)^2), the criterion of Mistry et al. 2022, or of a
-/// given number.
+/// One source of scenes: what is trained on it, and what its runs are judged by: a relative error of at most so much,
+/// or to be near-exact, which is a mean squared error of at most mean(((1 - e)^2 a b - a b)^2), the criterion of Mistry
+/// et al. 2022, or of a given number, on the split that the source names.
 class Task {
  public:
   /// The source must outlive it.
@@ -52,9 +50,8 @@ class Task {
   /// image, an image (of runs a shortened one) for networks of K > 1.
   TrainingData training_data(const Architecture& architecture, at::ScalarType dtype, at::Device device) const;
 
-  /// L2 norm of the error of every replica over all scenes of a split together. The model is in float64 and on the CPU,
-  /// because exp of weights that fit 1 and 2 overflows float32 on 4; so is the result, [N]: infinite where an output is
-  /// not a number.
+  /// L2 norm of the error of every replica over all scenes of a split together, [N]; infinite where an output is NaN.
+  /// The model and it are float64 on the CPU, because exp of weights that fit 1 and 2 overflows float32 on 4.
   at::Tensor errors(const Model& model, std::size_t split) const;
 
   /// The infimum of the loss over all weights, where it is known.

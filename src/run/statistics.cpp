@@ -133,7 +133,6 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
   statistics.everywhere = wilson(statistics.everywhere.count, statistics.success.of);
   statistics.best_look = wilson(statistics.best_look.count, statistics.best_look.of);
   for (auto& errors : split_errors) { statistics.split_errors.push_back(spread_of(std::move(errors))); }
-  if (const auto& error = statistics.split_errors.front()) { statistics.relative_error = error->median; }
   return statistics;
 }
 

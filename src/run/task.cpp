@@ -5,9 +5,6 @@
 
 namespace conv_mult {
 namespace {
-/// Pixels that a model sees in each direction.
-std::int64_t reach_of(const Size& size) { return size.depth * (size.kernel_size / 2); }
-
 /// Patches where the variant takes no image, and of K = 1: even where all are different they are smaller than its rows.
 Dataset taken(const Dataset& data, const Architecture& architecture, DataForm form) {
   const auto& [variant, size] = architecture;
@@ -19,7 +16,7 @@ Dataset taken(const Dataset& data, const Architecture& architecture, DataForm fo
 Dataset data_of(const Scene& scene, const Architecture& architecture, DataForm form) {
   const auto& [variant, size] = architecture;
   if (variant->takes == Takes::images && !is_image(form)) {
-    if (scene.has_runs() && size.kernel_size > 1) { return stored_image(shortened(scene, reach_of(size))); }
+    if (scene.has_runs() && size.kernel_size > 1) { return stored_image(shortened(scene, size.reach())); }
     form = scene.has_runs() ? DataForm::patches : DataForm::image;
   }
   return taken(make_dataset(scene, form, size.kernel_size, variant->encode), architecture, form);
@@ -116,10 +113,11 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
 std::optional<double> Task::floor(const Architecture& architecture) const {
   const auto& [variant, size] = architecture;
   const bool mse = loss_ == LossKind::mse;
-  if (size.width >= variant->exact_width && !source_.train().own_target) { return 0; }
+  const auto scene = source_.train();
+  if (size.width >= variant->exact_width && !scene.own_target) { return 0; }
   if (resampled()) { return mse && variant->affine ? source_.affine_error : std::nullopt; }
-  if (variant->floor == nullptr) { return std::nullopt; }
-  const auto data = data_of(source_.train(), architecture, DataForm::automatic);
+  if (variant->floor == nullptr || (scene.own_target && !variant->affine)) { return std::nullopt; }
+  const auto data = data_of(scene, architecture, DataForm::automatic);
   const auto floor = variant->floor(data, size);
   return !floor || !std::isfinite(*floor) ? std::nullopt
                                           : std::optional(mse ? *floor * *floor / data.pixels() : *floor);
@@ -128,7 +126,7 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
 at::Tensor Task::render(const Model& model) const {
   const at::NoGradGuard no_grad;
   const auto& [variant, size] = model.architecture;
-  const auto scene = shortened(source_.train(), reach_of(size));
+  const auto scene = shortened(source_.train(), size.reach());
   const Dataset image{DataForm::image, variant->encode(scene), scene.target};
   std::vector<at::Tensor> values;
   const auto add = [&](const Dataset& part) { values.push_back(forward(model, part).flatten()); };

@@ -27,8 +27,7 @@ Scene picked(const Scene& scene, const at::Tensor& rows, const at::Tensor& colum
   return make_scene(from(scene.a), from(scene.b), row_of, column_of);
 }
 
-/// Along one axis: which of the stored rows each of the short ones is, and which short one stands for each of the
-/// image.
+/// Along one axis: which of the stored rows each of the short ones is, and which short one each of the image is.
 std::pair<at::Tensor, at::Tensor> shorten(const at::Tensor& row_of, std::int64_t reach) {
   auto stored = at::ones(row_of.numel(), at::kBool);  // others repeat the one before
   const std::int64_t end = row_of.numel() - reach;

@@ -90,10 +90,9 @@ Dataset unfolded(const Dataset& data, std::int64_t kernel_size);
 /// Calls `use` with the receptive fields of one image or of patches, as patches, some 65,536 at a time.
 void for_fields(const Dataset& data, std::int64_t kernel_size, const std::function<void(const Dataset&)>& use);
 
-/// `patches`: the distinct receptive fields of K x K pixels and their targets, in order of their first appearance; time
-/// and memory do not depend on how long runs are. `automatic`: these where they are fewer than a quarter of the pixels
-/// and than 2^18, else the image. `image` and `literal` are the scene in full; the work on the literal form, the
-/// post's, is LibTorch's own.
+/// `patches`: the distinct receptive fields of K x K pixels and their targets, in order of their first appearance, in a
+/// time that does not depend on how long runs are. `automatic`: these where they are fewer than a quarter of the pixels
+/// and than 2^18, else the image. `image` and `literal`, the post's, with LibTorch's own operators: the scene in full.
 Dataset make_dataset(const Scene& scene, DataForm form, std::int64_t kernel_size, Encode encode = plain);
 
 /// The stored pixels of a scene with runs as an image with counts, for networks of several layers.

@@ -11,8 +11,7 @@ std::int64_t usable_cores();
 void prepare_process(std::int64_t threads);
 
 /// That of the configuration; `auto` is the CPU, whose own passes are faster than LibTorch's operators on a GPU, but
-/// for the literal form, where there is one (docs/libtorch.md has figures). Throws UsageError where the device is
-/// missing.
+/// for the literal form, where there is one (see docs/libtorch.md). Throws UsageError where the device is missing.
 c10::Device resolve_device(const Config& config);
 
 /// The text of --version: conv_mult, LibTorch (Debian's 1.13.1 calls itself 1.13.0), and whether it has CUDA.

@@ -46,8 +46,8 @@ inline at::Tensor forward(const Model& model, const Dataset& data) {
 /// The same as it is trained: with noise, where the variant has some, of its own for each replica, from call to call.
 at::Tensor forward_in_training(Model& model, const Dataset& data);
 
-/// max over the selecting weights of min(|w|, |1 - |w||) (Madsen & Johansen 2020): how far the worst is from -1, 0 or
-/// 1, [N]. None for variants that have none.
+/// max over the selecting weights, where there are any, of min(|w|, |1 - |w||) (Madsen & Johansen 2020): how far the
+/// worst is from -1, 0 or 1, [N].
 std::optional<at::Tensor> sparsity_error(const Model& model);
 
 /// A row for each replica: parameter after parameter. Float64 on the CPU, [N, P].
@@ -63,13 +63,12 @@ at::Tensor losses_of(LossKind kind, const at::Tensor& output, const Dataset& dat
 /// The content of a file for conv_mult and for Python's torch.load (with weights_only, too), of one replica:
 ///   {"variant": str, "kernel_size": int, "depth": int, "width": int, "state_dict": {name: tensor}}
 /// The state_dict of one convolution is nn.Conv2d's, that of a deep network nn.ModuleList's of Conv2d; that of a unit
-/// has its letters, each [2 K^2]. It is a zip archive with a checksum in its comment.
+/// has its letters, each [2 K^2]. It is a zip archive with checksums.
 std::string model_file(const Model& model);
 
 /// The inverse, in float64, also of files that Python wrote. Throws std::runtime_error: in one line what is wrong.
 Model parse_model_file(const std::string& content);
 
-/// The models of the files. Throws std::runtime_error that names a file that is no model, UsageError where a variant is
-/// given twice.
+/// Those of the files. Throws std::runtime_error that names what is no model, UsageError where a variant comes twice.
 std::vector<Model> load_models(const std::vector<std::string>& paths);
 }  // namespace conv_mult

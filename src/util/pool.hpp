@@ -3,8 +3,7 @@
 #include "util/standard.hpp"
 
 namespace conv_mult {
-/// The signal that asks the program to end in good order; 0 while there is none. Training looks at it several times
-/// a second, drawing before it begins.
+/// The signal that asks the program to end in good order; 0 while there is none. Training and drawing look at it.
 inline std::atomic<int> stop_signal{0};
 
 /// How many threads parallel_for uses, that of its caller among them: 1 until it is set.

@@ -1,6 +1,5 @@
 #pragma once
-// What every file takes for granted: of the standard library what most need, as C++23's `import std` brings it, and
-// fmt.
+// What every file takes for granted: fmt, and of the standard library what several need, as with C++23's `import std`.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -4,8 +4,7 @@
 
 namespace conv_mult {
 /// NALU with weights for each of its paths, a gate that sees no data, and the sign. Gradients are clipped, and a
-/// penalty, the mean of max(20 - |w|, 0) / 20, keeps weights from 0. The authors' new start of runs that are stuck is
-/// left out.
+/// penalty, the mean of max(20 - |w|, 0) / 20, keeps weights from 0. The authors' new start of stuck runs is left out.
 const Variant variants::inalu = [] {
   Variant v{"inalu", "g Σ V x + (1 − g) exp(min(Σ W log max(|x|, 10⁻⁷), 20)) Π (1 + (sgn x − 1) |W|)", 0x999933, 14,
             Takes::patches};

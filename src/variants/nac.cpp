@@ -1,5 +1,4 @@
-// The Neural Arithmetic Logic Unit of Trask et al. 2018, "Neural Arithmetic Logic Units", and its multiplicative path
-// alone.
+// The unit of Trask et al. 2018, "Neural Arithmetic Logic Units", and its multiplicative path alone.
 
 #include "variants/common.hpp"
 #define HWY_TARGET_INCLUDE "variants/nac.cpp"

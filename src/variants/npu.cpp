@@ -7,8 +7,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
 /// exp(sum w log r) cos(pi t), r = g magnitude + 1 - g mark, t = sum w g negative; magnitude, mark and negative are the
-/// channels, g is clipped. Neighbouring patches have much in common: log r and 1 / r are kept while the pixel at their
-/// place is the same. Scratch: 3 F rows.
+/// channels, g is clipped. log r and 1 / r are kept while the pixel at their place is the same. Scratch: 3 F rows.
 template <typename Scalar, class D, class V = hn::Vec<D>>
 V npu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
             Scalar* HWY_RESTRICT gates) {

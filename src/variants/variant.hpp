@@ -6,8 +6,7 @@
 #include "scenes/scene.hpp"
 
 namespace conv_mult {
-/// Of a layer or network. Depth and width are 1 but for variants that are `sized`, bias false but where it is theirs to
-/// choose.
+/// Of a layer or network. Depth and width are 1 but for variants that are `sized`, bias is false but where they may.
 struct Size {
   std::int64_t kernel_size = 3;
   std::int64_t depth = 1;  ///< convolutions in a row
@@ -15,6 +14,7 @@ struct Size {
   bool bias = false;       ///< in the convolutions, where they may be without
 
   std::int64_t fields() const { return 2 * kernel_size * kernel_size; }  ///< of a and b together
+  std::int64_t reach() const { return depth * (kernel_size / 2); }       ///< pixels seen in each direction
   std::int64_t values() const { return 1 + (depth - 1) * width; }        ///< that the layers make of a pixel
 };
 
