@@ -314,7 +314,7 @@ TEST_F(Files, AThousandDamagedOnes) {
   int read_anyway = 0;
   for (int i = 0; i < 3000; ++i) {
     auto content = contents[below(contents.size())];
-    for (auto changes = 1 + below(4); changes > 0; --changes) {
+    for (auto changes = 1 + below(4); changes > 0 && !content.empty(); --changes) {
       const auto at = below(content.size());
       switch (below(4)) {
         case 0: content[at] = static_cast<char>(below(256)); break;

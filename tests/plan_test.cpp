@@ -72,8 +72,8 @@ TEST(Plan, BlocksKeepAStepSmallAndThreadsBusy) {
     return block_size({config, {}, {{{}, {&variant, size}, {}, {}}}}, 0, {form, values, values});
   };
   EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68), 1024);
-  EXPECT_EQ(block(variants::exp, {}, DataForm::image, 1 << 20), 1024);    // its pass keeps nothing
-  EXPECT_EQ(block(variants::bilinear, {}, DataForm::image, 1 << 14), 8);  // 4 MiB over 8 tensors of 64 KiB
+  EXPECT_EQ(block(variants::exp, {}, DataForm::image, 1 << 20), 1024);         // its pass keeps nothing
+  EXPECT_EQ(block(variants::square, {3, 2, 1}, DataForm::image, 1 << 14), 4);  // 4 MiB over 16 tensors of 64 KiB
   EXPECT_EQ(block(variants::relu, {3, 2, 7}, DataForm::image, 1 << 14, 1), 1024);
   EXPECT_EQ(block(variants::relu, {3, 2, 18}, DataForm::image, 1 << 14, 2), 1024);
   EXPECT_EQ(block(variants::relu, {3, 2, 19}, DataForm::image, 1 << 14, 2), 1);  // too wide for two
