@@ -52,12 +52,13 @@ std::string numpy_array(const at::Tensor& image) {
 }  // namespace
 
 Interval shared_scale(const SceneResult& scene) {
-  const auto all = at::stack({scene.a, scene.b, scene.target});
-  const auto values = all.masked_select(all.isfinite());
-  if (values.numel() == 0) { return {0, 1}; }
-  const auto low = values.min().item<double>();
-  const auto high = values.max().item<double>();
-  return {low, low == high ? low + 1 : high};  // of one flat value any width will do
+  double low = INFINITY;
+  double high = -INFINITY;
+  for (const auto& image : {scene.a, scene.b, scene.target}) {
+    low = std::min(low, image.nan_to_num(INFINITY, INFINITY, INFINITY).min().item<double>());
+    high = std::max(high, image.nan_to_num(-INFINITY, -INFINITY, -INFINITY).max().item<double>());
+  }
+  return low > high ? Interval() : Interval{low, low == high ? low + 1 : high};  // of one flat value any width will do
 }
 
 at::Tensor averaged(const at::Tensor& image, std::int64_t most) {

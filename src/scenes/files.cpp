@@ -1,11 +1,7 @@
-// The user's own two images or arrays: a photograph and a mask, two feature maps, a field and its gain. Splits:
-// `train`; `given`, the pairs of --test-a and --test-b, which decide on success where there are any; and, where a b is
-// the target,
-//   moved:  b shifted against a, circularly, by offsets drawn uniformly;
-//   values: both scaled by factors drawn uniformly from --heldout-values;
-//   both:   shifted and scaled.
+// The user's own two images or arrays: a photograph and a mask, a field and its gain. Splits: `train`; `given`, the
+// pairs of --test-a and --test-b, which decide on success where there are any; and, where a b is the target, `moved`: b
+// shifted against a, circularly, by drawn offsets; `values`: both scaled by factors from --heldout-values; `both`.
 
-#include "util/files.hpp"
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <stb/stb_image.h>
@@ -26,10 +22,10 @@ at::Tensor numbers_in(std::string_view bytes, const std::string& type, bool reve
   check(types.count(type) > 0, fmt::format("it holds {}, not real numbers", type));
   const auto size = static_cast<std::int64_t>(type[1] - '0');
   const auto count = static_cast<std::int64_t>(bytes.size()) / size;
-  auto rows = at::from_blob(const_cast<char*>(bytes.data()), {count, size}, at::kByte).clone();
-  if (reversed) { rows = rows.flip(1).contiguous(); }
-  const auto numbers = rows.view(types.at(type)).flatten().to(at::kDouble);
-  return type[0] == 'u' ? numbers.where(numbers.ge(0), numbers + std::exp2(8 * size)) : numbers;  // stored as signed
+  const auto rows = at::from_blob(const_cast<char*>(bytes.data()), {count, size}, at::kByte);
+  const auto numbers = (reversed ? rows.flip(1) : rows.clone()).view(types.at(type)).flatten().to(at::kDouble);
+  const bool wraps = type[0] == 'u' && size > 1;  // read as signed
+  return wraps ? numbers.where(numbers.ge(0), numbers + std::exp2(8 * size)) : numbers;
 }
 
 void check_sizes(at::IntArrayRef sizes) {
@@ -41,8 +37,7 @@ void check_sizes(at::IntArrayRef sizes) {
         fmt::format("it has {}x{} pixels; allowed: 1 to {} in all", height, width, most_pixels));
 }
 
-/// Of one or several numbers for each pixel: grey, or the luma of ITU-R BT.601; transparency, the last of 2 or 4, is
-/// left out.
+/// Grey, or the luma of ITU-R BT.601; transparency, the last of 2 or 4 numbers of a pixel, is left out.
 at::Tensor image_of(const at::Tensor& numbers, std::int64_t height, std::int64_t width, std::int64_t channels,
                     int white, const Interval& scale) {
   check_sizes({height, width});
@@ -62,6 +57,9 @@ at::Tensor picture(const std::string& content, const Interval& scale) {
   check(stbi_info_from_memory(data, size, &width, &height, &channels) != 0,
         "it is no picture (PNG, JPEG, BMP, PGM), numpy array or PyTorch tensor, or too large");
   check_sizes({height, width});
+  const bool is_bmp = content.rfind("BM", 0) == 0;  // of which stb takes for 0 what is missing
+  const std::int64_t bits = is_bmp ? data[data[14] == 12 ? 24 : 28] : 0;
+  check(static_cast<std::int64_t>(content.size()) >= width * bits * height / 8, "it is damaged");
   const bool deep = stbi_is_16_bit_from_memory(data, size) != 0;
   const std::shared_ptr<void> pixels(
       deep ? static_cast<void*>(stbi_load_16_from_memory(data, size, &width, &height, &channels, 0))
