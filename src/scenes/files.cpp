@@ -51,24 +51,25 @@ at::Tensor image_of(const at::Tensor& numbers, std::int64_t height, std::int64_t
 at::Tensor picture(const std::string& content, const Interval& scale) {
   const auto* data = reinterpret_cast<const stbi_uc*>(content.data());
   const auto size = static_cast<int>(std::min<std::size_t>(content.size(), std::numeric_limits<int>::max()));
-  int width = 0;
-  int height = 0;
-  int channels = 0;
+  std::array<int, 3> sizes{};
+  auto& [width, height, channels] = sizes;
   check(stbi_info_from_memory(data, size, &width, &height, &channels) != 0,
         "it is no picture (PNG, JPEG, BMP, PGM), numpy array or PyTorch tensor, or too large");
   check_sizes({height, width});
-  const bool is_bmp = content.rfind("BM", 0) == 0;  // of which stb takes for 0 what is missing
-  const std::int64_t bits = is_bmp ? data[data[14] == 12 ? 24 : 28] : 0;
-  check(static_cast<std::int64_t>(content.size()) >= width * bits * height / 8, "it is damaged");
+  if (content.rfind("BM", 0) == 0) {  // of which stb takes for 0 what is missing
+    const auto row_bits = width * std::int64_t{data[data[14] == 12 ? 24 : 28]};
+    const auto whole = 14 + data[14] + (row_bits + 31) / 32 * 4 * height;
+    check(static_cast<std::int64_t>(content.size()) >= whole, "it is damaged");
+  }
   const bool deep = stbi_is_16_bit_from_memory(data, size) != 0;
   const std::shared_ptr<void> pixels(
       deep ? static_cast<void*>(stbi_load_16_from_memory(data, size, &width, &height, &channels, 0))
            : stbi_load_from_memory(data, size, &width, &height, &channels, 0),
       stbi_image_free);
   check(pixels != nullptr, "it is damaged");
-  const auto bytes = static_cast<std::size_t>(deep ? 2 : 1) * static_cast<std::size_t>(channels * width * height);
-  return image_of(numbers_in({static_cast<const char*>(pixels.get()), bytes}, deep ? "u2" : "u1", false), height, width,
-                  channels, deep ? 65535 : 255, scale);
+  const auto bytes = static_cast<std::size_t>(channels * width * height) * (deep ? 2 : 1);
+  const auto numbers = numbers_in({static_cast<const char*>(pixels.get()), bytes}, deep ? "u2" : "u1", false);
+  return image_of(numbers, height, width, channels, deep ? 65535 : 255, scale);
 }
 
 /// Netpbm's grey maps and pixmaps, plain or not, which stb would not scale.
