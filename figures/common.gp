@@ -66,7 +66,8 @@ about(key) = (found = facts[strstrt(facts, "\n".key."\t") + strlen(key) + 2:*], 
 fact(key) = (found = about(key), e = strstrt(found, 'e'), \
   real(e > 0 && strstrt(found, '.') == 0 ? found[1:e - 1].'.0'.found[e:*] : found))  # to gnuplot 1e-05 is no number
 seeds = int(about('seeds')); success = about('success') eq 'nan' ? 0 : fact('success')
-loss_text = about('loss') eq 'mse' ? 'mean squared error of the output' : 'loss  ‖output − a × b‖₂'
+goal = about('product') eq '' ? 'target' : about('product')
+loss_text = about('loss') eq 'mse' ? 'mean squared error of the output' : 'loss  ‖output − '.goal.'‖₂'
 on_scene = about('scenes') > 1 ? ' on '.about('scene') : ''
 effort = sprintf('%d seed%s, %s steps', seeds, seeds > 1 ? 's' : '', about('steps'))
 heading(title, note) = (title_ = title, note_ = note, "set label title_ at screen 14/width, screen 1 - 18/height; ". \

@@ -11,7 +11,7 @@ eval(canvas('heldout', 760, top + 346 + line * (3 + lines(about('tested on')) + 
 eval(place(left, top, plot_width, 300))
 eval(log_axis('y', 300)); eval(key_below(plot_width))
 set title "Is it multiplication?  Relative error on scenes never trained on".(about_all eq '' ? '' : "\n").about_all
-set ylabel 'relative error  ‖output − a × b‖₂ / ‖a × b‖₂'
+set ylabel 'relative error  ‖output − '.goal.'‖₂ / ‖'.goal.'‖₂'
 set border 3; set xtics scale 0; set xrange [0.5:splits + 0.5]
 do for [i=1:splits - 1] { set arrow from i + 0.5, graph 0 to i + 0.5, graph 1 nohead back @faint }
 set arrow from graph 0, first 1 to graph 1, first 1 nohead dt (2,4) lc rgb dark

@@ -13,7 +13,7 @@ stats 'rows.tsv' using (@shown ? (i = int(column('unit')), loss = cell('seed_los
   titles[3 + 2*i] = variant[i].': output − target', \
   names = names."\n".name[i], losses = losses."\n".number(loss), floors = floors."\n".number(cell('floor')), \
   errors = errors."\n".(abs(error) < 1e300 ? sprintf('%.1f %%', 100 * error) : '–'), 0) : 0) nooutput
-names = names."\n\nnorm of ".(about('product') eq '' ? 'the target' : about('product')).': '.number(fact('norm')).(seeds > 1 ? "\nshown: the seed of median final loss" : ''). \
+names = names."\n\nnorm of ".goal.': '.number(fact('norm')).(seeds > 1 ? "\nshown: the seed of median final loss" : ''). \
   (about('scenes') > 1 ? "\nscene: ".about('scene') : '')
 
 # Up to six maps side by side, shaped like the image; below a line of outputs is the line of their errors, and below a, b

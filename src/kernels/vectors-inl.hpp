@@ -182,8 +182,9 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
 template <class Unit, std::size_t... of, typename Scalar, class D, class V = hn::Vec<D>>
 V unit_lanes(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* /*scratch*/) {
   const std::int64_t size = patches.rows / static_cast<std::int64_t>(sizeof...(of)) * lanes;
-  return sums_of_products<of...>(d, patches, size > patches.fields * lanes,
-                                 {{weights + of * size, gradient + of * size}...}, Unit());
+  const auto at = [=](std::size_t kernel) { return static_cast<std::int64_t>(kernel) * size; };
+  return sums_of_products<of...>(d, patches, size > patches.fields * lanes, {{weights + at(of), gradient + at(of)}...},
+                                 Unit());
 }
 
 /// The unit of one sum, or of exp of it.
@@ -199,7 +200,7 @@ struct Layer {
 constexpr std::int64_t block_pixels = 512;  // of a row: their slopes stay in the first cache
 
 /// The same unit, of `count` kernels one after the other, over rows of an image: here a lane is a pixel.
-template <std::size_t count, class Unit, typename Scalar>
+template <std::int64_t count, class Unit, typename Scalar>
 void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t end, const Scalar* weights,
                 double* sums) {
   const hn::CappedTag<Scalar, lanes> d;
@@ -207,7 +208,7 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t k = image.kernel_size;
   const std::int64_t taps = 2 * k * k;
-  const std::int64_t numbers = image.numbers / static_cast<std::int64_t>(count);  // of a kernel
+  const std::int64_t numbers = image.numbers / count;  // of a kernel
   const bool biased = numbers > taps;
   std::vector<std::int64_t> offsets;  // of each weight's input from that of weight 0
   for (std::int64_t tap = 0; tap < taps; ++tap) {
@@ -224,19 +225,19 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
       V bias_gradients[count] = {};
       for (std::int64_t x = 0; x < pixels; x += 4 * step) {  // four at once: a weight is spread once for them
         V z[4 * count];                                      // see above
-        for (std::size_t n = 0; n < 4 * count; ++n) {
+        for (std::int64_t n = 0; n < 4 * count; ++n) {
           z[n] = hn::Set(d, biased ? weights[n % count * numbers + taps] : 0);
         }
         for (std::int64_t tap = 0; tap < taps; ++tap) {
           const Scalar* at = input + offsets[static_cast<std::size_t>(tap)] + x;
           V w[count];
-          for (std::size_t j = 0; j < count; ++j) { w[j] = hn::Set(d, weights[j * numbers + tap]); }
-          for (std::size_t n = 0; n < 4 * count; ++n) {
+          for (std::int64_t j = 0; j < count; ++j) { w[j] = hn::Set(d, weights[j * numbers + tap]); }
+          for (std::int64_t n = 0; n < 4 * count; ++n) {
             z[n] = hn::MulAdd(w[n % count], hn::LoadU(d, at + n / count * step), z[n]);
           }
         }
         V by_z[4][count];
-        for (std::size_t n = 0; n < 4 * count; ++n) { by_z[n / count][n % count] = z[n]; }
+        for (std::int64_t n = 0; n < 4 * count; ++n) { by_z[n / count][n % count] = z[n]; }
         for (int i = 0; i < 4; ++i) {
           const std::int64_t first = x + i * step;
           const auto rest = static_cast<std::size_t>(std::max<std::int64_t>(0, pixels - first));  // of the row
@@ -248,7 +249,7 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
             squares = hn::MulAdd(error, error, squares);
             return error;
           });
-          for (std::size_t j = 0; j < count; ++j) {
+          for (std::int64_t j = 0; j < count; ++j) {
             const V slope = within(by_z[i][j]);
             bias_gradients[j] = hn::Add(bias_gradients[j], slope);
             hn::Store(slope, d, slopes[j] + first);
@@ -257,7 +258,7 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
       }
       const std::int64_t whole = (pixels + step - 1) / step * step;
       sums[0] += hn::GetLane(hn::SumOfLanes(d, squares));
-      for (std::size_t j = 0; j < count; ++j) {
+      for (std::int64_t j = 0; j < count; ++j) {
         double* of_kernel = sums + 1 + j * numbers;
         for_tiles<6, 2>(taps, [&](std::int64_t tap, auto tile) HWY_ATTR {  // six hide the latency of additions
           constexpr std::int64_t size = tile;
@@ -277,7 +278,7 @@ void image_rows(const ImageData<Scalar>& image, std::int64_t begin, std::int64_t
   }
 }
 
-template <std::size_t count, class Unit>
+template <std::int64_t count, class Unit>
 ImagePass image_pass() {
   return {image_rows<count, Unit, float>, image_rows<count, Unit, double>};
 }

@@ -36,7 +36,7 @@ extern const std::vector<Rgb> diverging_colours;
 /// so one wild output cannot wash the others out; values beyond it are clamped to the end colours.
 Interval shared_scale(const SceneResult& scene);
 
-/// The image with at most `most` pixels a side: beyond that, the means of blocks of pixels.
+/// The image with at most `most` pixels a side: beyond that, the means of square blocks of pixels.
 at::Tensor averaged(const at::Tensor& image, std::int64_t most);
 
 /// Symmetric about 0 over all finite errors of all variants; [-1, 1] where every error is 0.

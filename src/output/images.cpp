@@ -53,7 +53,7 @@ std::string numpy_array(const at::Tensor& image) {
 
 Interval shared_scale(const SceneResult& scene) {
   double low = INFINITY;
-  double high = -INFINITY;
+  double high = -low;
   for (const auto& image : {scene.a, scene.b, scene.target}) {
     low = std::min(low, image.nan_to_num(INFINITY, INFINITY, INFINITY).min().item<double>());
     high = std::max(high, image.nan_to_num(-INFINITY, -INFINITY, -INFINITY).max().item<double>());
@@ -62,9 +62,8 @@ Interval shared_scale(const SceneResult& scene) {
 }
 
 at::Tensor averaged(const at::Tensor& image, std::int64_t most) {
-  const std::int64_t tall = (image.size(0) + most - 1) / most;
-  const std::int64_t wide = (image.size(1) + most - 1) / most;
-  const auto means = at::avg_pool2d(image.to(at::kDouble).unsqueeze(0), {tall, wide}, {}, 0, true, false);
+  const std::int64_t side = (std::max(image.size(0), image.size(1)) + most - 1) / most;
+  const auto means = at::avg_pool2d(image.to(at::kDouble).unsqueeze(0), {side, side}, {}, 0, true, false);
   return means[0].to(at::kFloat).contiguous();
 }
 
