@@ -153,8 +153,8 @@ V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT w
     correlate(d, planes, ins, outs, input, slopes, gradient);
     if (layer == 0) { break; }
     // Its transpose: the taps in reverse, channels exchanged.
-    convolve(d, planes, outs, ins, slopes, other_slopes, weights + (taps - 1) * lanes, taps, ins * taps, -1,
-             [&](std::int64_t /*i*/, std::int64_t at, V by_out) HWY_ATTR {
+    convolve(d, planes, planes.channels(layer + 1), ins, slopes, other_slopes, weights + (taps - 1) * lanes, taps,
+             ins * taps, -1, [&](std::int64_t /*i*/, std::int64_t at, V by_out) HWY_ATTR {
                const V out = hn::Load(d, input + at);
                return exponential ? hn::Mul(by_out, out) : hn::IfThenElseZero(hn::Gt(out, hn::Zero(d)), by_out);
              });
