@@ -64,7 +64,7 @@ TEST_F(Files, OfPythonAreReadToTheLastNumber) {
     EXPECT_TRUE(identical(image, numbers(values, 5))) << name << image;
     EXPECT_EQ(image.dim(), 4) << name;
   }
-  EXPECT_EQ(files, 95);
+  EXPECT_EQ(files, 97);
 }
 
 // Theirs are the numbers that ImageMagick reads of the same file.
@@ -211,8 +211,9 @@ TEST_F(Files, WhatHasChangedIsNotGoneOnWith) {
   ASSERT_EQ(run(words + "--seeds 2 --shard 2/2 --out s2").code, 0);
   EXPECT_EQ(run("merge s1 s2 --out s").code, 0);
   EXPECT_EQ(read(folder_ / "s/loss.csv"), read(folder_ / "r/loss.csv"));
-  fs::copy(folder_ / "a.pgm", folder_ / "again.pgm");  // the content counts, not the name
+  fs::rename(folder_ / "a.pgm", folder_ / "again.pgm");  // the content counts, not the name
   EXPECT_EQ(run("--image-a again.pgm --image-b b.pgm --steps 20 --figures none --seeds 3 --resume --out r").code, 0);
+  fs::rename(folder_ / "again.pgm", folder_ / "a.pgm");
   const auto before = read(folder_ / "s1/summary.json");
   write(folder_ / "b.pgm", pgm(b_.flip(2), 10));
   for (const auto& command :
@@ -263,12 +264,14 @@ TEST_F(Files, WhatCannotBeReadIsNamed) {
   const std::vector<std::tuple<std::string, std::string, std::string>> cases{
       {"empty.png", "", "it is no picture"},
       {"short.png", png.substr(0, png.size() / 2), "it is damaged"},
+      {"cut.bmp", read(folder_ / "palette.bmp").substr(0, 200), "it is damaged"},
       {"short.bmp", read(folder_ / "colours.bmp").substr(0, 173), "it is damaged"},
       {"short.npy", npy.substr(0, npy.size() - 1), "it does not hold as many numbers"},
       {"header.npy", npy.substr(0, 9), "it holds no plain array"},
       {"short.pt", tensor.substr(0, tensor.size() / 2), "it is no zip archive"},
       {"short.pgm", "P5 4 4 255 abc", "it does not hold as many numbers"},
       {"white.pgm", "P2 2 1 3 1 4", "a number is beyond its white, 3"},
+      {"below.pgm", "P2 2 1 3 1 -1", "a number is beyond its white, 3"},
       {"head.pgm", "P5 4 4", "it has no header"},
       {"no.pgm", "P5 0 4 255 ", "it has 4x0 pixels"},
       {"text.png", "Dear reader, this is no picture.", "it is no picture"},
@@ -289,6 +292,8 @@ TEST_F(Files, WhatCannotBeReadIsNamed) {
     expect_usage_error(places[i % places.size()] + name, "'" + name + "': " + reason);
   }
   expect_usage_error("--image-a a.pgm --image-b nowhere.png", "'nowhere.png' is no file");
+  expect_usage_error("--image-b b.pgm", "--image-a");
+  expect_usage_error("--image-a " + std::string(5000, 'x') + " --image-b b.pgm", "is no file");
   expect_usage_error("--image-a a.pgm --image-b .", "'.' is no file");
   expect_usage_error("--image-a a.pgm --image-b /dev/zero", "is no file");
   expect_usage_error("--image-a a.pgm --image-b four.npy", "'four.npy': it has 5x7 pixels, not the 3x4 of 'a.pgm'");

@@ -10,7 +10,7 @@
 
 namespace {
 conv_mult::CommandLine parse(const std::vector<std::string>& arguments) {
-  static const conv_mult::Vocabulary words{{"baseline", "exp", "npu", "relu"}, {"rectangles", "noise"}};
+  static const conv_mult::Vocabulary words{{"baseline", "exp", "npu", "relu"}, {"rectangles", "noise", "files"}};
   return conv_mult::parse_command_line(arguments, words, "version");
 }
 

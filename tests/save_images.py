@@ -61,6 +61,18 @@ rows = b"".join(row[:, ::-1].astype("u1").tobytes() + b"\0\0\0" for row in pixel
 with open("colours.bmp", "wb") as file:
     file.write(b"BM" + struct.pack("<IIIIiiHHIIiiII", 54 + len(rows), 0, 54, 40, 7, 5, 1, 24, 0, len(rows), 0, 0, 0, 0) + rows)
 expect("colours.bmp", luma(pixels) / 255)
+rows = b"".join(row[:, ::-1].astype("u1").tobytes() + b"\0\0\0" for row in pixels)  # from above
+with open("from-above.bmp", "wb") as file:
+    file.write(b"BM" + struct.pack("<IIIIiiHHIIiiII", 54 + len(rows), 0, 54, 40, 7, -5, 1, 24, 0, len(rows), 0, 0, 0, 0) + rows)
+expect("from-above.bmp", luma(pixels) / 255)
+palette = drawn(3, 255).reshape(35, 3)
+rows = b"".join(bytes(range(7 * y, 7 * y + 7)) + b"\0" for y in (4, 3, 2, 1, 0))
+with open("palette.bmp", "wb") as file:
+    colours = b"".join(colour[::-1].astype("u1").tobytes() + b"\0" for colour in palette)
+    begin = 54 + len(colours)
+    file.write(b"BM" + struct.pack("<IIIIiiHHIIiiII", begin + len(rows), 0, begin, 40, 7, 5, 1, 8, 0, len(rows), 0, 0, 35, 0))
+    file.write(colours + rows)
+expect("palette.bmp", luma(palette) / 255)
 
 for kind in "? u1 u2 u4 u8 i1 i2 i4 i8 f2 f4 f8".split():
     numbers = random.standard_normal((5, 7)) * 100 if kind[0] == "f" else random.integers(0, 2 if kind == "?" else 128, (5, 7))

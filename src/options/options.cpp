@@ -1,4 +1,5 @@
 #include "options/options.hpp"
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include "util/files.hpp"
 
@@ -106,11 +107,12 @@ Texts checksums_of(const Config& config) {
   Texts sums;
   for (const auto& path : paths) {
     if (path.empty()) { continue; }
-    refuse_if(!std::filesystem::is_regular_file(path), "--scene files: '{}' is no file (missing?)", path);
-    sums.push_back(checksum(read_file(path)));
-    const auto& before = config.checksums;
-    refuse_if(!before.empty() && (before.size() < sums.size() || before[sums.size() - 1] != sums.back()),
-              "--checksums: '{}' has changed, or was another file", path);
+    const auto before = sums.size() < config.checksums.size() ? config.checksums[sums.size()] : "";
+    const bool readable = access(path.c_str(), R_OK) == 0 && std::filesystem::is_regular_file(path);
+    refuse_if(!readable && before.empty(), "--scene files: '{}' is no file that can be read (missing?)", path);
+    sums.push_back(readable ? checksum(read_file(path)) : before);  // where it is needed, it will be missed
+    const bool changed = !config.checksums.empty() && sums.back() != before;
+    refuse_if(changed, "--checksums: '{}' has changed, or was another file", path);
   }
   return sums;
 }
@@ -119,7 +121,7 @@ Texts checksums_of(const Config& config) {
 void derive(Config& config, const Settings& given, const Vocabulary& words) {
   const auto is_given = [&](const char* name) { return given.count(name) > 0; };
   if (contains(config.variants, "all")) { config.variants = words.variants; }
-  if (is_given("image-a") && !is_given("scene")) { config.scenes = {"files"}; }
+  if ((is_given("image-a") || is_given("image-b")) && !is_given("scene")) { config.scenes = {"files"}; }
   if (contains(config.scenes, "files")) { config.checksums = checksums_of(config); }
   if (!config.load_model.empty() && !is_given("steps")) { config.steps = 0; }
   if (!is_given("check-every")) { config.check_every = std::max<std::int64_t>(1, config.steps / 50); }

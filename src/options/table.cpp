@@ -145,7 +145,8 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("test-a", "FILE,...", &Config::test_a, paths, "a of the pairs that decide on success", Role::output);
   t.add("test-b", "FILE,...", &Config::test_b, paths, "their b", Role::output);
   t.add("checksums", "SUM,...", &Config::checksums,
-        {"16 digits", [](const std::string& sum) { return sum.size() == 16; }, true}, "of these files, in config.toml");
+        {"16 digits", [=](const std::string& sum) { return sum.size() == 16 && is_path(sum); }, true},
+        "of these files, in config.toml");
   t.add("scale", "LO,HI", &Config::scale, interval, "what black and white of a picture are");
   t.add("crop", "T,L,H,W", &Config::crop,
         {"T,L,H,W: whole numbers of pixels",

@@ -82,9 +82,8 @@ void about(const ExperimentResult& result, Tables& tables) {
   text += line("height", scene.target.size(0));
 }
 
-/// A line for every row of every scene. `unit` is 0 but for the best row of each variant, `place` the row's among all;
-/// `map`, `x` and `y` are where it stands in a grid. Rows that differ in their depth alone are a block, whose last, the
-/// deepest, has a `label`.
+/// A line for every row. `unit` is 0 but for the best of each variant, `place` its place among all, `map`, `x`, `y`
+/// that in a grid. Rows that differ in depth alone are a block, whose last, the deepest, has a `label`.
 void all_rows(const ExperimentResult& result, Tables& tables) {
   using Places = std::map<std::string, std::size_t>;
   Places variants;
@@ -158,8 +157,7 @@ void loss(const ExperimentResult& result, Tables& tables) {
   }
 }
 
-/// Maps of float32 one after the other, and a line for each. gnuplot draws none of fewer than two cells a side, so a
-/// lone row of pixels becomes two.
+/// Maps of float32, and a line for each. A lone row of pixels becomes two: gnuplot draws none of fewer cells a side.
 void panel(const ExperimentResult& result, Tables& tables) {
   const SceneResult& scene = result.scenes.front();
   const Interval shared = shared_scale(scene);

@@ -298,20 +298,21 @@ void check_memory(const Plan& plan, double available) {
   for (const auto& source : plan.sources) {
     pixel += source.tested_on.empty() ? 12 : 12 + 48 * real(config.heldout_scenes);
   }
-  double largest = 0;  // numbers of a model
-  double layers = 0;   // of a pixel, in the largest network
+  const auto& last = plan.sources.back();  // the user's images where there are any
+  double largest = 0;                      // numbers of a model
+  double layers = 0;                       // of a pixel, in the largest network
   double records = 0;
   for (const auto& row : plan.rows) {
     const double numbers = real(parameter_count(row.architecture));
     largest = std::max(largest, numbers);
-    layers = std::max(layers, is_image(config.data) ? 8 * real(row.architecture.size.values()) : 0);
+    layers = std::max(layers, last.own_images || is_image(config.data) ? 8 * real(row.architecture.size.values()) : 0);
     records += real(seeds) * 33 * (real(config.steps) / real(config.log_every) + numbers);  // with lines of CSV files
   }
-  for (const auto& [bytes, reason] :
-       {std::pair(49 * largest, fmt::format("--width: a model of {} numbers", largest)),
-        {real(config.size.height) * real(config.size.width) * (pixel + layers), "--size: " + text_of(config.size)},
-        {records, fmt::format("--seeds: {} with a row of loss.csv every {} of {} steps", seeds, config.log_every,
-                              config.steps)}}) {
+  for (const auto& [bytes, reason] : {std::pair(49 * largest, fmt::format("--width: a model of {} numbers", largest)),
+                                      {real(last.height * last.width) * (pixel + layers),
+                                       last.own_images ? "--shrink: such images" : "--size: " + text_of(config.size)},
+                                      {records, fmt::format("--seeds: {} with a row of loss.csv every {} of {} steps",
+                                                            seeds, config.log_every, config.steps)}}) {
     constexpr double gib = 1 << 30;
     refuse_if(bytes > available,
               "{} would need at least {:.3g} GiB of memory; allowed: what fits into the {:.3g} GiB that are free",

@@ -81,8 +81,7 @@ struct ExperimentCallbacks {
   std::function<void(const Progress&)> on_progress;                    ///< several times a second
   std::function<void(const std::string& row, double seconds)> on_row;  ///< all its seeds are trained; its blocks' time
 
-  /// All that is known, with its statistics: after the first block, then so often that it takes a twentieth of the time
-  /// at most, and at the end.
+  /// All that is known: after the first block, then in at most a twentieth of the time, and at the end.
   std::function<void(const ExperimentResult& so_far)> on_results;
 };
 

@@ -123,8 +123,7 @@ struct ExperimentResult {
   const SceneResult& scene_of(const VariantResult& row) const { return scenes[row.scene]; }
 };
 
-/// Quantiles by linear interpolation between order statistics (numpy's default; Hyndman & Fan 1996, type 7). Infinite
-/// values are values. None for an empty sample.
+/// Quantiles as numpy's (Hyndman & Fan 1996, type 7). Infinite values are values. None for an empty sample.
 std::optional<Spread> spread_of(std::vector<double> values);
 
 /// The Wilson score interval at 95 % (Wilson 1927): the p with |rate - p| <= z sqrt(p (1 - p) / of), z = 1.959964.

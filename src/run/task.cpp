@@ -45,13 +45,10 @@ Task::Task(const Config& config, const SceneSource& source) : form_(config.data)
   record_.success_error = config.success.given ? config.success.error : source.success;
   record_.judged = record_.success_error && !source.success ? 0 : source.judged;
   const auto& split = record_.splits[record_.judged];
-  if (record_.success_error) {
-    record_.success_norm = *record_.success_error * split.target_norm;
-  } else {
-    const double off = config.success.near_exact;
-    record_.success_norm =
-        config.success.mse ? std::sqrt(*config.success.mse * split.pixels) : off * (2 - off) * split.target_norm;
-  }
+  const double off = config.success.near_exact;
+  record_.success_norm = record_.success_error ? *record_.success_error * split.target_norm
+                         : config.success.mse  ? std::sqrt(*config.success.mse * split.pixels)
+                                               : off * (2 - off) * split.target_norm;
   const auto shown = whole(cast(source.train(), at::kFloat));
   record_.a = shown.a[0][0].contiguous();
   record_.b = shown.b[0][0].contiguous();

@@ -55,10 +55,11 @@ at::Tensor picture(const std::string& content, const Interval& scale) {
   auto& [width, height, channels] = sizes;
   check(stbi_info_from_memory(data, size, &width, &height, &channels) != 0,
         "it is no picture (PNG, JPEG, BMP, PGM), numpy array or PyTorch tensor, or too large");
-  check_sizes({height, width});
+  const std::int64_t rows = std::abs(std::int64_t{height});  // from above, where the height is negative
+  check_sizes({rows, width});
   if (content.rfind("BM", 0) == 0) {  // of which stb takes for 0 what is missing
     const auto row_bits = width * std::int64_t{data[data[14] == 12 ? 24 : 28]};
-    const auto whole = 14 + data[14] + (row_bits + 31) / 32 * 4 * height;
+    const auto whole = data[10] + 256 * data[11] + (row_bits + 31) / 32 * 4 * rows;
     check(static_cast<std::int64_t>(content.size()) >= whole, "it is damaged");
   }
   const bool deep = stbi_is_16_bit_from_memory(data, size) != 0;
@@ -76,16 +77,17 @@ at::Tensor picture(const std::string& content, const Interval& scale) {
 at::Tensor netpbm(const std::string& content, const Interval& scale) {
   static const std::string gap = R"(\s+(?:#[^\n]*\n\s*)*)";
   static const std::regex pattern("^P([2356])" + gap + R"((\d{1,9}))" + gap + R"((\d{1,9}))" + gap + R"((\d{1,5})\s)");
-  std::smatch header;
-  const auto head = content.substr(0, 1000);
-  check(std::regex_search(head, header, pattern), "it has no header of a PGM");
-  const auto kind = header[1].str()[0];
+  std::cmatch header;
+  check(
+      std::regex_search(content.data(), content.data() + std::min<std::size_t>(content.size(), 1000), header, pattern),
+      "it has no header of a PGM");
+  const auto kind = *header[1].first;
   const int white = std::stoi(header[4]);
   const auto rest = content.substr(static_cast<std::size_t>(header.length()));
   std::istringstream words(kind < '4' ? rest : "");
   const std::vector<double> plain(std::istream_iterator<double>(words), {});
   const auto numbers = kind < '4' ? at::tensor(plain) : numbers_in(rest, white > 255 ? "u2" : "u1", true);
-  check(numbers.le(white).all().item<bool>(), fmt::format("a number is beyond its white, {}", white));
+  check(numbers.clamp(0, white).equal(numbers), fmt::format("a number is beyond its white, {}", white));
   return image_of(numbers, std::stoll(header[3]), std::stoll(header[2]), kind % 3 == 0 ? 3 : 1, white, scale);
 }
 
@@ -93,9 +95,10 @@ at::Tensor netpbm(const std::string& content, const Interval& scale) {
 at::Tensor numpy_array(const std::string& content) {
   static const std::regex pattern(
       R"('descr': *'(.)(\w+)', *'fortran_order': *(\w+), *'shape': *\(([\d, ]*)\)[^\n]*\n)");
-  std::smatch header;
-  const auto head = content.substr(0, 1000);
-  check(std::regex_search(head, header, pattern), "it holds no plain array");
+  std::cmatch header;
+  check(
+      std::regex_search(content.data(), content.data() + std::min<std::size_t>(content.size(), 1000), header, pattern),
+      "it holds no plain array");
   std::vector<std::int64_t> sizes;
   for (const auto& text : split(header[4])) {
     if (std::int64_t size = 0; parse(text, size)) { sizes.push_back(size); }

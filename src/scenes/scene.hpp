@@ -30,9 +30,8 @@ double target_norm(const Scene& scene);
 /// The images in full.
 Scene whole(const Scene& scene);
 
-/// Of every run so many pixels beside each end and one that stands for the rest are stored, for what sees `reach`
-/// pixels in each direction: it makes of each the same as of those that it stands for. A scene without runs is as it
-/// is, with runs of 1.
+/// Of every run so many pixels beside each end and one for the rest: what sees `reach` pixels in each direction makes
+/// of that the same as of those that it stands for. A scene without runs is as it is, with runs of 1.
 Scene shortened(const Scene& scene, std::int64_t reach);
 
 /// What the channels are that a model sees of a and b: [S, C, h, w]. All are zero-padded at the border.

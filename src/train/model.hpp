@@ -31,8 +31,8 @@ struct Model {
 /// float32 on the CPU, and then converted. Where the model is one, it is PyTorch's Conv2d after torch.manual_seed.
 Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarType dtype, at::Device device);
 
-/// Models with the given weights, a row [P] for each as weights_of lists them, in their dtype and device; their noise
-/// is that of the seeds from 0 on.
+/// Models of these weights, a row [P] for each as in weights_of, in their dtype and device; noise as of seeds from 0
+/// on.
 Model make_model(const Architecture& architecture, const at::Tensor& weights);
 
 /// Numbers in one replica.
