@@ -9,6 +9,7 @@
 #include <regex>
 #include "options/text.hpp"
 #include "scenes/scene.hpp"
+#include "util/files.hpp"
 #include "util/pickle.hpp"
 
 namespace conv_mult {
