@@ -2,6 +2,7 @@
 // pairs of --test-a and --test-b, which decide on success where there are any; and, where a b is the target, `moved`: b
 // shifted against a, circularly, by drawn offsets; `values`: both scaled by factors from --heldout-values; `both`.
 
+#include "util/files.hpp"
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <stb/stb_image.h>
@@ -9,7 +10,6 @@
 #include <regex>
 #include "options/text.hpp"
 #include "scenes/scene.hpp"
-#include "util/files.hpp"
 #include "util/pickle.hpp"
 
 namespace conv_mult {
