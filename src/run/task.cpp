@@ -110,11 +110,10 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
 std::optional<double> Task::floor(const Architecture& architecture) const {
   const auto& [variant, size] = architecture;
   const bool mse = loss_ == LossKind::mse;
-  const auto scene = source_.train();
-  if (size.width >= variant->exact_width && !scene.own_target) { return 0; }
+  if (size.width >= variant->exact_width && !record_.own_target) { return 0; }
   if (resampled()) { return mse && variant->affine ? source_.affine_error : std::nullopt; }
-  if (variant->floor == nullptr || (scene.own_target && !variant->affine)) { return std::nullopt; }
-  const auto data = data_of(scene, architecture, DataForm::automatic);
+  if (variant->floor == nullptr || (record_.own_target && !variant->affine)) { return std::nullopt; }
+  const auto data = data_of(source_.train(), architecture, DataForm::automatic);
   const auto floor = variant->floor(data, size);
   return !floor || !std::isfinite(*floor) ? std::nullopt
                                           : std::optional(mse ? *floor * *floor / data.pixels() : *floor);

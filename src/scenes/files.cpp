@@ -74,14 +74,19 @@ at::Tensor picture(const std::string& content, const Interval& scale) {
   return image_of(numbers, height, width, channels, deep ? 65535 : 255, scale);
 }
 
+/// What a pattern finds, of the beginning alone: std::regex goes deeper with each character.
+std::cmatch header_of(const std::string& content, const std::regex& pattern, const char* otherwise) {
+  std::cmatch header;
+  const auto size = std::min<std::size_t>(content.size(), 1000);
+  check(std::regex_search(content.data(), content.data() + size, header, pattern), otherwise);
+  return header;
+}
+
 /// Netpbm's grey maps and pixmaps, plain or not, which stb would not scale.
 at::Tensor netpbm(const std::string& content, const Interval& scale) {
   static const std::string gap = R"(\s+(?:#[^\n]*\n\s*)*)";
   static const std::regex pattern("^P([2356])" + gap + R"((\d{1,9}))" + gap + R"((\d{1,9}))" + gap + R"((\d{1,5})\s)");
-  std::cmatch header;
-  check(
-      std::regex_search(content.data(), content.data() + std::min<std::size_t>(content.size(), 1000), header, pattern),
-      "it has no header of a PGM");
+  const auto header = header_of(content, pattern, "it has no header of a PGM");
   const auto kind = *header[1].first;
   const int white = std::stoi(header[4]);
   const auto rest = content.substr(static_cast<std::size_t>(header.length()));
@@ -96,10 +101,7 @@ at::Tensor netpbm(const std::string& content, const Interval& scale) {
 at::Tensor numpy_array(const std::string& content) {
   static const std::regex pattern(
       R"('descr': *'(.)(\w+)', *'fortran_order': *(\w+), *'shape': *\(([\d, ]*)\)[^\n]*\n)");
-  std::cmatch header;
-  check(
-      std::regex_search(content.data(), content.data() + std::min<std::size_t>(content.size(), 1000), header, pattern),
-      "it holds no plain array");
+  const auto header = header_of(content, pattern, "it holds no plain array");
   std::vector<std::int64_t> sizes;
   for (const auto& text : split(header[4])) {
     if (std::int64_t size = 0; parse(text, size)) { sizes.push_back(size); }

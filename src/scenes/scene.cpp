@@ -66,6 +66,7 @@ std::optional<Dataset> distinct_fields(const Scene& scene, std::int64_t kernel_s
   std::vector<at::Tensor> fields;
   std::vector<at::Tensor> targets;
   for_fields({DataForm::image, encode(small), small.target}, kernel_size, [&](const Dataset& band) {
+    if (numbers.size() > static_cast<std::size_t>(limit)) { return; }
     const auto input = at::cat({band.input.flatten(1), band.target.flatten(1)}, 1);
     const std::size_t bytes = input.nbytes() / static_cast<std::size_t>(input.size(0));
     const auto* field = static_cast<const char*>(input.data_ptr());

@@ -60,8 +60,7 @@ HWY_INLINE void convolve(D d, const Planes& planes, std::int64_t ins, std::int64
   }
 }
 
-/// gradient[o][i][r][c] = sum over y, x of slopes[o][y][x] input[i][y + r][x + c]; after them, for each o, that of
-/// slopes.
+/// gradient[o][i][r][c] = sum over y, x of slopes[o][y][x] input[i][y + r][x + c]; after them, for each o, the slopes'.
 template <typename Scalar, class D, class V = hn::Vec<D>>
 HWY_INLINE void correlate(D d, const Planes& planes, std::int64_t ins, std::int64_t outs, const Scalar* input,
                           const Scalar* slopes, Scalar* gradient) {

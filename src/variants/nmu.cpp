@@ -7,8 +7,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-/// prod f[k], f[k] = x w + 1 - mark w. What is before and after a factor is its derivative, 0 or not. Scratch: 2 F
-/// rows.
+/// prod f[k], f[k] = x w + 1 - mark w. Before times after a factor is its derivative, even at 0. Scratch: 2 F rows.
 template <typename Scalar, class D, class V = hn::Vec<D>>
 V nmu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
             Scalar* HWY_RESTRICT before) {

@@ -18,8 +18,7 @@ struct Size {
   std::int64_t values() const { return 1 + (depth - 1) * width; }        ///< that the layers make of a pixel
 };
 
-/// Of one replica, uniform on [low, high], or `low` where these are equal; `normal`: of mean `low` and deviation
-/// `high`.
+/// Of one replica, uniform on [low, high], or `low` where these are equal; `normal`: of mean `low`, deviation `high`.
 struct Parameter {
   std::string name;  ///< in the state_dict
   std::vector<std::int64_t> shape;
