@@ -144,7 +144,7 @@ void derive(Config& config, const Settings& given, const Vocabulary& words) {
 }
 
 /// What options may not ask for together.
-void check(const Config& config, const Settings& given) {
+void check_config(const Config& config, const Settings& given) {
   const bool loads = !config.load_model.empty();
   for (const auto& name : of_models) {
     refuse_if(loads && given.count(name) > 0, "--{}: the files of --load-model say it already; allowed: one of the two",
@@ -279,7 +279,7 @@ CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, 
               option.allowed);
   }
   derive(config, given, words);
-  check(config, given);
+  check_config(config, given);
   for (const auto& folder : others) {  // shards, or neighbouring ranges of seeds
     const auto file = std::filesystem::path(folder) / "config.toml";
     const auto its = parse_command_line({"--config", file}, words, version).config;
