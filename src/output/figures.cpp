@@ -282,7 +282,7 @@ std::string draw(const fs::path& path) {
   const auto command = fmt::format(shell_script, shell_word(font_cache()), shell_word(path.parent_path() / "figures"),
                                    kPatience, format, part.filename().string(), path.stem().string());
   std::FILE* const said = stop_signal == 0 ? popen(command.c_str(), "re") : nullptr;
-  if (said == nullptr) { throw std::runtime_error("gnuplot: " + last_error().message()); }
+  check(said != nullptr, "gnuplot: " + last_error().message());
   std::string words;  // the last line that says something: before an error, gnuplot repeats the line of the script
   for (char line[4096]; std::fgets(line, sizeof line, said) != nullptr;) {
     const std::string_view text(line);
@@ -293,18 +293,13 @@ std::string draw(const fs::path& path) {
   if (WEXITSTATUS(status) == 127) {
     return "gnuplot not found: the scripts and tables in figures/ are written, no figure drawn";
   }
-  if (WEXITSTATUS(status) == 128 + SIGKILL) {
-    throw std::runtime_error(fmt::format("gnuplot took longer than {} s", kPatience));
-  }
-  if (status != 0) {
-    throw std::runtime_error("gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
-  }
+  check(WEXITSTATUS(status) != 128 + SIGKILL, fmt::format("gnuplot took longer than {} s", kPatience));
+  check(status == 0, "gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
   const std::string content = fs::exists(part) ? read_file(part) : "";
   // On a full disk gnuplot exits with 0 and without a word.
   const auto end = content.rfind(format == "png" ? "IEND" : format == "svg" ? "</svg>" : "%%EOF");
-  if (end == std::string::npos || content.size() - end > 16) {
-    throw std::runtime_error("the file that gnuplot wrote is not complete; is the disk full?");
-  }
+  check(end != std::string::npos && content.size() - end <= 16,
+        "the file that gnuplot wrote is not complete; is the disk full?");
   const std::regex tooltips("<title>gnuplot_plot_\\w+</title>\n?");
   write_file(path, format == "svg" ? std::regex_replace(content, tooltips, "") : content);
   return words.empty() ? "" : "the figures are drawn, but gnuplot said: " + words;
