@@ -285,9 +285,8 @@ std::string draw(const fs::path& path) {
   check(said != nullptr, "gnuplot: " + last_error().message());
   std::string words;  // the last line that says something: before an error, gnuplot repeats the line of the script
   for (char line[4096]; std::fgets(line, sizeof line, said) != nullptr;) {
-    const std::string_view text(line);
-    const auto end = text.find_last_not_of(" \t\r\n");
-    if (end != std::string::npos) { words = text.substr(0, end + 1); }
+    const auto end = std::string_view(line).find_last_not_of(" \t\r\n");
+    if (end != std::string::npos) { words.assign(line, end + 1); }
   }
   const int status = pclose(said);
   if (WEXITSTATUS(status) == 127) {
