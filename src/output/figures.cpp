@@ -342,9 +342,7 @@ void remove_figures(const fs::path& directory) {
   }
   for (const auto& [name, text] : figure_scripts) { fs::remove(tables / name); }
   for (const std::string& name : figure_names) {
-    for (const auto format : {FigureFormat::png, FigureFormat::svg, FigureFormat::pdf}) {
-      fs::remove(directory / fmt::format("{}.{}", name, text_of(format)));
-    }
+    for (const auto& format : names_of(FigureFormat())) { fs::remove(directory / (name + '.' + format)); }
   }
 }
 
