@@ -274,9 +274,8 @@ fs::path font_cache() {
 /// A word of a shell command.
 std::string shell_word(const std::string& text) { return "'" + replaced(text, '\'', "'\\''") + "'"; }
 
-/// Has gnuplot draw a figure, whole or not at all. Returns a note for the user, empty if it says nothing; throws
-/// std::runtime_error that says why there is no figure.
-std::string draw(const fs::path& path) {
+/// Has gnuplot draw a figure, whole or not at all. Tells the user why there is none, or what gnuplot said, if anything.
+std::string draw(const fs::path& path) try {
   const fs::path part = unfinished(path);
   const std::string format = path.extension().string().substr(1);
   const auto command = fmt::format(shell_script, shell_word(font_cache()), shell_word(path.parent_path() / "figures"),
@@ -302,30 +301,26 @@ std::string draw(const fs::path& path) {
   const std::regex tooltips("<title>gnuplot_plot_\\w+</title>\n?");
   write_file(path, format == "svg" ? std::regex_replace(content, tooltips, "") : content);
   return words.empty() ? "" : "the figures are drawn, but gnuplot said: " + words;
+} catch (const std::exception& error) {
+  std::error_code ignored;
+  fs::remove(unfinished(path), ignored);
+  return fmt::format("{} not drawn: {}", path.filename().string(), stop_signal != 0 ? "interrupted" : error.what());
 }
 
 /// Draws each in every format. Returns why one is missing, and what gnuplot said.
 std::vector<std::string> draw_all(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
                                   const fs::path& directory) {
-  std::signal(SIGCHLD, SIG_DFL);                                        // or pclose has nothing to wait for
-  std::vector<std::pair<fs::path, std::future<std::string>>> drawings;  // all at once: each takes a second or so
+  std::signal(SIGCHLD, SIG_DFL);                   // or pclose has nothing to wait for
+  std::vector<std::future<std::string>> drawings;  // all at once: each takes a second or so
   for (const auto& name : names) {
     for (const FigureFormat format : formats) {
-      const fs::path path = directory / fmt::format("{}.{}", name, text_of(format));
-      drawings.emplace_back(path, std::async(draw, path));
+      drawings.push_back(std::async(draw, directory / fmt::format("{}.{}", name, text_of(format))));
     }
   }
   std::vector<std::string> notes;
-  for (auto& [path, drawing] : drawings) {
-    std::string note;
-    try {
-      note = drawing.get();
-    } catch (const std::exception& error) {
-      note = fmt::format("{} not drawn: {}", path.filename().string(), stop_signal != 0 ? "interrupted" : error.what());
-    }
+  for (auto& drawing : drawings) {
+    const auto note = drawing.get();
     if (!note.empty() && !contains(notes, note)) { notes.push_back(note); }
-    std::error_code ignored;
-    fs::remove(unfinished(path), ignored);
   }
   return notes;
 }
