@@ -1,7 +1,6 @@
 #include "output/figures.hpp"
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-#include <unistd.h>
 #include <regex>
 #include "options/text.hpp"
 #include "util/files.hpp"
@@ -255,21 +254,14 @@ constexpr int kPatience = 60;  // in seconds
 
 // In the foreground, where Ctrl-C reaches gnuplot. GNUTERM or, without -d, a ~/.gnuplot would change the scripts'
 // meaning. In a locale of plain C it warns about a degree sign that it cannot convert. Without a font it draws figures
-// without a word and exits with 0; then its letters have no width.
+// without a word and exits with 0; then its letters have no width. Fontconfig keeps what it finds out where it always
+// does, or where that can be written.
 constexpr auto shell_script = R"(exec 2>&1 </dev/null
-unset GNUTERM LD_PRELOAD CDPATH; export LC_ALL=C.UTF-8 XDG_CACHE_HOME={}
+unset GNUTERM LD_PRELOAD CDPATH; export LC_ALL=C.UTF-8 XDG_CACHE_HOME="${{XDG_CACHE_HOME-${{HOME:+$HOME/}}.cache}}"
+case $XDG_CACHE_HOME in /*) mkdir -p "$XDG_CACHE_HOME" 2>/dev/null;; esac
+[ -w "$XDG_CACHE_HOME" ] || XDG_CACHE_HOME=${{TMPDIR-/tmp}}
 cd -P -- {} && exec timeout --foreground -s KILL {} gnuplot -d -e 'format="{}"; drawing="../{}"' {}.gp -e '
   if (GPVAL_TERM_HCHAR < 100) {{ printerr "no font found; install fonts-dejavu-core"; exit status 1 }}')";
-
-/// Where fontconfig keeps what it finds out: where it always does, or where that can be written.
-fs::path font_cache() {
-  const char* const cache = std::getenv("XDG_CACHE_HOME");
-  const char* const home = std::getenv("HOME");
-  const fs::path usual = cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "") / ".cache";
-  std::error_code ignored;
-  if (usual.is_absolute()) { fs::create_directories(usual, ignored); }
-  return access(usual.c_str(), W_OK) == 0 ? usual : fs::temp_directory_path(ignored);
-}
 
 /// A word of a shell command.
 std::string shell_word(const std::string& text) { return "'" + replaced(text, '\'', "'\\''") + "'"; }
@@ -278,8 +270,8 @@ std::string shell_word(const std::string& text) { return "'" + replaced(text, '\
 std::string draw(const fs::path& path) try {
   const fs::path part = unfinished(path);
   const std::string format = path.extension().string().substr(1);
-  const auto command = fmt::format(shell_script, shell_word(font_cache()), shell_word(path.parent_path() / "figures"),
-                                   kPatience, format, part.filename().string(), path.stem().string());
+  const auto command = fmt::format(shell_script, shell_word(path.parent_path() / "figures"), kPatience, format,
+                                   part.filename().string(), path.stem().string());
   std::FILE* const said = stop_signal == 0 ? popen(command.c_str(), "re") : nullptr;
   check(said != nullptr, "gnuplot: " + last_error().message());
   std::string words;  // the last line that says something: before an error, gnuplot repeats the line of the script
