@@ -260,18 +260,16 @@ constexpr auto shell_script = R"(exec 2>&1 </dev/null
 unset GNUTERM LD_PRELOAD CDPATH; export LC_ALL=C.UTF-8 XDG_CACHE_HOME="${{XDG_CACHE_HOME-${{HOME:+$HOME/}}.cache}}"
 case $XDG_CACHE_HOME in /*) mkdir -p "$XDG_CACHE_HOME" 2>/dev/null;; esac
 [ -w "$XDG_CACHE_HOME" ] || XDG_CACHE_HOME=${{TMPDIR-/tmp}}
-cd -P -- {} && exec timeout --foreground -s KILL {} gnuplot -d -e 'format="{}"; drawing="../{}"' {}.gp -e '
+cd -P -- '{}' && exec timeout --foreground -s KILL {} gnuplot -d -e 'format="{}"; drawing="../{}"' {}.gp -e '
   if (GPVAL_TERM_HCHAR < 100) {{ printerr "no font found; install fonts-dejavu-core"; exit status 1 }}')";
-
-/// A word of a shell command.
-std::string shell_word(const std::string& text) { return "'" + replaced(text, '\'', "'\\''") + "'"; }
 
 /// Has gnuplot draw a figure, whole or not at all. Tells the user why there is none, or what gnuplot said, if anything.
 std::string draw(const fs::path& path) try {
   const fs::path part = unfinished(path);
   const std::string format = path.extension().string().substr(1);
-  const auto command = fmt::format(shell_script, shell_word(path.parent_path() / "figures"), kPatience, format,
-                                   part.filename().string(), path.stem().string());
+  const auto folder = replaced(path.parent_path() / "figures", '\'', "'\\''");  // a word of a shell command
+  const auto command =
+      fmt::format(shell_script, folder, kPatience, format, part.filename().string(), path.stem().string());
   std::FILE* const said = stop_signal == 0 ? popen(command.c_str(), "re") : nullptr;
   check(said != nullptr, "gnuplot: " + last_error().message());
   std::string words;  // the last line that says something: before an error, gnuplot repeats the line of the script
