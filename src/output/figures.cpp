@@ -104,28 +104,27 @@ void all_rows(const ExperimentResult& result, Tables& tables) {
            "runs", "success", "no_success", "vanished", "diverged", "mishaps", "step", "sparsity", "first", "first_q1",
            "first_q3", "last", "last_q1", "last_q3", "seed", "seed_loss", "seed_error");
   for (const auto& [key, depths] : blocks) {
-    for (const auto& [depth, each] : depths) {
-      const Row& row = *each;
-      const Statistics& statistics = row.statistics;
+    for (const auto& [depth, row] : depths) {
+      const Statistics& statistics = row->statistics;
       const auto& [success, loss] = std::tie(statistics.success, statistics.final_loss);
-      const SceneResult& scene = result.scene_of(row);
-      const std::size_t unit = row.best ? variants.at(row.variant) + 1 : 0;
-      const auto& [colour, point] = mark(row.variant);
-      const std::string size = depth ? fmt::format("{}×{}", *depth, *row.width) : "";
-      const std::string sized = sized_name(row, result);
+      const SceneResult& scene = result.scene_of(*row);
+      const std::size_t unit = row->best ? variants.at(row->variant) + 1 : 0;
+      const auto& [colour, point] = mark(row->variant);
+      const std::string size = depth ? fmt::format("{}×{}", *depth, *row->width) : "";
+      const std::string sized = sized_name(*row, result);
       const std::int64_t failed = success.of - success.count - statistics.diverged;
       // Where an error of 1 is a success, so is an output of 0.
       const std::int64_t vanished = scene.success_error.value_or(0) < 0.999 ? std::min(statistics.dead, failed) : 0;
-      const RunRecord& run = row.runs[row.shown];
+      const RunRecord& run = row->runs[row->shown];
       const double error = run.split_losses.empty() ? NAN : run.split_losses.front() / scene.splits.front().target_norm;
       text +=
-          line(row.scene + 1, &row - result.variants.data() + 1, unit, row_name(row, result), row.variant, colour,
-               point, size, depth == depths.rbegin()->first ? size : "", row.optimizer, row.learning_rate,
-               maps.at(sized), sized, std::distance(rates.begin(), rates.find(row.learning_rate)),
-               optimizers.at(row.optimizer), row.parameters, row.seconds / static_cast<double>(row.runs.size()), loss,
-               loss ? loss->min : NAN, loss ? loss->max : NAN, row.floor, 100 * success.rate, 100 * success.low,
+          line(row->scene + 1, row - result.variants.data() + 1, unit, row_name(*row, result), row->variant, colour,
+               point, size, depth == depths.rbegin()->first ? size : "", row->optimizer, row->learning_rate,
+               maps.at(sized), sized, std::distance(rates.begin(), rates.find(row->learning_rate)),
+               optimizers.at(row->optimizer), row->parameters, row->seconds / static_cast<double>(row->runs.size()),
+               loss, loss ? loss->min : NAN, loss ? loss->max : NAN, row->floor, 100 * success.rate, 100 * success.low,
                100 * success.high, success.of, success.count, failed - vanished, vanished, statistics.diverged,
-               mishaps(row), statistics.first_success, scene.success_error ? std::nullopt : statistics.sparsity_error,
+               mishaps(*row), statistics.first_success, scene.success_error ? std::nullopt : statistics.sparsity_error,
                statistics.split_errors.front(), statistics.split_errors.back(), run.seed, run.final_loss, error);
     }
     text += "\n";
