@@ -162,8 +162,7 @@ void panel(const ExperimentResult& result, Tables& tables) {
   const Interval errors = error_scale(result);
   std::string& text = tables["panel.tsv"] = line("width", "height", "low", "high");
   const auto add = [&](const at::Tensor& image, const Interval& scale) {
-    constexpr std::int64_t most_cells = 200;                                // along a side
-    auto cells = averaged(image, most_cells).clamp(scale.low, scale.high);  // NaN stays NaN
+    auto cells = averaged(image, 200).clamp(scale.low, scale.high);  // so many along a side; NaN stays NaN
     for (const auto side : {0, 1}) { cells = cells.size(side) == 1 ? cells.repeat_interleave(2, side) : cells; }
     tables["panel.f32"].append(static_cast<const char*>(cells.contiguous().data_ptr()), cells.nbytes());
     text += line(cells.size(1), cells.size(0), scale.low, scale.high);
