@@ -294,24 +294,6 @@ std::string draw(const fs::path& path) try {
   fs::remove(unfinished(path), ignored);
   return fmt::format("{} not drawn: {}", path.filename().string(), stop_signal != 0 ? "interrupted" : error.what());
 }
-
-/// Draws each in every format. Returns why one is missing, and what gnuplot said.
-std::vector<std::string> draw_all(const std::vector<std::string>& names, const std::vector<FigureFormat>& formats,
-                                  const fs::path& directory) {
-  std::signal(SIGCHLD, SIG_DFL);                   // or pclose has nothing to wait for
-  std::vector<std::future<std::string>> drawings;  // all at once: each takes a second or so
-  for (const auto& name : names) {
-    for (const FigureFormat format : formats) {
-      drawings.push_back(std::async(draw, directory / fmt::format("{}.{}", name, text_of(format))));
-    }
-  }
-  std::vector<std::string> notes;
-  for (auto& drawing : drawings) {
-    const auto note = drawing.get();
-    if (!note.empty() && !contains(notes, note)) { notes.push_back(note); }
-  }
-  return notes;
-}
 }  // namespace
 
 const std::vector<std::string> figure_names{"panel", "loss",  "distribution", "heldout", "kernels",
@@ -347,6 +329,18 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
   for (const std::string& name : drawn) { files[name + ".gp"] = figure_scripts.at(name + ".gp"); }
   fs::create_directories(directory / "figures");
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
-  return draw_all(drawn, formats, directory);
+  std::signal(SIGCHLD, SIG_DFL);                   // or pclose has nothing to wait for
+  std::vector<std::future<std::string>> drawings;  // all at once: each takes a second or so
+  for (const std::string& name : drawn) {
+    for (const FigureFormat format : formats) {
+      drawings.push_back(std::async(draw, directory / fmt::format("{}.{}", name, text_of(format))));
+    }
+  }
+  std::vector<std::string> notes;
+  for (auto& drawing : drawings) {
+    const auto note = drawing.get();
+    if (!note.empty() && !contains(notes, note)) { notes.push_back(note); }
+  }
+  return notes;
 }
 }  // namespace conv_mult
