@@ -313,7 +313,7 @@ TEST_F(Figures, WhatNoAxisHasAPlaceForIsDrawn) {
   scene().splits[0].target_norm = 0;
   for (VariantResult& row : result_.variants) {
     row.runs = {a_run(1, {kInfinity}), a_run(2, {kNoNumber})};  // all diverged at once
-    row.output = at::Tensor();
+    row.output = torch::full({4, 4}, kNoNumber);
     row.statistics = {};
     row.statistics.split_errors.resize(2);
   }

@@ -170,9 +170,8 @@ void panel(const ExperimentResult& result, Tables& tables) {
   for (const auto& image : {scene.a, scene.b, scene.target}) { add(image, shared); }
   for (const Row& row : result.variants) {
     if (row.scene > 0 || !row.best) { continue; }
-    const auto output = row.output.defined() ? row.output : at::full_like(scene.target, NAN);  // diverged at once
-    add(output, shared);
-    add(output - scene.target, errors);
+    add(row.output, shared);
+    add(row.output - scene.target, errors);
   }
 }
 
