@@ -99,8 +99,7 @@ void write_heat_maps(const ExperimentResult& result, const std::filesystem::path
   for (const VariantResult& row : result.variants) {
     if (!row.output.defined()) { continue; }
     write_png(directory / ("output-" + row.variant + ".png"), row.output, shared, sequential_colours);
-    const auto numbers = directory / ("output-" + row.variant + ".npy");
-    if (scene.own_images) { write_file(numbers, numpy_array(row.output)); }
+    if (scene.own_images) { write_file(directory / ("output-" + row.variant + ".npy"), numpy_array(row.output)); }
     write_png(directory / ("error-" + row.variant + ".png"), row.output - scene.target, errors, diverging_colours);
   }
 }
