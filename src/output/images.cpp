@@ -35,10 +35,9 @@ void write_png(const std::filesystem::path& path, const at::Tensor& original, co
   const auto append = [](void* context, void* data, int size) {
     static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
   };
-  if (stbi_write_png_to_func(append, &png, static_cast<int>(pixels.size(1)), static_cast<int>(pixels.size(0)), 3,
-                             pixels.data_ptr(), 0) == 0) {
-    throw std::runtime_error(path.string() + ": could not encode the PNG");
-  }
+  const auto encoded = stbi_write_png_to_func(append, &png, static_cast<int>(pixels.size(1)),
+                                              static_cast<int>(pixels.size(0)), 3, pixels.data_ptr(), 0);
+  check(encoded != 0, path.string() + ": could not encode the PNG");
   write_file(path, png);
 }
 
