@@ -4,13 +4,9 @@
 // What does not exist is null; so is, by the library itself, what is not finite.
 template <typename T>
 struct nlohmann::adl_serializer<std::optional<T>> {
-  template <typename Json>
-  static void to_json(Json& json, const std::optional<T>& value) {
-    json = value ? Json(*value) : Json(nullptr);
-  }
-  template <typename Json>
-  static void from_json(const Json& json, std::optional<T>& value) {
-    value = json.is_null() ? std::nullopt : std::optional<T>(json.template get<T>());
+  static void to_json(ordered_json& json, const std::optional<T>& v) { json = v ? ordered_json(*v) : ordered_json(); }
+  static void from_json(const ordered_json& json, std::optional<T>& v) {
+    v = json.is_null() ? std::nullopt : std::optional<T>(json.get<T>());
   }
 };
 
