@@ -87,10 +87,8 @@ std::string summary_json(const ExperimentResult& result, const KnownFiles& files
 }
 
 Summary parse_summary(const std::string& text) {
-  const auto end = text.rfind(seal_begin);
-  if (end == std::string::npos || text.substr(end) != seal_of(text.substr(0, end))) {
-    throw std::runtime_error("its checksum is not that of its text");
-  }
+  const auto sealed = text.substr(0, text.rfind(seal_begin));
+  check(text == sealed + seal_of(sealed), "its checksum is not that of its text");
   try {
     const auto json = Json::parse(text);
     Summary summary;
