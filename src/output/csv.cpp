@@ -148,7 +148,7 @@ KnownFiles add_results(const Path& directory, ExperimentResult& result, bool int
   const auto text = read_file(summary_path);
   try {
     summary = parse_summary(text);
-  } catch (const std::runtime_error& error) { damaged(summary_path, error.what()); }
+  } catch (const std::exception& error) { damaged(summary_path, error.what()); }
   known_text(directory / "config.toml", summary);
   std::unordered_map<std::string, std::vector<RunRecord>> runs_of;
   for (const auto& known : summary.rows) {

@@ -42,7 +42,7 @@ struct Summary {
   KnownFiles files;
 };
 
-/// The inverse, without statistics. Throws std::runtime_error that says in one line what is wrong.
+/// The inverse, without statistics. Throws std::exception that says in one line what is wrong.
 Summary parse_summary(const std::string& text);
 
 /// Adds to the rows of `result`, which are those of a plan, what an earlier run of it left in `directory`: its finished
