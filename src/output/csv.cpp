@@ -165,14 +165,12 @@ KnownFiles add_results(const Path& directory, ExperimentResult& result, bool int
   for (auto& row : result.variants) {
     const auto key = csv_key(result, row);
     for (auto& run : runs_of[key]) {
-      const auto expect = [&](bool complete, const char* file) {
-        if (!complete) { damaged(directory / file, fmt::format("the run {}{} is not complete", key, run.seed)); }
-      };
-      expect(!run.curve.empty() && run.curve.back().step == run.last_step, "loss.csv");
+      const auto reason = fmt::format("the run {}{} is not complete", key, run.seed);
+      if (run.curve.empty() || run.curve.back().step != run.last_step) { damaged(directory / "loss.csv", reason); }
       const auto weights = run.status == RunStatus::interrupted ? 0 : row.parameters;
-      expect(static_cast<std::int64_t>(run.weights.size()) == weights, "weights.csv");
+      if (static_cast<std::int64_t>(run.weights.size()) != weights) { damaged(directory / "weights.csv", reason); }
       const auto splits = run.status == RunStatus::ok ? result.scene_of(row).splits.size() : 0;
-      expect(run.split_losses.size() == splits, "evaluation.csv");
+      if (run.split_losses.size() != splits) { damaged(directory / "evaluation.csv", reason); }
       row.runs.push_back(std::move(run));
     }
   }
