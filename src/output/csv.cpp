@@ -63,8 +63,7 @@ std::string known_text(const Path& path, const Summary& summary) {
 
 /// Adds what the lines of a file say to the runs of each row, by what its lines begin with.
 void read_csv(const CsvFile& file, const Path& path, const Summary& summary, const ExperimentResult& result,
-              bool interrupted_too, std::unordered_map<std::string, std::vector<RunRecord>>& runs_of) {
-  const bool is_list = &file == &csv_files.back();
+              std::unordered_map<std::string, std::vector<RunRecord>>& runs_of) {
   Fields fields(split(file.columns).size() + 1);
   const auto text = known_text(path, summary);
   const auto begin = heading(file, result);
@@ -81,11 +80,10 @@ void read_csv(const CsvFile& file, const Path& path, const Summary& summary, con
     if (row == runs_of.end()) { damaged(path, fmt::format("summary.json knows no row of the line '{}'", line)); }
     auto& runs = row->second;
     const auto seed = number_of<std::int64_t>(fields[0]).value_or(-1);
-    if (is_list) { runs.emplace_back().seed = seed; }
-    const auto run = std::lower_bound(runs.begin(), runs.end(), seed,  // their order
+    if (&file == &csv_files.back()) { runs.emplace_back().seed = seed; }  // the list of runs, read first
+    const auto run = std::lower_bound(runs.begin(), runs.end(), seed,     // their order
                                       [](const auto& each, std::int64_t sought) { return each.seed < sought; });
     if (run != runs.end() && run->seed == seed) { file.take(*run, fields, result.dtype == "float32"); }
-    if (is_list && !interrupted_too && runs.back().status == RunStatus::interrupted) { runs.pop_back(); }
   }
 }
 }  // namespace
@@ -160,11 +158,12 @@ KnownFiles add_results(const Path& directory, ExperimentResult& result, bool int
     runs_of[csv_key(result, *row)];
   }
   for (auto file = csv_files.rbegin(); file != csv_files.rend(); ++file) {
-    read_csv(*file, directory / file->name, summary, result, interrupted_too, runs_of);
+    read_csv(*file, directory / file->name, summary, result, runs_of);
   }
   for (auto& row : result.variants) {
     const auto key = csv_key(result, row);
     for (auto& run : runs_of[key]) {
+      if (run.status == RunStatus::interrupted && !interrupted_too) { continue; }
       const auto reason = fmt::format("the run {}{} is not complete", key, run.seed);
       if (run.curve.empty() || run.curve.back().step != run.last_step) { damaged(directory / "loss.csv", reason); }
       const auto weights = run.status == RunStatus::interrupted ? 0 : row.parameters;
