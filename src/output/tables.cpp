@@ -57,10 +57,9 @@ std::string aligned(const std::vector<std::vector<Cell>>& rows, const TableStyle
     columns.push_back(column);
     total += column.width + 2;
   }
+  const auto less_important = [](const auto& one, const auto& two) { return one.importance < two.importance; };
   while (style.width > 0 && total - 2 > style.width) {
-    const auto least = std::min_element(columns.begin(), columns.end(), [](const auto& one, const auto& two) {
-      return one.importance < two.importance;
-    });
+    const auto least = std::min_element(columns.begin(), columns.end(), less_important);
     if (least->importance == 9) { break; }
     total -= least->width + 2;
     columns.erase(least);
