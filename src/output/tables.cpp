@@ -106,7 +106,7 @@ std::string time_text(double seconds) {
 
 std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& result) {
   const auto& statistics = v.statistics;
-  const auto& success = statistics.success;
+  const auto& [success, everywhere] = std::tie(statistics.success, statistics.everywhere);
   const auto& scene = result.scene_of(v);
   const bool many = result.seeds > 1;
   const double loss = median_of(statistics.final_loss, NAN);
@@ -134,8 +134,7 @@ std::vector<Cell> cells_of(const VariantResult& v, const ExperimentResult& resul
   if (many) {
     cells.push_back({"success", rate(success), 9, -success.rate});
     cells.push_back({"95 % interval", interval_text(success), 6});
-    cells.push_back(
-        {"everywhere", scene.success_error ? rate(statistics.everywhere) : "", 7, -statistics.everywhere.rate});
+    cells.push_back({"everywhere", scene.success_error ? rate(everywhere) : "", 7, -everywhere.rate});
     cells.push_back({"at step", statistics.first_success ? grouped(std::llround(*statistics.first_success)) : "", 3});
     if (!scene.success_error) {  // near-exact: then the weights should be whole
       cells.push_back({"best look", rate(statistics.best_look), 2});
@@ -170,7 +169,7 @@ std::string result_table(const ExperimentResult& result, const TableStyle& style
 std::string verdict(const VariantResult& row, const ExperimentResult& result) {
   const auto& statistics = row.statistics;
   const auto& scene = result.scene_of(row);
-  const auto& success = statistics.success;
+  const auto& [success, everywhere] = std::tie(statistics.success, statistics.everywhere);
   if (success.of == 0) { return "interrupted"; }
   if (!statistics.final_loss) { return "diverged" + in_seeds(wilson(statistics.diverged, success.of)); }
   if (scene.splits[scene.judged].target_norm == 0) { return "there was nothing to multiply: the target is 0"; }
@@ -187,7 +186,6 @@ std::string verdict(const VariantResult& row, const ExperimentResult& result) {
   if (scene.success_error && scene.splits.size() > 1 && !scene.own_target) {
     std::size_t worst = 1;
     for (std::size_t i = 1; i < scene.splits.size(); ++i) { worst = error_on(i) > error_on(worst) ? i : worst; }
-    const auto& everywhere = statistics.everywhere;
     const auto worst_off = fmt::format("{} on {}", error_text(error_on(worst)), scene.splits[worst].text);
     text +=
         2 * everywhere.count > everywhere.of
