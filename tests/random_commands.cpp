@@ -234,7 +234,7 @@ std::string complaint(int code) {
   if (code == 0 && fs::exists("r/summary.json")) {
     try {
       conv_mult::parse_summary(content("r/summary.json"));
-    } catch (const std::runtime_error& error) { return error.what(); }
+    } catch (const std::exception& error) { return error.what(); }
   }
   return "";
 }
