@@ -15,18 +15,15 @@ const std::vector<Rgb> diverging_colours{{5, 48, 97},     {33, 102, 172},  {67, 
                                          {214, 96, 77},   {178, 24, 43},   {103, 0, 31}};
 
 namespace {
-constexpr std::int64_t kSidePixels = 400;   // longer side of a heat map, about
-constexpr std::int64_t kMostPixels = 1024;  // of larger images, blocks of pixels are averaged
-
 /// Each pixel becomes a square.
 void write_png(const std::filesystem::path& path, const at::Tensor& original, const Interval& scale,
                const std::vector<Rgb>& colours) {
-  const auto image = averaged(original, kMostPixels);
+  const auto image = averaged(original, 1024);  // of larger images, blocks of pixels are averaged
   auto pixels = at::empty({image.size(0), image.size(1), 3}, at::kByte);
   const auto* const values = image.data_ptr<float>();
   std::transform(values, values + image.numel(), static_cast<Rgb*>(pixels.data_ptr()),
                  [&](float value) { return colour_of(value, scale, colours); });
-  const auto factor = std::max<std::int64_t>(1, kSidePixels / std::max(image.size(0), image.size(1)));
+  const auto factor = std::max<std::int64_t>(1, 400 / std::max(image.size(0), image.size(1)));  // to 400 px, about
   pixels = pixels.repeat_interleave(factor, 0).repeat_interleave(factor, 1).contiguous();
   // Of blocks of equal pixels: so the files are a tenth larger, in little more than half the time.
   stbi_write_force_png_filter = 0;
