@@ -250,9 +250,8 @@ void scenes(const ExperimentResult& result, Tables& tables) {
 constexpr int kPatience = 60;  // in seconds
 
 // In the foreground, where Ctrl-C reaches gnuplot. GNUTERM or, without -d, a ~/.gnuplot would change the scripts'
-// meaning. In a locale of plain C it warns about a degree sign that it cannot convert. Without a font it draws figures
-// without a word and exits with 0; then its letters have no width. Fontconfig keeps what it finds out where it always
-// does, or where that can be written.
+// meaning. In a locale of plain C it warns that it cannot convert a degree sign. Without a font it draws figures
+// without a word and exits with 0; then its letters have no width. Fontconfig's cache is the usual or a writable one.
 constexpr auto shell_script = R"(exec 2>&1 </dev/null
 unset GNUTERM LD_PRELOAD CDPATH; export LC_ALL=C.UTF-8 XDG_CACHE_HOME="${{XDG_CACHE_HOME-${{HOME:+$HOME/}}.cache}}"
 case $XDG_CACHE_HOME in /*) mkdir -p "$XDG_CACHE_HOME" 2>/dev/null;; esac
