@@ -1,6 +1,5 @@
 #pragma once
-// What a run found out: plain records and pure functions on them. Images are float32 on the CPU, [H, W], row 0 at the
-// top.
+// What a run found out: plain records, pure functions on them. Images: float32 on the CPU, [H, W], row 0 at the top.
 
 #include <ATen/core/Tensor.h>
 #include "options/text.hpp"
@@ -42,15 +41,14 @@ struct SuccessRate {
 
 /// The statistics of one row over its finished runs: those that are ok or diverged.
 struct Statistics {
-  std::optional<Spread> final_loss;     ///< none if no run has a final loss
-  SuccessRate success;                  ///< of all finished runs, at the last step
-  SuccessRate everywhere;               ///< with that relative error on every split
-  SuccessRate best_look;                ///< of those with looks, at their best
-  std::optional<double> first_success;  ///< median step over the runs that succeeded at some step
-  std::int64_t never_succeeded = 0;     ///< the finished runs that median leaves out: censored
-  std::int64_t diverged = 0,
-               dead = 0;  ///< dead: output vanished: error on the first split within 0.1 % of its target's norm
-  std::optional<double> sparsity_error;             ///< median over the runs that succeeded
+  std::optional<Spread> final_loss;      ///< none if no run has a final loss
+  SuccessRate success;                   ///< of all finished runs, at the last step
+  SuccessRate everywhere;                ///< with that relative error on every split
+  SuccessRate best_look;                 ///< of those with looks, at their best
+  std::optional<double> first_success;   ///< median step over the runs that succeeded at some step
+  std::int64_t never_succeeded = 0;      ///< the finished runs that median leaves out: censored
+  std::int64_t diverged = 0, dead = 0;   ///< dead: output vanished: error on split 0 within 0.1 % of its target's norm
+  std::optional<double> sparsity_error;  ///< median over the runs that succeeded
   std::vector<std::optional<Spread>> split_errors;  ///< relative error for each of SceneResult::splits
 };
 
@@ -82,8 +80,7 @@ struct VariantResult : RowKey {
   std::string saved_model;  ///< its file, if asked for
 };
 
-/// Scenes that every run is evaluated on: `train` first, unless it is drawn anew at every step, then those it never
-/// saw.
+/// Scenes that every run is evaluated on: `train` first, unless drawn anew at every step, then those it never saw.
 struct SplitResult {
   std::string name, text;  ///< text: what is in it, for readers
   std::int64_t scenes = 1;

@@ -10,8 +10,7 @@
 
 namespace conv_mult {
 namespace {
-/// Along one axis: where each run begins, that is where something begins or ends, int64 [h]; the run of each pixel,
-/// [H].
+/// Along one axis: where each run begins, which is where something begins or ends, int64 [h]; each pixel's run, [H].
 std::pair<at::Tensor, at::Tensor> runs_along(std::int64_t length, std::set<std::int64_t> edges) {
   edges.insert(0);
   edges.erase(length);

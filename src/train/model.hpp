@@ -31,8 +31,7 @@ struct Model {
 /// float32 on the CPU, and then converted. Where the model is one, it is PyTorch's Conv2d after torch.manual_seed.
 Model make_model(const Architecture& architecture, SeedRange seeds, at::ScalarType dtype, at::Device device);
 
-/// Models of these weights, a row [P] for each as in weights_of, in their dtype and device; noise as of seeds from 0
-/// on.
+/// Models of these weights, a row [P] for each as in weights_of, in their dtype and device; noise as of seeds 0, 1, ...
 Model make_model(const Architecture& architecture, const at::Tensor& weights);
 
 /// Numbers in one replica.
@@ -46,8 +45,7 @@ inline at::Tensor forward(const Model& model, const Dataset& data) {
 /// The same as it is trained: with noise, where the variant has some, of its own for each replica, from call to call.
 at::Tensor forward_in_training(Model& model, const Dataset& data);
 
-/// max over the selecting weights, where there are any, of min(|w|, |1 - |w||) (Madsen & Johansen 2020): how far the
-/// worst is from -1, 0 or 1, [N].
+/// How far the worst selecting weight, if any, is from -1, 0, 1: max min(|w|, |1 - |w||) (Madsen & Johansen 2020), [N].
 std::optional<at::Tensor> sparsity_error(const Model& model);
 
 /// A row for each replica: parameter after parameter. Float64 on the CPU, [N, P].

@@ -12,8 +12,7 @@ namespace conv_mult {
 std::vector<Parameter> conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel_size,
                               const std::string& prefix = "", bool bias = true, std::vector<Parameter> before = {});
 
-/// The convolution with the weights [N, out, 2, K, K] at `first` and perhaps the bias [N, out] after them: N out
-/// channels.
+/// The convolution with the weights [N, out, 2, K, K] at `first`, and perhaps the bias [N, out] next: N out channels.
 at::Tensor convolution(const Weights& weights, std::size_t first, bool bias, const Dataset& data, const Size& size);
 
 /// 2 K^2 weights of a unit: uniform within sqrt(6 / (2 K^2 + 1)) (Glorot & Bengio 2010).

@@ -39,8 +39,7 @@ enum class Takes {
 };
 
 /// A layer, unit or network that shall multiply. x is the receptive field of a pixel: K x K pixels of a and of b, 2 K^2
-/// numbers; a product or sum runs over x. Padding is what leaves it as it is: 0 or 1. What a variant does not have is
-/// left out.
+/// numbers; a product or sum runs over x. Padding is what leaves it as it is: 0 or 1. What a variant lacks is left out.
 struct Variant {
   const char* name = nullptr;
   const char* formula = nullptr;
@@ -79,8 +78,7 @@ struct Variant {
 
   std::int64_t exact_width = never;  ///< from so many channels on its solution is exact and the infimum 0 on any data
 
-  /// Weights of one replica, [1, shape...], float64, whose output is a b where both are positive, to rounding and, of
-  /// logarithms, to a relative 1e-6.
+  /// Of one replica, float64 [1, shape...]: output is a b where both are > 0, to rounding; of logarithms to 1e-6 of it.
   Weights (*solution)(const Size& size) = nullptr;
 
   /// Loss and gradient in one pass on the CPU; none: autograd does it, slower but right.
