@@ -4,21 +4,19 @@ namespace conv_mult {
 namespace {
 constexpr double dead_within = 1e-3;  // of the target's norm
 
-/// Whether some two rows of one variant, which are neighbours, differ in what `field` tells.
-template <typename Field>
-bool differ(const std::vector<VariantResult>& rows, const Field& field) {
-  const auto differing = [&](const auto& a, const auto& b) { return a.variant == b.variant && field(a) != field(b); };
+/// Whether some two rows of one variant, which are neighbours, differ in one of these fields.
+template <typename... Field>
+bool differ(const std::vector<VariantResult>& rows, Field RowKey::*... field) {
+  const auto differing = [=](const RowKey& a, const RowKey& b) {
+    return a.variant == b.variant && ((a.*field != b.*field) || ...);
+  };
   return std::adjacent_find(rows.begin(), rows.end(), differing) != rows.end();
 }
 }  // namespace
 
-bool ExperimentResult::grid() const {
-  return differ(variants, [](const RowKey& key) { return std::pair(key.optimizer, key.learning_rate); });
-}
+bool ExperimentResult::grid() const { return differ(variants, &RowKey::optimizer, &RowKey::learning_rate); }
 
-bool ExperimentResult::sizes() const {
-  return differ(variants, [](const RowKey& key) { return std::pair(key.depth, key.width); });
-}
+bool ExperimentResult::sizes() const { return differ(variants, &RowKey::depth, &RowKey::width); }
 
 std::optional<Spread> spread_of(std::vector<double> values) {
   if (values.empty()) { return std::nullopt; }
