@@ -79,11 +79,9 @@ void Recorder::check(std::int64_t step, const double* errors, double success, co
 }
 
 std::vector<RunRecord> Recorder::finish() {
-  const bool ended = std::all_of(runs_.begin(), runs_.end(), [&](const auto& run) {
-    return run.status == RunStatus::diverged || run.last_step == steps_;
-  });
+  const auto ended = [&](const auto& run) { return run.status == RunStatus::diverged || run.last_step == steps_; };
+  if (std::all_of(runs_.begin(), runs_.end(), ended)) { return std::move(runs_); }
   for (auto& run : runs_) {
-    if (ended) { break; }
     run.status = RunStatus::interrupted;
     if (run.curve.back().step != run.last_step) { run.curve.push_back({run.last_step, *run.final_loss}); }
     run.final_loss.reset();
