@@ -117,8 +117,7 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
     const bool dead = !losses.empty() && norm > 0 && std::abs(losses.front() - norm) <= dead_within * norm;
     statistics.dead += dead ? 1 : 0;
     for (std::size_t i = 0; i < losses.size(); ++i) {
-      const double target = splits[i].target_norm;
-      if (target > 0) { split_errors[i].push_back(losses[i] / target); }
+      if (splits[i].target_norm > 0) { split_errors[i].push_back(losses[i] / splits[i].target_norm); }
     }
   }
   statistics.never_succeeded = statistics.success.of - static_cast<std::int64_t>(first_successes.size());
