@@ -50,13 +50,11 @@ Recorder::Recorder(std::int64_t first_seed, std::int64_t count, const Config& co
 
 bool Recorder::take(std::int64_t step, const double* losses) {
   const bool logged = step % log_every_ == 0 || step == steps_;
-  bool any_left = false;
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     auto& run = runs_[i];
     if (run.status == RunStatus::diverged) { continue; }
     const double loss = losses[i];
     const bool finite = std::isfinite(loss);
-    any_left = any_left || finite;
     const bool succeeds = finite && success_loss_ > 0 && loss <= success_loss_;
     run.last_step = step;
     run.status = finite ? RunStatus::ok : RunStatus::diverged;
@@ -64,7 +62,7 @@ bool Recorder::take(std::int64_t step, const double* losses) {
     if (succeeds && !run.first_success_step) { run.first_success_step = step; }
     if (logged || !finite) { run.curve.push_back({step, loss}); }
   }
-  return any_left;
+  return std::any_of(runs_.begin(), runs_.end(), [](const auto& run) { return run.status != RunStatus::diverged; });
 }
 
 void Recorder::check(std::int64_t step, const double* errors, double success, const double* chosen_by) {
