@@ -112,8 +112,7 @@ Statistics statistics_of(const std::vector<RunRecord>& runs, const SceneResult& 
     if (run.first_success_step) { first_successes.push_back(static_cast<double>(*run.first_success_step)); }
     statistics.diverged += run.final_loss ? 0 : 1;
     if (run.final_loss) { final_losses.push_back(*run.final_loss); }
-    const bool dead = !losses.empty() && norm > 0 && std::abs(losses.front() - norm) <= dead_within * norm;
-    statistics.dead += dead ? 1 : 0;
+    if (!losses.empty() && norm > 0 && std::abs(losses.front() - norm) <= dead_within * norm) { ++statistics.dead; }
     for (std::size_t i = 0; i < losses.size(); ++i) {
       if (splits[i].target_norm > 0) { split_errors[i].push_back(losses[i] / splits[i].target_norm); }
     }
