@@ -104,9 +104,8 @@ enum class ExperimentStatus { complete, incomplete, interrupted };
 inline Texts names_of(ExperimentStatus /*type*/) { return {"complete", "incomplete", "interrupted"}; }
 
 struct ExperimentResult {
-  std::string conv_mult, libtorch, device;
+  std::string conv_mult, libtorch, device, dtype;
   int threads = 1;
-  std::string dtype;
   std::int64_t first_seed = 0, seeds = 1;
   std::string loss = "l2";  ///< or mse
   std::vector<SceneResult> scenes;
