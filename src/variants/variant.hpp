@@ -29,8 +29,6 @@ struct Parameter {
 /// The parameters of N replicas, in the order of Variant::parameters: each [N, shape...].
 using Weights = std::vector<at::Tensor>;
 
-constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
-
 /// Which forms of the data a variant's output can be computed on.
 enum class Takes {
   patches,             ///< one receptive field for each number of the output
@@ -76,7 +74,8 @@ struct Variant {
   /// The infimum of the L2 loss over all weights on such data, in float64, where it is known and not always 0.
   std::optional<double> (*floor)(const Dataset& data, const Size& size) = nullptr;
 
-  std::int64_t exact_width = never;  ///< from so many channels on its solution is exact and the infimum 0 on any data
+  /// From so many channels on its solution is exact and the infimum 0 on any data.
+  std::int64_t exact_width = std::numeric_limits<std::int64_t>::max();
 
   /// Of one replica, float64 [1, shape...]: output is a b where both are > 0, to rounding; of logarithms to 1e-6 of it.
   Weights (*solution)(const Size& size) = nullptr;
