@@ -96,10 +96,7 @@ namespace variants {
 extern const Variant baseline, exp, log_exp, product_unit;  // conv.cpp
 extern const Variant nmu, snmu;                             // nmu.cpp
 extern const Variant nalu, nac_mul;                         // nac.cpp
-extern const Variant npu;                                   // npu.cpp
-extern const Variant inalu;                                 // inalu.cpp
 extern const Variant stacked_exp, relu;                     // network.cpp
-extern const Variant bilinear;                              // bilinear.cpp
-extern const Variant square;                                // square.cpp
+extern const Variant npu, inalu, bilinear, square;          // each in a file of its name
 }  // namespace variants
 }  // namespace conv_mult
