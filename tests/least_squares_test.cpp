@@ -15,32 +15,32 @@ TEST(LeastSquares, TheTruthTableOfAnd) {
   // By hand: a, b over {0, 1}^2, K = 1. By symmetry the best affine fit of a b is (a + b)/2 - 1/4: the residual is
   // +-1/4 at each of the four points, orthogonal to 1, a and b. Loss sqrt(4/16) = 1/2.
   for (const auto form : both_forms) {
-    EXPECT_NEAR(best_affine(make_dataset(row_scene({0, 0, 1, 1}, {0, 1, 0, 1}), form, 1), 1), 0.5, 1e-14);
+    EXPECT_NEAR(*best_affine(make_dataset(row_scene({0, 0, 1, 1}, {0, 1, 0, 1}), form, 1), {1}), 0.5, 1e-14);
     // The same with (1, 1) three times, counts n = (1, 1, 1, 3). Only u = (1, -1, -1, 1) is orthogonal to 1, a and b,
     // so the residual is r = c u / n with u.r = u.target = 1: c = 1 / (1 + 1 + 1 + 1/3) = 0.3 = sum(n r^2).
     const auto weighed = make_dataset(row_scene({0, 0, 1, 1, 1, 1}, {0, 1, 0, 1, 1, 1}), form, 1);
-    EXPECT_NEAR(best_affine(weighed, 1), std::sqrt(0.3), 1e-14);
+    EXPECT_NEAR(*best_affine(weighed, {1}), std::sqrt(0.3), 1e-14);
   }
 }
 
 TEST(LeastSquares, RankDeficientProblemsAreSolvedExactly) {
   // b = 2 a, so its column repeats a's; over a in {0, 1} the product 2 a^2 = 2 a is affine: loss 0.
   for (const auto form : both_forms) {
-    EXPECT_EQ(best_affine(make_dataset(row_scene({0, 1, 1, 0}, {0, 2, 2, 0}), form, 1), 1), 0);
+    EXPECT_EQ(*best_affine(make_dataset(row_scene({0, 1, 1, 0}, {0, 2, 2, 0}), form, 1), {1}), 0);
   }
   // A 1x1 image meets 17 of 18 weights with padding only.
-  EXPECT_EQ(best_affine(make_dataset(random_scene(1, 1), DataForm::image, 1), 3), 0);
+  EXPECT_EQ(*best_affine(make_dataset(random_scene(1, 1), DataForm::image, 1), {3}), 0);
   // A zero target is met by zero weights.
   const auto zero = torch::zeros({1, 1, 5, 5}, at::kDouble);
-  EXPECT_EQ(best_affine(make_dataset(make_scene(zero, zero), DataForm::image, 1), 3), 0);
-  EXPECT_TRUE(std::isnan(best_affine(make_dataset(row_scene({1e200, 1}, {1e200, 1}), DataForm::image, 1), 1)));
+  EXPECT_EQ(*best_affine(make_dataset(make_scene(zero, zero), DataForm::image, 1), {3}), 0);
+  EXPECT_TRUE(std::isnan(*best_affine(make_dataset(row_scene({1e200, 1}, {1e200, 1}), DataForm::image, 1), {1})));
 }
 
 TEST(LeastSquares, FormsAndBlocksAgree) {
   const Config defaults;  // 120,000 pixels: two blocks of rows
   const auto scene = make_rectangles(300, 400, defaults.rect_a, defaults.rect_b);
-  const double image = best_affine(make_dataset(scene, DataForm::image, 3), 3);
-  const double patches = best_affine(make_dataset(scene, DataForm::patches, 3), 3);
+  const double image = *best_affine(make_dataset(scene, DataForm::image, 3), {3});
+  const double patches = *best_affine(make_dataset(scene, DataForm::patches, 3), {3});
   EXPECT_NEAR(image / patches, 1, 1e-10);
 }
 

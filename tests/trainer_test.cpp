@@ -191,7 +191,7 @@ TEST_P(Trainer, WeightsStayWhereTheyAreProjected) {
 TEST(Trainer, DefaultsReachTheFloorAndTheProduct) {
   if (checked_build) { GTEST_SKIP() << "minutes for numbers that the release build shows"; }
   const auto data = make_dataset(cast(default_rectangles(), at::kFloat), DataForm::automatic, 3);
-  const double floor = best_affine(data, 3);
+  const double floor = *best_affine(data, {3});
   const auto baseline = train_seeds({&variants::baseline, {}}, {0, 100}, {data, {}}, {})[-1];
   const auto exp = train_seeds({&variants::exp, {}}, {0, 100}, {data, {}}, {})[-1];
   EXPECT_GE(baseline.min().item<double>(), floor * (1 - 1e-6));  // 1e-6: the loss is a float32

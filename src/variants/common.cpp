@@ -37,11 +37,11 @@ at::Tensor at_centre(double of_a, double of_b, const Size& size) {
   return at::constant_pad_nd(centre, {border, border, border, border});
 }
 
-double best_affine(const Dataset& data, std::int64_t kernel_size) {
+std::optional<double> best_affine(const Dataset& data, const Size& size) {
   constexpr double exact_fit = 1e-12;  // of the target's norm: below that a residual is rounding error
-  const std::int64_t unknowns = 2 * kernel_size * kernel_size + 1;
+  const std::int64_t unknowns = size.fields() + 1;
   at::Tensor r;  // the triangular factor of all rows so far: least squares over it is that over them
-  for_fields(data, kernel_size, [&](const Dataset& patches) {
+  for_fields(data, size.kernel_size, [&](const Dataset& patches) {
     const auto target = patches.target.flatten(1);
     auto rows = at::cat({patches.input.flatten(1), at::ones_like(target), target}, 1).to(at::kDouble);
     if (patches.root_count.defined()) { rows *= patches.root_count.flatten(1); }

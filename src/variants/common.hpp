@@ -55,5 +55,5 @@ inline at::Tensor at_centre(double value, const Size& size) { return at_centre(v
 /// The L2 loss of the best affine function of the receptive field; 0 where only rounding is left of it, NaN where data
 /// overflow. Linear least squares in float64 over every receptive field: QR in blocks of rows, then LAPACK's gelsd,
 /// which takes problems of any rank (a column that is constant or repeated, a K larger than the image).
-double best_affine(const Dataset& data, std::int64_t kernel_size);
+std::optional<double> best_affine(const Dataset& data, const Size& size);
 }  // namespace conv_mult

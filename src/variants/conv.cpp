@@ -37,7 +37,8 @@ std::optional<double> floor_of_exp(const Dataset& data, const Size& size) {
 }
 
 template <bool exponential>
-Variant layer(Variant v) {
+Variant layer(Variant v, decltype(v.floor) floor = nullptr) {
+  v.floor = floor;
   v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size); };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     const auto z = convolution(weights, 0, true, data, size);
@@ -51,19 +52,14 @@ Variant layer(Variant v) {
 
 /// The post's plain layer. Its floor is attained: see best_affine.
 const Variant variants::baseline = [] {
-  Variant v = layer<false>({"baseline", "Σ w x + c", 0x0072B2, 7});
+  Variant v = layer<false>({"baseline", "Σ w x + c", 0x0072B2, 7}, best_affine);
   v.selection = [](const Weights& weights) { return weights[0]; };
-  v.floor = [](const Dataset& data, const Size& size) { return std::optional(best_affine(data, size.kernel_size)); };
   v.affine = true;
   return v;
 }();
 
 /// The post's trick, since exp(u + v) = exp(u) exp(v).
-const Variant variants::exp = [] {
-  Variant v = layer<true>({"exp", "exp(Σ w x + c)", 0xD55E00, 5});
-  v.floor = floor_of_exp;
-  return v;
-}();
+const Variant variants::exp = layer<true>({"exp", "exp(Σ w x + c)", 0xD55E00, 5}, floor_of_exp);
 
 /// The product unit without its sign, and with a factor e^c. Exact with centre weights 1, the others and c 0.
 const Variant variants::log_exp = [] {
