@@ -26,9 +26,8 @@ CONV_MULT_EXPORT_PASS(ImagePass, exponential_image)
 /// centre weights and bias the output is 0 where a or b is, and any positive constant elsewhere.
 std::optional<double> floor_of_exp(const Dataset& data, const Size& size) {
   const std::int64_t centre = size.kernel_size / 2;
-  for (const std::int64_t channel : {0, 1}) {
-    auto values = data.input.select(1, channel);
-    values = data.form == DataForm::patches ? values.select(1, centre).select(1, centre) : values;
+  for (const auto& channel : data.input.unbind(1)) {
+    const auto values = data.form == DataForm::patches ? channel.select(1, centre).select(1, centre) : channel;
     const auto filled = values.masked_select(values.ne(0));
     if (filled.numel() > 0 && !filled.eq(filled[0]).all().item<bool>()) { return std::nullopt; }
   }
