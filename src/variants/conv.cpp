@@ -76,9 +76,7 @@ const Variant variants::product_unit = [] {
   v.parameters = [](const Size& size) { return conv2d(2, 1, size.kernel_size, "", false); };
   v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
     const auto sum_over = [&](std::int64_t first_channel) {
-      Dataset pair = data;
-      pair.input = data.input.narrow(1, first_channel, 2);
-      return convolution(weights, 0, false, pair, size);
+      return convolution(weights, 0, false, {data.form, data.input.narrow(1, first_channel, 2), data.target}, size);
     };
     return sum_over(0).exp() * (c10::pi<double> * sum_over(2)).cos();
   };
