@@ -39,7 +39,6 @@ at::Tensor at_centre(double of_a, double of_b, const Size& size) {
 
 std::optional<double> best_affine(const Dataset& data, const Size& size) {
   constexpr double exact_fit = 1e-12;  // of the target's norm: below that a residual is rounding error
-  const std::int64_t unknowns = size.fields() + 1;
   at::Tensor r;  // the triangular factor of all rows so far: least squares over it is that over them
   for_fields(data, size.kernel_size, [&](const Dataset& patches) {
     const auto target = patches.target.flatten(1);
@@ -48,8 +47,8 @@ std::optional<double> best_affine(const Dataset& data, const Size& size) {
     r = std::get<1>(at::linalg_qr(r.defined() ? at::cat({r, rows}) : rows, "r"));
   });
   if (!at::isfinite(r).all().item<bool>()) { return NAN; }  // numbers that overflow; some LAPACKs refuse them
-  const auto lhs = r.narrow(1, 0, unknowns);
-  const auto rhs = r.narrow(1, unknowns, 1);
+  const auto lhs = r.slice(1, 0, -1);
+  const auto rhs = r.slice(1, -1);
   const auto solution = std::get<0>(at::linalg_lstsq(lhs, rhs, c10::nullopt, "gelsd"));
   const auto loss = (at::matmul(lhs, solution) - rhs).norm().item<double>();
   return loss <= exact_fit * rhs.norm().item<double>() ? 0 : loss;
