@@ -15,16 +15,14 @@ namespace {
 Architecture architecture_of(const c10::impl::GenericDict& file) {
   const std::string name = file.at("variant").toStringRef();
   const auto* variant = find_variant(name);
-  if (variant == nullptr) { throw std::runtime_error(fmt::format("its variant '{}' is unknown", name)); }
+  check(variant != nullptr, fmt::format("its variant '{}' is unknown", name));
   const Size size{file.at("kernel_size").toInt(), file.at("depth").toInt(), file.at("width").toInt(),
                   variant->may_have_bias && file.at("state_dict").toGenericDict().contains("0.bias")};
   const auto& [kernel_size, depth, width, bias] = size;
-  if (kernel_size < 1 || kernel_size > 31 || kernel_size % 2 == 0 || depth < 1 || width < 1 ||
-      depth > (variant->sized ? 64 : 1) || (variant->depth > 0 && depth != variant->depth) ||
-      width > (variant->sized ? 1024 : 1)) {
-    throw std::runtime_error(
+  check(kernel_size >= 1 && kernel_size <= 31 && kernel_size % 2 == 1 && depth >= 1 && width >= 1 &&
+            depth <= (variant->sized ? 64 : 1) && (variant->depth == 0 || depth == variant->depth) &&
+            width <= (variant->sized ? 1024 : 1),
         fmt::format("no {} has kernel size {}, depth {} and width {}", name, kernel_size, depth, width));
-  }
   return {variant, size};
 }
 }  // namespace
@@ -146,9 +144,8 @@ Model parse_model_file(const std::string& content) {
     const auto state = file.at("state_dict").toGenericDict();
     for (const auto& [name, shape, low, high, normal] : model.architecture.parameters()) {
       const auto parameter = state.at(name).toTensor();
-      if (parameter.sizes() != at::IntArrayRef(shape) || !parameter.is_floating_point()) {
-        throw std::runtime_error(fmt::format("'{}' has another shape than its variant's", name));
-      }
+      check(parameter.sizes() == at::IntArrayRef(shape) && parameter.is_floating_point(),
+            fmt::format("'{}' has another shape than its variant's", name));
       model.parameters.push_back(parameter.to(at::kDouble).unsqueeze(0));
     }
     return model;
