@@ -79,9 +79,8 @@ const Variant variants::npu = [] {
   Variant v{"npu", "exp(Σ w log r) cos(π Σ w g n), r = g (|x| + 2⁻²³) + 1 − g, n = (x < 0), 0 ≤ g ≤ 1", 0x000000, 2,
             Takes::patches};
   v.encode = [](const Scene& scene) {  // |a| + e, |b| + e with the e of float32, 1, 1, and whether a < 0, b < 0
-    const auto images = plain(scene);
-    const auto magnitude = images.abs() + static_cast<double>(std::numeric_limits<float>::epsilon());
-    return at::cat({magnitude, at::ones_like(images), negatives(scene)}, 1);
+    const auto magnitude = plain(scene).abs() + static_cast<double>(std::numeric_limits<float>::epsilon());
+    return at::cat({magnitude, at::ones_like(magnitude), negatives(scene)}, 1);
   };
   v.parameters = [](const Size& size) {  // for w Heim et al. ask for Glorot's
     return std::vector<Parameter>{glorot("w", size), {"g", {size.fields()}, 0.5, 0.5}};
