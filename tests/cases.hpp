@@ -19,11 +19,11 @@ constexpr LossKind both_losses[] = {LossKind::l2, LossKind::mse};
 
 inline Scene default_rectangles() {
   const Config config;
-  return make_rectangles(config.size.height, config.size.width, config.rect_a, config.rect_b);
+  return make_rectangles(config.size, config.rect_a, config.rect_b);
 }
 
 /// The overlap is at a corner of the image, so that padding matters.
-inline Scene small_rectangles() { return make_rectangles(12, 10, {0, 0, 6, 7, 1.5}, {2, 0, 9, 4, -0.5}); }
+inline Scene small_rectangles() { return make_rectangles({12, 10}, {0, 0, 6, 7, 1.5}, {2, 0, 9, 4, -0.5}); }
 
 /// Every pixel of both images drawn uniformly from [-1, 1].
 inline Scene random_scene(std::int64_t height, std::int64_t width) {

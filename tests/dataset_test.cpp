@@ -61,13 +61,13 @@ TEST(Dataset, RectanglesNeedNoImageForTheirPatches) {
       const std::int64_t left = draw(0, width - 1);
       return Rectangle{top, left, draw(1, height - top), draw(1, width - left), value};
     };
-    expect_runs_are_equal(make_rectangles(height, width, rectangle(1), rectangle(2)), 2 * draw(0, 3) + 1);
+    expect_runs_are_equal(make_rectangles({height, width}, rectangle(1), rectangle(2)), 2 * draw(0, 3) + 1);
   }
 }
 
 TEST(Dataset, TheLargestSceneTakesNoMoreThanItsPatches) {
   EXPECT_EQ(make_dataset(default_rectangles(), DataForm::automatic, 3).rows(), 68);
-  const auto scene = make_rectangles(32768, 32768, {6000, 5000, 15000, 16000, 1}, {13000, 11000, 13000, 15000, 2});
+  const auto scene = make_rectangles({32768, 32768}, {6000, 5000, 15000, 16000, 1}, {13000, 11000, 13000, 15000, 2});
   const auto data = make_dataset(scene, DataForm::automatic, 3);
   EXPECT_EQ(data.form, DataForm::patches);
   EXPECT_EQ(data.rows(), 68);

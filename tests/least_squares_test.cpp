@@ -38,7 +38,7 @@ TEST(LeastSquares, RankDeficientProblemsAreSolvedExactly) {
 
 TEST(LeastSquares, FormsAndBlocksAgree) {
   const Config defaults;  // 120,000 pixels: two blocks of rows
-  const auto scene = make_rectangles(300, 400, defaults.rect_a, defaults.rect_b);
+  const auto scene = make_rectangles({300, 400}, defaults.rect_a, defaults.rect_b);
   const double image = *best_affine(make_dataset(scene, DataForm::image, 3), {3});
   const double patches = *best_affine(make_dataset(scene, DataForm::patches, 3), {3});
   EXPECT_NEAR(image / patches, 1, 1e-10);

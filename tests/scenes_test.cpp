@@ -8,7 +8,7 @@
 namespace conv_mult {
 namespace {
 TEST(Scenes, RectanglesAreWhereTheyBelong) {
-  const auto scene = whole(make_rectangles(3, 4, {0, 1, 2, 2, 3}, {1, 2, 2, 2, -2}));
+  const auto scene = whole(make_rectangles({3, 4}, {0, 1, 2, 2, 3}, {1, 2, 2, 2, -2}));
   const auto expect = [](const at::Tensor& image, const std::vector<double>& pixels) {
     EXPECT_TRUE(torch::equal(image, torch::tensor(pixels, at::kDouble).view({3, 4})));
   };
@@ -24,7 +24,7 @@ TEST(Scenes, RectanglesAreWhereTheyBelong) {
 
 TEST(Scenes, TheNormOfTheTargetNeedsNoImage) {
   const auto expect = [](const Rectangle& a, const Rectangle& b, double expected) {
-    const auto scene = make_rectangles(100, 100, a, b);
+    const auto scene = make_rectangles({100, 100}, a, b);
     EXPECT_NEAR(target_norm(scene), expected, 1e-12);
     EXPECT_NEAR(target_norm(whole(scene)), expected, 1e-12);
   };

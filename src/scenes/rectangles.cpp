@@ -25,21 +25,21 @@ at::Tensor covered(const at::Tensor& begins, std::int64_t begin, std::int64_t si
 
 using Pair = std::pair<Rectangle, Rectangle>;  // a, b
 
-void move(Pair& pair, std::int64_t height, std::int64_t width, Random& random) {
+void move(Pair& pair, const ImageSize& size, Random& random) {
   auto& [a, b] = pair;
-  a.top = random.whole(0, height - a.height);
-  a.left = random.whole(0, width - a.width);
+  a.top = random.whole(0, size.height - a.height);
+  a.left = random.whole(0, size.width - a.width);
   const auto overlapping = [&](std::int64_t begin, std::int64_t size_a, std::int64_t size_b, std::int64_t image) {
     return random.whole(std::max<std::int64_t>(0, begin - size_b + 1), std::min(image - size_b, begin + size_a - 1));
   };
-  b.top = overlapping(a.top, a.height, b.height, height);
-  b.left = overlapping(a.left, a.width, b.width, width);
+  b.top = overlapping(a.top, a.height, b.height, size.height);
+  b.left = overlapping(a.left, a.width, b.width, size.width);
 }
 }  // namespace
 
-Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& a, const Rectangle& b) {
-  const auto [rows, row_of] = runs_along(height, {a.top, a.top + a.height, b.top, b.top + b.height});
-  const auto [columns, column_of] = runs_along(width, {a.left, a.left + a.width, b.left, b.left + b.width});
+Scene make_rectangles(const ImageSize& size, const Rectangle& a, const Rectangle& b) {
+  const auto [rows, row_of] = runs_along(size.height, {a.top, a.top + a.height, b.top, b.top + b.height});
+  const auto [columns, column_of] = runs_along(size.width, {a.left, a.left + a.width, b.left, b.left + b.width});
   const auto image = [&, &tops = rows, &lefts = columns](const Rectangle& r) {
     const auto mask = covered(tops, r.top, r.height).unsqueeze(1).logical_and(covered(lefts, r.left, r.width));
     return at::zeros({1, 1, mask.size(0), mask.size(1)}, at::kDouble).masked_fill(mask, r.value);
@@ -49,15 +49,13 @@ Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& 
 
 std::vector<SceneSource> rectangles(const Config& config) {
   const Pair train{config.rect_a, config.rect_b};
-  const auto scene_of = [height = config.size.height, width = config.size.width](const Pair& pair) {
-    return make_rectangles(height, width, pair.first, pair.second);
-  };
+  const auto scene_of = [size = config.size](const Pair& p) { return make_rectangles(size, p.first, p.second); };
   SceneSource source{"rectangles", "", config.size.height, config.size.width, [=] { return scene_of(train); }};
   const auto add = [&](const char* name, const char* text, std::int64_t scenes, bool moved, bool values) {
     Random random(config.heldout_seed, static_cast<std::uint32_t>(source.splits.size()));
     std::vector<Pair> pairs(static_cast<std::size_t>(scenes), train);
     for (auto& pair : pairs) {
-      if (moved) { move(pair, config.size.height, config.size.width, random); }
+      if (moved) { move(pair, config.size, random); }
       if (values) {
         pair.first.value = random.between(config.heldout_values.low, config.heldout_values.high);
         pair.second.value = random.between(config.heldout_values.low, config.heldout_values.high);

@@ -133,7 +133,7 @@ extern const std::vector<SceneKind> scene_kinds;
 std::vector<SceneSource> sources_of(const Config& config);
 
 /// Zeros with one filled rectangle each, in runs.
-Scene make_rectangles(std::int64_t height, std::int64_t width, const Rectangle& a, const Rectangle& b);
+Scene make_rectangles(const ImageSize& size, const Rectangle& a, const Rectangle& b);
 
 // The kinds, each in its file.
 std::vector<SceneSource> rectangles(const Config& config);
