@@ -18,11 +18,6 @@ std::pair<at::Tensor, at::Tensor> runs_along(std::int64_t length, std::set<std::
   return {begins, at::searchsorted(begins, at::arange(length), false, true) - 1};
 }
 
-/// Which of the runs the rectangle covers.
-at::Tensor covered(const at::Tensor& begins, std::int64_t begin, std::int64_t size) {
-  return begins.ge(begin).logical_and(begins.lt(begin + size));
-}
-
 using Pair = std::pair<Rectangle, Rectangle>;  // a, b
 
 void move(Pair& pair, const ImageSize& size, Random& random) {
@@ -41,7 +36,8 @@ Scene make_rectangles(const ImageSize& size, const Rectangle& a, const Rectangle
   const auto [rows, row_of] = runs_along(size.height, {a.top, a.top + a.height, b.top, b.top + b.height});
   const auto [columns, column_of] = runs_along(size.width, {a.left, a.left + a.width, b.left, b.left + b.width});
   const auto image = [&, &tops = rows, &lefts = columns](const Rectangle& r) {
-    const auto mask = covered(tops, r.top, r.height).unsqueeze(1).logical_and(covered(lefts, r.left, r.width));
+    const auto covered = (tops.ge(r.top) & tops.lt(r.top + r.height)).unsqueeze(1);  // runs of rows
+    const auto mask = covered & lefts.ge(r.left) & lefts.lt(r.left + r.width);
     return at::zeros({1, 1, mask.size(0), mask.size(1)}, at::kDouble).masked_fill(mask, r.value);
   };
   return make_scene(image(a), image(b), row_of, column_of);
