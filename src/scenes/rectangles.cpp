@@ -57,9 +57,8 @@ std::vector<SceneSource> rectangles(const Config& config) {
         pair.second.value = random.between(config.heldout_values.low, config.heldout_values.high);
       }
     }
-    source.splits.push_back({name, text, scenes, [=](std::int64_t first, std::int64_t /*count*/) {
-                               return scene_of(pairs[static_cast<std::size_t>(first)]);  // each has runs of its own
-                             }});
+    const auto draw = [=](std::int64_t i, std::int64_t) { return scene_of(pairs[static_cast<std::size_t>(i)]); };
+    source.splits.push_back({name, text, scenes, draw});  // one at a time: each has runs of its own
   };
   add("train", "", 1, false, false);
   if (config.heldout_scenes > 0) {
