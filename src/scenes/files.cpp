@@ -175,9 +175,8 @@ std::vector<SceneSource> files(const Config& config) {
     std::transform(config.test_a.begin(), config.test_a.end(), config.test_b.begin(), given.begin(),
                    [&](const auto& a, const auto& b) { return make_scene(load(a), load(b)); });
     source.judged = 1;
-    source.splits.push_back(
-        {"given", "the test pairs", static_cast<std::int64_t>(pairs),
-         [=](std::int64_t i, std::int64_t /*count*/) { return given[static_cast<std::size_t>(i)]; }});
+    const auto draw = [=](std::int64_t i, std::int64_t) { return given[static_cast<std::size_t>(i)]; };
+    source.splits.push_back({"given", "the test pairs", static_cast<std::int64_t>(pairs), draw});
   }
   const auto add = [&](const char* name, const char* text, std::int64_t stream, bool moved, bool values) {
     const auto draw = [=, seed = config.heldout_seed, range = config.heldout_values](std::int64_t i, std::int64_t) {
