@@ -152,8 +152,7 @@ std::vector<SceneSource> files(const Config& config) {
       const auto columns = width > 0 ? width : image.size(3) - left;
       check(std::min(rows, columns) >= config.shrink && rows <= image.size(2) - top && columns <= image.size(3) - left,
             fmt::format("of {}x{} pixels --crop and --shrink leave nothing", image.size(2), image.size(3)));
-      const auto part = image.narrow(2, top, rows).narrow(3, left, columns);
-      auto shrunk = at::avg_pool2d(part, {config.shrink, config.shrink});
+      auto shrunk = at::avg_pool2d(image.narrow(2, top, rows).narrow(3, left, columns), {config.shrink, config.shrink});
       first = first.defined() ? first : shrunk;
       check(shrunk.sizes() == first.sizes(), fmt::format("it has {}x{} pixels, not the {}x{} of '{}'", shrunk.size(2),
                                                          shrunk.size(3), first.size(2), first.size(3), config.image_a));
