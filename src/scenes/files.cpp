@@ -126,12 +126,11 @@ at::Tensor tensor(const std::string& content) {
 }  // namespace
 
 at::Tensor read_image(const std::string& content, const Interval& scale) {
-  const auto begins = [&](std::string_view with) { return content.rfind(with, 0) == 0; };
-  const bool is_netpbm = begins("P2") || begins("P3") || begins("P5") || begins("P6");
-  const auto image = begins("\x93NUMPY") ? numpy_array(content)
-                     : begins("PK")      ? tensor(content)
-                     : is_netpbm         ? netpbm(content, scale)
-                                         : picture(content, scale);
+  const auto magic = content.substr(0, 2);
+  const auto image = content.rfind("\x93NUMPY", 0) == 0          ? numpy_array(content)
+                     : magic == "PK"                             ? tensor(content)
+                     : contains({"P2", "P3", "P5", "P6"}, magic) ? netpbm(content, scale)
+                                                                 : picture(content, scale);
   check(image.abs().le(1e38).all().item<bool>(), "it holds NaN, infinity or numbers beyond 1e38");
   return image.reshape({1, 1, image.size(-2), image.size(-1)});
 }
