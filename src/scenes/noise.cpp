@@ -24,11 +24,9 @@ std::function<Scene()> noise_of(const std::vector<Interval>& ranges, std::int64_
     auto images = at::empty({pairs, 2, size.height, size.width}, at::kDouble);
     std::generate_n(images.data_ptr<double>(), images.numel(), [&] {
       double along = random->between(0, total);
-      auto range = ranges.begin();
-      for (; range + 1 != ranges.end() && along >= range->high - range->low; ++range) {
-        along -= range->high - range->low;
-      }
-      return range->low + along;
+      auto part = ranges.begin();
+      for (; part + 1 != ranges.end() && along >= part->high - part->low; ++part) { along -= part->high - part->low; }
+      return part->low + along;
     });
     return make_scene(images.narrow(1, 0, 1), images.narrow(1, 1, 1));
   };
