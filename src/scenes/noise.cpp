@@ -35,8 +35,7 @@ std::function<Scene()> noise_of(const std::vector<Interval>& ranges, std::int64_
 SceneSource source_of(const Config& config, const Interval& range, const std::vector<Interval>& test_range) {
   const auto train = [=] { return noise_of({range}, 1, config.size, config.scene_seed, training)(); };
   SceneSource source{"noise " + text_of({range}), text_of(test_range), config.size.height, config.size.width, train};
-  const auto add_held_out = [&](const char* name, const char* text, const std::vector<Interval>& ranges,
-                                Stream stream) {
+  const auto add = [&](const char* name, const char* text, const std::vector<Interval>& ranges, Stream stream) {
     const auto draw_all = noise_of(ranges, config.heldout_scenes, config.size, config.heldout_seed, stream);
     const auto all = std::async(std::launch::deferred, draw_all).share();  // once one is asked for
     source.splits.push_back({name, text, config.heldout_scenes, [all](std::int64_t first, std::int64_t count) {
@@ -54,8 +53,8 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
   } else {
     source.splits.push_back({"train", "", 1, [=](std::int64_t /*first*/, std::int64_t /*count*/) { return train(); }});
   }
-  add_held_out("inside", "other scenes", {range}, inside);
-  add_held_out("outside", "the test range", test_range, outside);
+  add("inside", "other scenes", {range}, inside);
+  add("outside", "the test range", test_range, outside);
   source.judged = source.splits.size() - 1;
   source.success = std::nullopt;
   return source;
