@@ -45,10 +45,8 @@ SceneSource source_of(const Config& config, const Interval& range, const std::ve
                              }});
   };
   if (config.resample) {
-    source.stream = [=] {
-      const auto together = std::clamp<std::int64_t>(65536 / (config.size.height * config.size.width), 1, 64);
-      return noise_of({range}, together, config.size, config.scene_seed, training);
-    };
+    const auto together = std::clamp<std::int64_t>(65536 / (config.size.height * config.size.width), 1, 64);
+    source.stream = [=] { return noise_of({range}, together, config.size, config.scene_seed, training); };
     source.affine_error = std::pow(range.high - range.low, 4) / 144;  // of a b on a square of this width
   } else {
     source.splits.push_back({"train", "", 1, [=](std::int64_t /*first*/, std::int64_t /*count*/) { return train(); }});
