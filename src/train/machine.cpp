@@ -17,14 +17,13 @@ extern "C" int openblas_num_threads_env() { return 1; }
 
 namespace conv_mult {
 std::int64_t usable_cores() {
-  using std::filesystem::path;
   cpu_set_t affinity;
   const bool known = sched_getaffinity(0, sizeof affinity, &affinity) == 0;
   double cores = known ? CPU_COUNT(&affinity) : std::thread::hardware_concurrency();
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
-    for (path group : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
-      for (const auto& name : path(line.substr(line.rfind(':') + 1))) {  // the first is /
+    for (std::filesystem::path group : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
+      for (const auto& name : std::filesystem::path(line.substr(line.rfind(':') + 1))) {  // the first is /
         group /= name.relative_path();
         double quota = 0;
         double period = 0;
