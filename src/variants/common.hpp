@@ -27,10 +27,8 @@ inline at::Tensor logarithms(const Scene& scene) { return (plain(scene).abs() + 
 /// Whether a < 0, b < 0: 1 or 0.
 inline at::Tensor negatives(const Scene& scene) { return plain(scene).lt(0).to(scene.a.scalar_type()); }
 
-/// The channels `first` and `first` + 1 of patches, flat: [P, F].
-inline at::Tensor channel_pair(const Dataset& data, std::int64_t first) {
-  return data.input.narrow(1, first, 2).flatten(1);
-}
+/// The channels i and i + 1 of patches, flat: [P, F].
+inline at::Tensor channel_pair(const Dataset& data, std::int64_t i) { return data.input.narrow(1, i, 2).flatten(1); }
 
 /// x w + 1 - w where channels 2 and 3 are 1, in padding 1: [P, N, F].
 inline at::Tensor gated(const Dataset& data, const at::Tensor& w) {
