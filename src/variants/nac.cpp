@@ -6,11 +6,10 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-/// Calls sums_of for W = tanh(w) sigmoid(m), F rows, and turns the gradient of W into that of w and m, in whose place
+/// Calls `sums` for W = tanh(w) sigmoid(m), F rows, and turns the gradient of W into that of w and m, in whose place
 /// the two factors wait for it. Scratch: 2 F rows.
-template <typename Scalar, class D, class SumsOf, class V = hn::Vec<D>>
-HWY_INLINE V with_nac(D d, std::int64_t size, const Scalar* weights, Scalar* gradient, Scalar* nac,
-                      const SumsOf& sums_of) {
+template <typename Scalar, class D, class Sums, class V = hn::Vec<D>>
+HWY_INLINE V with_nac(D d, std::int64_t size, const Scalar* weights, Scalar* gradient, Scalar* nac, const Sums& sums) {
   for (std::int64_t k = 0; k < size; k += lanes) {
     const V tanh = hn::Tanh(d, hn::Load(d, weights + k));
     const V sigmoid = sigmoid_of(d, hn::Load(d, weights + size + k));
@@ -19,7 +18,7 @@ HWY_INLINE V with_nac(D d, std::int64_t size, const Scalar* weights, Scalar* gra
     hn::Store(hn::Mul(tanh, sigmoid), d, nac + k);
     hn::Store(hn::Zero(d), d, nac + size + k);
   }
-  const V sum = sums_of(Kernel<Scalar>{nac, nac + size});
+  const V sum = sums(Kernel<Scalar>{nac, nac + size});
   const V one = hn::Set(d, 1);
   for (std::int64_t k = 0; k < size; k += lanes) {
     const V slope = hn::Load(d, nac + size + k);
