@@ -36,9 +36,8 @@ const Variant variants::bilinear = [] {
   v.parameters = [](const Size& size) {
     return conv2d(2, 1, size.kernel_size, "1.", size.bias, conv2d(2, 1, size.kernel_size, "0.", size.bias));
   };
-  v.output = [](const Weights& weights, const Dataset& data, const Size& size) {
-    return convolution(weights, 0, size.bias, data, size) *
-           convolution(weights, size.bias ? 2 : 1, size.bias, data, size);
+  v.output = [](const Weights& w, const Dataset& data, const Size& size) {
+    return convolution(w, 0, size.bias, data, size) * convolution(w, size.bias ? 2 : 1, size.bias, data, size);
   };
   v.exact_width = 1;
   v.solution = [](const Size& size) {
