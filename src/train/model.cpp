@@ -103,17 +103,16 @@ at::Tensor losses_of(LossKind kind, const at::Tensor& output, const Dataset& dat
 }
 
 std::string model_file(const Model& model) {
-  const auto& architecture = model.architecture;
   c10::Dict<std::string, at::Tensor> state;
-  const auto parameters = architecture.parameters();
+  const auto parameters = model.architecture.parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     state.insert(parameters[i].name, model.parameters[i].detach()[0].to(at::kCPU).contiguous());
   }
   c10::impl::GenericDict file(c10::StringType::get(), c10::AnyType::get());
-  file.insert("variant", std::string(architecture.variant->name));
-  file.insert("kernel_size", architecture.size.kernel_size);
-  file.insert("depth", architecture.size.depth);
-  file.insert("width", architecture.size.width);
+  file.insert("variant", std::string(model.variant().name));
+  file.insert("kernel_size", model.architecture.size.kernel_size);
+  file.insert("depth", model.architecture.size.depth);
+  file.insert("width", model.architecture.size.width);
   file.insert("state_dict", state);
 
   // As torch::pickle_save, but without its marks of types, which weights_only refuses.
