@@ -99,9 +99,8 @@ at::Tensor netpbm(const std::string& content, const Interval& scale) {
 
 /// See numpy.lib.format.
 at::Tensor numpy_array(const std::string& content) {
-  static const std::regex pattern(
-      R"('descr': *'(.)(\w+)', *'fortran_order': *(\w+), *'shape': *\(([\d, ]*)\)[^\n]*\n)");
-  const auto header = header_of(content, pattern, "it holds no plain array");
+  static const std::regex layout(R"('descr': *'(.)(\w+)', *'fortran_order': *(\w+), *'shape': *\(([\d, ]*)\)[^\n]*\n)");
+  const auto header = header_of(content, layout, "it holds no plain array");
   std::vector<std::int64_t> sizes;
   for (const auto& text : split(header[4])) {
     if (std::int64_t size = 0; parse(text, size)) { sizes.push_back(size); }
