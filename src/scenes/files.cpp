@@ -64,10 +64,9 @@ at::Tensor picture(const std::string& content, const Interval& scale) {
     check(static_cast<std::int64_t>(content.size()) >= whole, "it is damaged");
   }
   const bool deep = stbi_is_16_bit_from_memory(data, size) != 0;
-  const std::shared_ptr<void> pixels(
-      deep ? static_cast<void*>(stbi_load_16_from_memory(data, size, &width, &height, &channels, 0))
-           : stbi_load_from_memory(data, size, &width, &height, &channels, 0),
-      stbi_image_free);
+  void* loaded = deep ? static_cast<void*>(stbi_load_16_from_memory(data, size, &width, &height, &channels, 0))
+                      : stbi_load_from_memory(data, size, &width, &height, &channels, 0);
+  const std::shared_ptr<void> pixels(loaded, stbi_image_free);
   check(pixels != nullptr, "it is damaged");
   const auto bytes = static_cast<std::size_t>(channels * width * height) * (deep ? 2 : 1);
   const auto numbers = numbers_in({static_cast<const char*>(pixels.get()), bytes}, deep ? "u2" : "u1", false);
