@@ -303,10 +303,9 @@ std::string toml_of(const Config& config) {
   for (const auto& option : option_table({})) {
     const bool unsaid = option.role == Role::call || (!config.load_model.empty() && contains(of_models, option.name));
     auto values = unsaid ? Texts() : option.get(config);
+    if (values.empty()) { continue; }
     if (!option.placeholder.empty()) { std::transform(values.begin(), values.end(), values.begin(), toml_literal); }
-    if (!values.empty()) {
-      lines += fmt::format(values.size() == 1 ? "{}={}\n" : "{}=[{}]\n", option.name, join(values, ", "));
-    }
+    lines += fmt::format(values.size() == 1 ? "{}={}\n" : "{}=[{}]\n", option.name, join(values, ", "));
   }
   return lines;
 }
