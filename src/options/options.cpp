@@ -271,9 +271,8 @@ CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, 
   }
   Config config;
   for (const auto& option : table) {
-    const auto found = given.find(option.name);
-    if (found == given.end()) { continue; }
-    const auto& [texts, where] = found->second;
+    if (given.count(option.name) == 0) { continue; }
+    const auto& [texts, where] = given.at(option.name);
     const bool fits = where.empty() || option.takes_many || texts.size() == 1;
     refuse_if(!fits || !option.set(config, texts), "--{}{}: '{}' is not {}", option.name, where, join(texts),
               option.allowed);
