@@ -233,9 +233,8 @@ CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, 
   for (const auto& option : named) {
     const auto name = (option.name == "help" ? "-h,--" : "--") + option.name;
     auto* added = option.placeholder.empty() ? app.add_flag(name) : app.add_option(name);
-    added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    added->take_all()->each([&](const std::string& text) { given[option.name].texts.push_back(text); });
     if (option.takes_many) { added->expected(1, 1 << 20); }
-    added->each([&](const std::string& text) { given[option.name].texts.push_back(text); });
   }
   try {
     app.parse(Texts(arguments.rbegin(), arguments.rend() - (merging ? 1 : 0)));  // CLI11 takes them from the end
