@@ -87,9 +87,8 @@ void read_toml(const std::string& path, const std::vector<Option>& table, Settin
 
 /// The default rectangle, drawn for the default image, in one of another size.
 Rectangle scaled(const Rectangle& r, const ImageSize& size) {
-  const ImageSize defaults;
-  const auto row = [&](std::int64_t y) { return y * size.height / defaults.height; };
-  const auto column = [&](std::int64_t x) { return x * size.width / defaults.width; };
+  const auto row = [&](std::int64_t y) { return y * size.height / ImageSize().height; };
+  const auto column = [&](std::int64_t x) { return x * size.width / ImageSize().width; };
   return {row(r.top), column(r.left), std::max<std::int64_t>(1, row(r.top + r.height) - row(r.top)),
           std::max<std::int64_t>(1, column(r.left + r.width) - column(r.left)), r.value};
 }
