@@ -176,8 +176,7 @@ void check_config(const Config& config, const Settings& given) {
 
 /// In groups, a line of at most 80 columns for each option, with its default in brackets.
 std::string help_text(const std::vector<Option>& table) {
-  std::string text;
-  std::string group;
+  std::string text, group;
   for (const auto& option : table) {
     if (option.group != group) { text += fmt::format("\n{}:\n", group = option.group); }
     const auto name = (option.name == "help" ? "-h, --" : "--") + option.name + ' ' + option.placeholder;
