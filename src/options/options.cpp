@@ -193,9 +193,8 @@ std::string help_of_program(const std::vector<Option>& table, const Vocabulary& 
   conv_mult                               trains baseline and exp, for results/
   conv_mult --variant all --seeds 100     which layer does it, and how often
   conv_mult merge DIR... --out DIR        joins the results of shards
-  conv_mult report DIR                    tells its results again
-)" + help_text(table) +
-                     "\nVariants:";
+  conv_mult report DIR                    tells its results again)";
+  text += '\n' + help_text(table) + "\nVariants:";
   for (std::size_t i = 0; i < words.variants.size(); ++i) { text += (i % 6 == 0 ? "\n  " : ", ") + words.variants[i]; }
   return text;
 }
