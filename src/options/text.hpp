@@ -68,9 +68,8 @@ bool parse(std::string_view text, T& value) {
     if (!value.given || text == "near-exact") { return true; }
     const auto number = text.find('=') + 1;  // npos + 1 is 0
     const auto name = text.substr(0, number);
-    if (name != "near-exact=" && name != "mse=" && number > 0) { return false; }
-    auto& limit = number == 0 ? value.error.emplace() : name == "mse=" ? value.mse.emplace() : value.near_exact;
-    return parse(text.substr(number), limit) && limit > 0;
+    auto& limit = name.empty() ? value.error.emplace() : name == "mse=" ? value.mse.emplace() : value.near_exact;
+    return (name.empty() || name == "mse=" || name == "near-exact=") && parse(text.substr(number), limit) && limit > 0;
   } else if constexpr (is_any<T, std::optional<double>>) {
     return parse(text, value.emplace());
   } else if constexpr (is_any<T, LearningRate>) {
