@@ -167,9 +167,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("optimizer", "NAME,...", &Config::optimizers, {}, "adam, adamw, rmsprop, sgd");
   t.add("lr", "X,...", &Config::rates,
         {"a number above 0, or NAME=X with the name of a variant",
-         [names = one_of(words.variants)](const LearningRate& rate) {
-           return rate.variant.empty() || names.holds(rate.variant);
-         }},
+         [names = words.variants](const auto& rate) { return rate.variant.empty() || contains(names, rate.variant); }},
         "learning rate; npu=X is for npu alone");
   t.add("lr-decay", "NAME", &Config::decay, {}, "how it falls to 0: none, linear, cosine");
   t.add("loss", "NAME", &Config::loss, {}, "l2 (the norm of the error) or mse");
