@@ -88,11 +88,11 @@ std::vector<Option> option_table(const Vocabulary& words) {
     return [=](const Interval& range) { return -limit <= range.low && range.low < range.high && range.high <= limit; };
   };
   const Rule<Interval> interval{fmt::format("LO,HI within ±{}, LO below HI", largest_value), within(largest_value)};
+  const auto sides = [](std::int64_t least, auto... n) { return ((n >= least && n <= largest_side) && ...); };
   const Rule<Rectangle> rectangle{
       fmt::format("T,L,H,W,V: whole numbers of pixels, H and W at least 1, V within ±{}", largest_value),
-      [](const Rectangle& r) {
-        return std::min(r.top, r.left) >= 0 && std::min(r.height, r.width) >= 1 &&
-               std::max({r.top, r.left, r.height, r.width}) <= largest_side && std::abs(r.value) <= largest_value;
+      [=](const Rectangle& r) {
+        return sides(0, r.top, r.left) && sides(1, r.height, r.width) && std::abs(r.value) <= largest_value;
       }};
   Texts devices{"auto", "cpu", "cuda"};
   for (int n = 0; n < 100; ++n) { devices.push_back(fmt::format("cuda:{}", n)); }
@@ -126,9 +126,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
   t.add("scene", "NAME,...", &Config::scenes, one_of(words.scenes), join(words.scenes, ", "));
   t.add("size", "H[,W]", &Config::size,
         {fmt::format("H[,W], whole numbers from 1 to {}", largest_side),
-         [](const ImageSize& size) {
-           return std::min(size.height, size.width) >= 1 && std::max(size.height, size.width) <= largest_side;
-         }},
+         [=](const ImageSize& size) { return sides(1, size.height, size.width); }},
         "pixels of the images");
   t.add("rect-a", "T,L,H,W,V", &Config::rect_a, rectangle, "top, left, height, width, value");
   t.add("rect-b", "T,L,H,W,V", &Config::rect_b, rectangle, "likewise; both scale with --size");
@@ -149,11 +147,7 @@ std::vector<Option> option_table(const Vocabulary& words) {
         "of these files, in config.toml");
   t.add("scale", "LO,HI", &Config::scale, interval, "what black and white of a picture are");
   t.add("crop", "T,L,H,W", &Config::crop,
-        {"T,L,H,W: whole numbers of pixels",
-         [](const Crop& c) {
-           return std::min({c.top, c.left, c.height, c.width}) >= 0 &&
-                  std::max({c.top, c.left, c.height, c.width}) <= largest_side;
-         }},
+        {"T,L,H,W: whole numbers of pixels", [=](const Crop& c) { return sides(0, c.top, c.left, c.height, c.width); }},
         "a part of them; H, W 0: to the edge");
   t.add("shrink", "N", &Config::shrink, whole(1, 10000), "N x N of their pixels as one, their mean");
 
