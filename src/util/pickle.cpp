@@ -157,18 +157,16 @@ struct Unpickler {
 
   /// "storage", its class, its record, a device, how many numbers: a tensor of them.
   at::Tensor storage(const Values& id) {
-    static const std::map<std::string, at::ScalarType> types{
-        {"torch.FloatStorage", at::kFloat}, {"torch.DoubleStorage", at::kDouble},
-        {"torch.HalfStorage", at::kHalf},   {"torch.BFloat16Storage", at::kBFloat16},
-        {"torch.ByteStorage", at::kByte},   {"torch.CharStorage", at::kChar},
-        {"torch.ShortStorage", at::kShort}, {"torch.IntStorage", at::kInt},
-        {"torch.LongStorage", at::kLong},   {"torch.BoolStorage", at::kBool}};
-    const auto type = types.find(id.at(1).toStringRef());
-    check(type != types.end(), fmt::format("it holds a {}, not of real numbers", id.at(1).toStringRef()));
+    constexpr std::array types{at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kByte,
+                               at::kChar,  at::kShort,  at::kInt,  at::kLong,     at::kBool};
+    const auto& name = id.at(1).toStringRef();
+    const auto is_named = [&](auto type) { return name == fmt::format("torch.{}Storage", c10::toString(type)); };
+    const auto* type = std::find_if(types.begin(), types.end(), is_named);
+    check(type != types.end(), fmt::format("it holds a {}, not of real numbers", name));
     auto& record = records.at(folder + "data/" + id.at(2).toStringRef());
-    const auto count = record.size() / c10::elementSize(type->second);
+    const auto count = record.size() / c10::elementSize(*type);
     check(id.at(4).toInt() == static_cast<std::int64_t>(count), "not all numbers of a tensor are there");
-    return at::from_blob(record.data(), {id.at(4).toInt()}, type->second).clone();
+    return at::from_blob(record.data(), {id.at(4).toInt()}, *type).clone();
   }
 
   void call(const Values& name_and_arguments) {
