@@ -88,9 +88,7 @@ struct Unpickler {
 
   static IValue empty_dictionary() { return c10::impl::GenericDict(c10::AnyType::get(), c10::AnyType::get()); }
   static Values tuple(const IValue& value) { return value.toTupleRef().elements().vec(); }
-  static std::vector<std::int64_t> sizes(const IValue& value) {
-    return c10::fmap(value.toTupleRef().elements(), [](const IValue& size) { return size.toInt(); });
-  }
+  static auto sizes(const IValue& value) { return c10::fmap(tuple(value), std::mem_fn(&IValue::toInt)); }
 
   std::string text(std::size_t size) {
     check(size <= rest.size(), "it ends too early");
