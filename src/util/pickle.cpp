@@ -28,10 +28,9 @@ Records records_of(const std::string& archive) {
     std::string record(entry.size, '\0');
     char end = 0;  // where the checksum is looked at
     const std::unique_ptr<zip_file_t, decltype(&zip_fclose)> file(zip_fopen_index(zip.get(), i, 0), zip_fclose);
-    const bool whole = file &&
-                       zip_fread(file.get(), record.data(), record.size()) == static_cast<zip_int64_t>(record.size()) &&
-                       zip_fread(file.get(), &end, 1) == 0;
-    check(whole, "the checksum of a part of it is not that of its content");
+    check(file && zip_fread(file.get(), record.data(), record.size()) == static_cast<zip_int64_t>(record.size()) &&
+              zip_fread(file.get(), &end, 1) == 0,
+          "the checksum of a part of it is not that of its content");
     records.emplace(entry.name, std::move(record));
   }
   return records;
