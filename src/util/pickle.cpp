@@ -19,9 +19,8 @@ Records records_of(const std::string& archive) {
   if (!zip) { zip_source_free(source); }
   check(zip != nullptr, "it is no zip archive, as PyTorch writes them since 1.6, or not whole");
   Records records;
-  const auto count = static_cast<zip_uint64_t>(zip_get_num_entries(zip.get(), 0));
   zip_uint64_t left = archive.size();
-  for (zip_uint64_t i = 0; i < count; ++i) {
+  for (zip_uint64_t i = 0; i < static_cast<zip_uint64_t>(zip_get_num_entries(zip.get(), 0)); ++i) {
     zip_stat_t entry;
     check(zip_stat_index(zip.get(), i, 0, &entry) == 0 && entry.size <= left, "it has a part larger than itself");
     left -= entry.size;
