@@ -20,9 +20,8 @@ void set_thread_count(std::int64_t count) {
   std::promise<void> counted;
   const auto wait = [end = counted.get_future().share()] { end.wait(); };
   std::vector<std::future<void>> others;  // as many as a limit of processes lets there be at once
-  threads = 1;
   try {
-    for (; threads < count; ++threads) { others.push_back(std::async(std::launch::async, wait)); }
+    for (threads = 1; threads < count; ++threads) { others.push_back(std::async(std::launch::async, wait)); }
   } catch (const std::system_error&) {}
   counted.set_value();
   keep_libtorch_on_this_thread();
