@@ -84,10 +84,9 @@ void show_progress(const Config& config, const Progress& progress, std::size_t r
   if (config.quiet || (!terminal.colour && now - last_line < std::chrono::minutes(1))) { return; }
   last_line = now;
   const double speed = progress.done / std::max(progress.seconds, 1e-3);
-  const auto left = time_text((progress.of - progress.done) / speed);
   auto text = fmt::format("{:.0f} %, {} left; {}: step {} of {}, loss {:.4g}; {:.2f} million seed-steps/s",
-                          100 * progress.done / progress.of, left, progress.row, progress.step, config.steps,
-                          progress.loss, 1e-6 * speed);
+                          100 * progress.done / progress.of, time_text((progress.of - progress.done) / speed),
+                          progress.row, progress.step, config.steps, progress.loss, 1e-6 * speed);
   if (rows > 1) { text += fmt::format(", {} of {} rows", progress.rows_done, rows); }
   if (!terminal.colour) { return say(text); }
   wipe_progress();
