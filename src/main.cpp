@@ -162,9 +162,8 @@ int run(int argc, char** argv) {
   if (result.status != ExperimentStatus::interrupted) {
     write_heat_maps(result, config.out);
     for (const auto& row : result.variants) {
-      if (!row.saved_model.empty()) {
-        write_file(fmt::format("{}/model-{}.pt", config.out, row.variant), row.saved_model);
-      }
+      const auto file = fmt::format("{}/model-{}.pt", config.out, row.variant);
+      if (!row.saved_model.empty()) { write_file(file, row.saved_model); }
     }
     for (const auto& text : write_figures(result, config.figures, config.out)) {
       if (stop_signal == 0) { note(config, "{}", text); }
