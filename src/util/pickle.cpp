@@ -168,15 +168,11 @@ struct Unpickler {
   void call(const Values& name_and_arguments) {
     const auto& name = name_and_arguments[0].toStringRef();
     const auto arguments = tuple(name_and_arguments[1]);
-    if (name == "collections.OrderedDict" && arguments.empty()) {
-      push(empty_dictionary());
-    } else if (name == "torch._utils._rebuild_parameter") {
-      push(arguments.at(0));
-    } else {
-      check(name == "torch._utils._rebuild_tensor_v2", fmt::format("it holds a {}, not only tensors", name));
-      const auto& first = arguments.at(1);  // of the storage's numbers
-      push(arguments.at(0).toTensor().as_strided(sizes(arguments.at(2)), sizes(arguments.at(3)), first.toInt()));
-    }
+    if (name == "collections.OrderedDict" && arguments.empty()) { return push(empty_dictionary()); }
+    if (name == "torch._utils._rebuild_parameter") { return push(arguments.at(0)); }
+    check(name == "torch._utils._rebuild_tensor_v2", fmt::format("it holds a {}, not only tensors", name));
+    const auto& first = arguments.at(1);  // of the storage's numbers
+    push(arguments.at(0).toTensor().as_strided(sizes(arguments.at(2)), sizes(arguments.at(3)), first.toInt()));
   }
 };
 }  // namespace
