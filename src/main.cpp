@@ -109,9 +109,8 @@ bool meets_ratio(const ExperimentResult& result, double ratio) {
   return losses["exp"] <= ratio * losses["baseline"];
 }
 
-constexpr auto stdout_is_closed = "cannot write to stdout";
-
 int run(int argc, char** argv) {
+  constexpr auto stdout_is_closed = "cannot write to stdout";
   Vocabulary words;
   for (const auto* variant : all_variants) { words.variants.emplace_back(variant->name); }
   for (const auto& kind : scene_kinds) { words.scenes.push_back(kind.first); }
