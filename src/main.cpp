@@ -117,15 +117,14 @@ int run(int argc, char** argv) {
   const auto command = parse_command_line({argv + 1, argv + argc}, words, version_text());
   if (command.message) { return print(*command.message + "\n") ? done : report_error(failed, stdout_is_closed); }
   const auto read = [&](const auto& file) { return parse_command_line({"--config", file}, words, "").config; };
-  const bool merging = !command.merge.empty();
   Config config = command.config;
-  if (merging || config.report_only) { config.device = "cpu"; }  // nothing is left to train
+  if (config.report_only || !command.merge.empty()) { config.device = "cpu"; }  // nothing is left to train
   // Wrong usage that only this machine knows of, before anything is written.
   const auto plan = make_plan(config);
   resolve_device(config);
   check_memory(plan, available_memory());
   auto begun = start_of(plan);
-  if (merging) { add_shards(command.merge, command.config, read, begun); }
+  if (!command.merge.empty()) { add_shards(command.merge, command.config, read, begun); }
   OutputFolder folder(config.out, toml_of(command.config), !config.no_lock);
   if (!folder.unlocked().empty()) {
     note(config, "'{}' cannot be locked ({}): let no other run write there", config.out, folder.unlocked());
