@@ -145,9 +145,8 @@ void derive(Config& config, const Settings& given, const Vocabulary& words) {
 /// What options may not ask for together.
 void check_config(const Config& config, const Settings& given) {
   const bool loads = !config.load_model.empty();
-  for (const auto& name : of_models) {
-    refuse_if(loads && given.count(name) > 0, "--{}: the files of --load-model say it already; allowed: one of the two",
-              name);
+  for (const auto& name : loads ? of_models : Texts()) {
+    refuse_if(given.count(name) > 0, "--{}: the files of --load-model say it already; allowed: one of the two", name);
   }
   refuse_if(loads && (config.seeds > 1 || config.require_ratio),
             "--load-model starts one run of each file; allowed: neither --seeds nor --require-ratio");
