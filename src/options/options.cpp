@@ -235,31 +235,30 @@ CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, 
   try {
     app.parse(Texts(arguments.rbegin(), arguments.rend() - (merging ? 1 : 0)));  // CLI11 takes them from the end
   } catch (const CLI::ParseError& error) { throw UsageError(join(split(error.what(), '\n'), " ")); }
-  const auto is_given = [&](const char* name) { return given.count(name) > 0; };
   const auto others = app.remaining();
-  if (is_given("help")) {
+  if (given.count("help") > 0) {
     const auto* merge_help = "conv_mult merge DIR... --out DIR: the results of shards as those of one run\n";
     return {{}, merging ? merge_help + help_text(named) : help_of_program(named, words), {}};
   }
   if (!merging && others == Texts{"--listing"}) {  // for packaging
     return {{}, listing("", table) + listing("merge", merge_table()), {}};
   }
-  if (is_given("version")) { return {{}, version, {}}; }
+  if (given.count("version") > 0) { return {{}, version, {}}; }
   Texts unknown;
   std::copy_if(others.begin(), others.end(), std::back_inserter(unknown),
                [&](const auto& word) { return !merging || word.rfind('-', 0) == 0; });
   refuse_if(!unknown.empty(), "The following argument{} not expected: {}", unknown.size() == 1 ? " was" : "s were",
             join(unknown, " "));
   if (merging) {  // the settings of the first folder, as one run of all shards
-    refuse_if(others.empty() || !is_given("out"), "merge: the folders of the shards and --out DIR are required");
+    refuse_if(others.empty() || given.count("out") == 0, "merge: the folders of the shards and --out DIR are required");
     given["config"].texts = {others.front() + "/config.toml"};
     given["shard"].texts = {"1/1"};
   }
   Settings from_files;
   for (const auto& path : given["config"].texts) { read_toml(path, table, from_files); }
   given.merge(from_files);  // what stands there already stays
-  if (is_given("resume") && given["resume"].texts.back() == "true") {
-    const auto earlier = (is_given("out") ? given["out"].texts.back() : Config().out) + "/config.toml";
+  if (given.count("resume") > 0 && given["resume"].texts.back() == "true") {
+    const auto earlier = (given.count("out") > 0 ? given["out"].texts.back() : Config().out) + "/config.toml";
     Settings its;
     if (std::ifstream(earlier)) { read_toml(earlier, table, its); }
     given.insert(its.extract("log-every"));  // as it was, also where more seeds would ask for fewer lines
