@@ -44,8 +44,7 @@ toml::table parse_toml(std::string text) {
   text.erase(0, text.rfind("\xEF\xBB\xBF", 0) == 0 ? 3 : 0);  // a byte order mark
   std::string without_letters;
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    without_letters += byte < 0x80 ? std::string{c} : byte >= 0xC0 ? "\xEF\xBF\xBD" : "";
+    without_letters += (c & 0x80) == 0 ? std::string{c} : (c & 0xC0) == 0xC0 ? "\xEF\xBF\xBD" : "";
   }
   static_cast<void>(toml::parse(without_letters));
   return toml::parse(text);
