@@ -14,8 +14,7 @@ using Records = std::map<std::string, std::string>;
 /// All of them together have no more bytes than the archive: torch.save compresses nothing.
 Records records_of(const std::string& archive) {
   auto* source = zip_source_buffer_create(archive.data(), archive.size(), 0, nullptr);
-  const std::unique_ptr<zip_t, decltype(&zip_discard)> zip(zip_open_from_source(source, ZIP_RDONLY, nullptr),
-                                                           zip_discard);
+  const std::shared_ptr<zip_t> zip(zip_open_from_source(source, ZIP_RDONLY, nullptr), zip_discard);
   if (!zip) { zip_source_free(source); }
   check(zip != nullptr, "it is no zip archive, as PyTorch writes them since 1.6, or not whole");
   Records records;
