@@ -18,7 +18,7 @@ across = "(column('tile') * (side + gap) + column('x')) * cell_width"
 down = "(column('place') - 1) * stride + 20 + column('y') * cell_height"
 do for [i=1:rows] { set label name[i] at -12, (i - 1) * stride + 20 + side * cell_height / 2.0 right tc rgb colour[i] }
 plot 'kernels.tsv' using (x = @across):(y = @down):(x):(x + cell_width):(y):(y + cell_height):(share(column('value'))) \
-       with boxxyerror fs solid border lc rgb '#bbbbbb' fc palette notitle, \
+       with boxxyerror fs solid border lc rgb '#bbbbbb' fc palette, \
      for [k=1:(side <= 3)] '' using (@across + 0.5 * cell_width):(@down + 0.5 * cell_height):(digits(cell('value'))) \
-       with labels font small notitle, \
-     '' using (column('x') + column('y') == 0 ? @across : NaN):(@down - 9):'title' with labels left font small tc rgb grey notitle
+       with labels font small, \
+     '' using (column('x') + column('y') == 0 ? @across : NaN):(@down - 9):'title' with labels left font small tc rgb grey

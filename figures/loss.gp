@@ -2,8 +2,7 @@
 load 'common.gp'
 # What diverges, or starts far away, leaves through the top. More than six bands would hide each other.
 banded = seeds > 1 && rows <= 6; array end[rows]; array best[rows]; array titles[rows]; array order[rows]; array y[rows]; array tail[rows]; ceiling = fact('loss of 0')
-k = 0; block = ''  # of which the last line is the end
-stats 'loss.tsv' using (see(cell('q1')), see(cell('q3')), k = k + (strcol('row') ne block), block = strcol('row'), tail[k] = cell('median'), 0) nooutput
+stats 'loss.tsv' using (see(cell('q1')), see(cell('q3')), tail[int(column(-1)) + 1] = cell('median'), 0) nooutput  # of a block the last
 stats 'rows.tsv' using (@shown ? (i = int(column('unit')), end[i] = cell('loss'), best[i] = cell('floor'), see(best[i]), \
   ceiling = max(ceiling, cell('q3')), titles[i] = name[i].': '.number(end[i]).joined(text(strcol('mishaps')), ', ').(best[i] > 0 ? ', best possible '.number(best[i]).' (dashed)' : ''), \
   widest = max(widest, strlen(titles[i]))) : 0) nooutput
@@ -29,11 +28,10 @@ set xlabel 'step'; set ylabel loss_text; set border 3; set grid xtics
 steps = max(1, fact('steps')); set xrange [-0.01 * steps:steps]
 set label (seeds > 1 ? 'median final loss' : 'final loss') at screen (left + plot_width + 22) / width, screen 1 - 18 / height font small tc rgb grey
 
-# loss.tsv has a block for each of the rows shown.
-bands = !banded ? '' : "for [i=1:rows] 'loss.tsv' every :::i-1::i-1 ". \
-  "using 'step':(inside(column('q1'))):(inside(column('q3'))) with filledcurves ". \
-  "fs transparent solid (rows > 4 ? 0.16 : 0.25) noborder lc rgb colour[i] notitle, "
+# loss.tsv has a block for each of the rows shown. A `for` over no band would count as a plot and shift the points.
+bands = !banded ? '' : "for [i=1:rows] 'loss.tsv' every :::i-1::i-1 using 'step':(at('q1')):(at('q3')) ". \
+  "with filledcurves fs transparent solid (rows > 4 ? 0.16 : 0.25) noborder lc rgb colour[i], "
 plot @bands \
      for [k=1:rows] 'loss.tsv' every :::order[k]-1::order[k]-1 using 'step':'median' with linespoints \
-       lc rgb colour[order[k]] lw 2 pt point[order[k]] ps 0.8*dot pn 9 notitle, \
-     for [i=1:rows] (best[i] > 0 ? best[i] : NaN) with lines lc rgb 'black' lw 1.4 dt (10,6) notitle
+       lc rgb colour[order[k]] lw 2 pt point[order[k]] ps 0.8*dot pn 9, \
+     for [i=1:rows] (best[i] > 0 ? best[i] : NaN) with lines lc rgb 'black' lw 1.4 dt (10,6)

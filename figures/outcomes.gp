@@ -9,15 +9,14 @@ eval(canvas('outcomes', left + plot_width + 40, top + 28 * n + 74))
 eval(place(left, top, plot_width, 28 * n))
 eval(heading('What became of the runs'.on_scene, effort.'; success: '.success_text(success)))
 set border 1; set xrange [0:100]; set xtics 0,25,100; set format x '%g %%'; set yrange [n + 0.5:0.5]; unset ytics
-set key at graph 0, screen 10 / height left bottom horizontal Left reverse samplen 1 width 1
+set key at graph 0, screen 10 / height width 1
 
 # before(k) is where the k-th outcome begins.
 percent(k) = 100.0 * column(word(columns, k)) / max(1, column('runs'))
 before(k) = k == 1 ? 0 : before(k - 1) + percent(k - 1)
 middle(k) = before(k) + percent(k) / 2
 count(k) = percent(k) / 100 * plot_width > character * strlen(strcol(word(columns, k))) ? strcol(word(columns, k)) : ''
-y(up) = here(column('place') + up)
-plot for [k=1:4] 'rows.tsv' using (middle(k)):(y(0)):(before(k)):(before(k) + percent(k)):(y(-0.38)):(y(0.38)) \
+plot for [k=1:4] 'rows.tsv' using (middle(k)):(up(0)):(before(k)):(before(k) + percent(k)):(up(0.38)):(up(-0.38)) \
        with boxxyerror fs solid border lc rgb 'white' fc rgb word(fills, k) title word(names, k), \
-     for [k=1:4] '' using (middle(k)):(y(0)):(count(k)) with labels font small textcolor rgb word(inks, k) notitle, \
-     '' using (0):(y(0)):'row' with labels right offset -1,0 textcolor rgb dark notitle
+     for [k=1:4] '' using (middle(k)):(up(0)):(count(k)) with labels font small textcolor rgb word(inks, k), \
+     '' using (0):(up(0)):'row' with labels right offset -1,0 textcolor rgb dark
