@@ -43,8 +43,7 @@ void catch_signals() {
 }
 
 void wipe_progress() {
-  if (progress_shown) { std::fputs("\r\x1b[K", stderr); }
-  progress_shown = false;
+  if (std::exchange(progress_shown, false)) { std::fputs("\r\x1b[K", stderr); }
 }
 
 /// One line on stderr, in which nothing commands the terminal; where it is closed there is nobody to tell.
