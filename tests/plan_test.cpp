@@ -74,12 +74,13 @@ TEST(Plan, BlocksKeepAStepSmallAndThreadsBusy) {
   EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68), 1024);
   EXPECT_EQ(block(variants::exp, {}, DataForm::image, 1 << 20), 1024);         // its pass keeps nothing
   EXPECT_EQ(block(variants::square, {3, 2, 1}, DataForm::image, 1 << 14), 4);  // 4 MiB over 16 tensors of 64 KiB
-  EXPECT_EQ(block(variants::relu, {3, 2, 7}, DataForm::image, 1 << 14, 1), 1024);
-  EXPECT_EQ(block(variants::relu, {3, 2, 18}, DataForm::image, 1 << 14, 2), 1024);
-  EXPECT_EQ(block(variants::relu, {3, 2, 19}, DataForm::image, 1 << 14, 2), 1);  // too wide for two
+  EXPECT_EQ(block(variants::relu, {3, 2, 63}, DataForm::image, 1 << 16), 1024);
+  EXPECT_EQ(block(variants::relu, {3, 2, 64}, DataForm::image, 1 << 16), 1);  // by autograd: above 256 MiB
   set_thread_count(2);
   EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68), 512);  // eight of them
   EXPECT_EQ(block(variants::exp, {}, DataForm::patches, 68, 100), 16);
+  EXPECT_EQ(block(variants::relu, {3, 2, 15}, DataForm::image, 1 << 14, 5), 16);
+  EXPECT_EQ(block(variants::relu, {3, 2, 16}, DataForm::image, 1 << 14, 5), 1);  // a seed fills vectors by itself
   set_thread_count(1);
 }
 }  // namespace

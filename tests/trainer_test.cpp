@@ -98,8 +98,9 @@ TEST_P(Trainer, EveryFormFollowsAutograd) {
 TEST_P(Trainer, ReplicasAreSingleRuns) {
   for (const auto dtype : {at::kDouble, at::kFloat}) {
     for (const auto& data : forms(cast(small_rectangles(), dtype))) {
-      // To the last bit where a replica is a lane, whatever its neighbours are.
-      const bool in_lanes = data.form == DataForm::patches && variant_.patch_pass;
+      // To the last bit where a replica is a lane, whatever its neighbours are, or the lanes are its channels.
+      const bool patches = data.form == DataForm::patches;
+      const bool in_lanes = patches ? bool{variant_.patch_pass} : data.form == DataForm::image && variant_.network_pass;
       for (const auto kind : all_optimizers) {
         const bool adam = kind == OptimizerKind::adam || kind == OptimizerKind::adamw;
         if (!in_lanes && (dtype == at::kFloat || !adam)) { continue; }

@@ -55,12 +55,11 @@ HWY_INLINE V half_slope(D d, const PatchData<Scalar>& patches, std::int64_t p, V
   return hn::Mul(error, root_count);
 }
 
-/// Calls tile(i, size) and, for what is left, tile(i, rest), the size as a constant of a type.
-template <std::int64_t size, std::int64_t rest = 1, class Tile>
-HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile) {
-  std::int64_t i = 0;
+/// Calls tile(i, size), the size as a constant of a type, as often as it fits, then with the next smaller one.
+template <std::int64_t size, std::int64_t... smaller, class Tile>
+HWY_INLINE void for_tiles(std::int64_t count, const Tile& tile, std::int64_t i = 0) {
   for (; i + size <= count; i += size) { tile(i, std::integral_constant<std::int64_t, size>()); }
-  for (; i < count; i += rest) { tile(i, std::integral_constant<std::int64_t, rest>()); }
+  if constexpr (sizeof...(smaller) > 0) { for_tiles<smaller...>(count, tile, i); }
 }
 
 /// Of one vector of replicas: returns the sum of the squared errors and leaves half its gradient in place of zeros. A
@@ -69,17 +68,22 @@ template <typename Scalar, class D = hn::CappedTag<Scalar, lanes>>
 using LanesFunction = hn::Vec<D> (*)(D d, const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient,
                                      Scalar* scratch);
 
-/// One vector of replicas after the other, each over so many patches in one go.
-template <typename Scalar, LanesFunction<Scalar> function, std::int64_t together>
+/// One vector of replicas after the other, each over so many patches in one go; or, where there is a function of one
+/// and a network's channels fill the vectors better, one replica after the other.
+template <typename Scalar, LanesFunction<Scalar> function, std::int64_t together,
+          LanesFunction<Scalar, hn::CappedTag<Scalar, 1>> of_one>
 void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scalar* gradient, Scalar* losses) {
-  const hn::CappedTag<Scalar, lanes> d;
+  const hn::CappedTag<Scalar, lanes> all;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(all));
+  const auto& shape = patches.shape;
+  const bool alone =
+      of_one != nullptr && std::min(step, patches.replicas) * shape.planes(shape.channels, step) <= shape.channels;
   const std::int64_t size = patches.rows * lanes;
-  const std::int64_t scratch_size = size + (3 * patches.fields + patches.shape.planes() * patches.shape.area()) * lanes;
+  const std::int64_t scratch_size = size + (3 * patches.fields + shape.planes(alone ? step : 1) * shape.area()) * lanes;
   const auto scratch = hwy::AllocateAligned<Scalar>(static_cast<std::size_t>(scratch_size));
   std::fill_n(scratch.get(), scratch_size, Scalar{0});
   std::fill_n(gradient, (patches.replicas + lanes - 1) / lanes * size, Scalar{0});
-  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  for (std::int64_t replica = 0; replica < patches.replicas; replica += step) {
+  const auto pass = [&](auto d, auto of_vector, std::int64_t replica) HWY_ATTR {
     const auto at = replica / lanes * size + replica % lanes;
     auto sum = hn::Zero(d);
     for (std::int64_t begin = 0; begin < patches.count; begin += together) {
@@ -88,7 +92,7 @@ void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scala
       block.target += begin;
       block.root_count += begin;
       block.count = std::min(together, patches.count - begin);
-      sum = hn::Add(sum, function(d, block, weights + at, scratch.get(), scratch.get() + size));
+      sum = hn::Add(sum, of_vector(d, block, weights + at, scratch.get(), scratch.get() + size));
       for (std::int64_t k = 0; k < size; k += lanes) {
         hn::Store(hn::Add(hn::Load(d, gradient + at + k), hn::Load(d, scratch.get() + k)), d, gradient + at + k);
         hn::Store(hn::Zero(d), d, scratch.get() + k);
@@ -104,15 +108,21 @@ void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scala
     for (std::int64_t k = at; k < at + size; k += lanes) {
       hn::Store(hn::Div(hn::Load(d, gradient + k), divisor), d, gradient + k);
     }
+    return static_cast<std::int64_t>(hn::Lanes(d));
+  };
+  for (std::int64_t replica = 0; replica < patches.replicas;) {
+    replica += alone ? pass(hn::CappedTag<Scalar, 1>(), of_one, replica) : pass(all, function, replica);
   }
 }
 
 constexpr std::int64_t block_patches = 512;  // summed up in one go: float32 would lose digits on a million
 
 /// A function's pass; the function is named for each type.
-template <LanesFunction<float> in_float, LanesFunction<double> in_double, std::int64_t together = block_patches>
+template <LanesFunction<float> in_float, LanesFunction<double> in_double, std::int64_t together = block_patches,
+          LanesFunction<float, hn::CappedTag<float, 1>> one_float = nullptr,
+          LanesFunction<double, hn::CappedTag<double, 1>> one_double = nullptr>
 PatchPass patch_pass() {
-  return {all_replicas<float, in_float, together>, all_replicas<double, in_double, together>};
+  return {all_replicas<float, in_float, together, one_float>, all_replicas<double, in_double, together, one_double>};
 }
 
 /// Weights, a row for each field and perhaps one of biases after them, and where their gradient is summed up.
@@ -138,7 +148,7 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
     biases[j] = biased ? hn::Load(d, kernels[j].weights + fields * lanes) : hn::Zero(d);
     bias_gradients[j] = hn::Zero(d);
   }
-  for_tiles<4>(patches.count, [&](std::int64_t p, auto tile) HWY_ATTR {  // a weight is loaded once for all of a tile
+  for_tiles<4, 1>(patches.count, [&](std::int64_t p, auto tile) HWY_ATTR {  // a weight is loaded once for all of a tile
     constexpr std::size_t size = tile;
     const Scalar* numbers = patches.input + p * patches.numbers;
     // n: of the patch n / sums the sum n % sums. Nested loops, or z in the hands of unit, would keep it from registers.

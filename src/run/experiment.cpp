@@ -111,6 +111,7 @@ class Experiment {
     const auto seeds = seeds_of_shard(config_);
     std::vector<Block> blocks;
     started_ = Clock::now();
+    next_publication_ = started_ + std::chrono::milliseconds(500);  // what is lost by then is soon made again
     for (std::size_t i = 0; i < plan_.rows.size(); ++i) {
       std::set<std::int64_t> done;
       for (const auto& run : result_.variants[i].runs) { done.insert(run.seed); }
@@ -273,13 +274,16 @@ SeedRange seeds_of_shard(const Config& config) {
 std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data) {
   constexpr std::int64_t most_seeds = 1024;
   const auto& architecture = plan.rows[row].architecture;
-  if (is_fused(architecture, data, plan.config.seeds)) {
+  if (is_fused(architecture, data)) {
     if (thread_count() == 1) { return most_seeds; }
-    // At least four blocks a thread, since they take different times, of whole vectors.
-    const auto rows = static_cast<std::int64_t>(plan.rows.size());
+    // At least four blocks a thread, since they take different times, of whole vectors; of wide layers a row, since
+    // such rows may take longest and come last.
+    const bool wide = architecture.size.width >= lanes;  // whole vectors of one seed
+    const auto rows = wide ? 1 : static_cast<std::int64_t>(plan.rows.size());
+    const std::int64_t together = wide ? 1 : lanes;
     const std::int64_t blocks = (4 * thread_count() + rows - 1) / rows;
     const std::int64_t seeds = (seeds_of_shard(plan.config).count + blocks - 1) / blocks;
-    return std::clamp((seeds + lanes - 1) / lanes * lanes, lanes, most_seeds);
+    return std::clamp((seeds + together - 1) / together * together, together, most_seeds);
   }
   constexpr double tensors = 8;  // output, its gradient, what autograd keeps in between
   const bool cuda = data.input.is_cuda();

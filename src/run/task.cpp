@@ -1,6 +1,6 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
 #include "run/experiment.hpp"
 
 namespace conv_mult {
@@ -75,7 +75,7 @@ TrainingData Task::training_data(const Architecture& architecture, at::ScalarTyp
 }
 
 at::Tensor Task::errors(const Model& model, std::size_t split) const {
-  const at::NoGradGuard no_grad;
+  const c10::InferenceMode without_autograd;
   constexpr std::int64_t most_values = 1 << 22;
   const auto* variant = model.architecture.variant;
   const auto& size = model.architecture.size;
@@ -87,17 +87,18 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
   auto squares = at::zeros({model.replicas()}, at::kDouble);
   std::optional<FusedLayer> layer;
   const auto add = [&](const Dataset& data) {
-    if (fused) {
+    const std::int64_t count = data.input.size(0);
+    const std::int64_t step = fused ? count : variant->network_pass ? 1 : at_once(data.target[0].numel());
+    for (std::int64_t begin = 0; begin < count; begin += step) {
+      const auto part = part_of(data, begin, std::min(step, count - begin));
+      if (!is_fused(model.architecture, part)) {
+        squares += losses_of(LossKind::l2, forward(model, part), part).square();
+        continue;
+      }
       // For its losses alone: they have the same bits in any company of replicas, products of matrices have not.
-      if (!layer) { layer.emplace(model, data, LossKind::l2); }
-      layer->set_data(data);
+      if (!layer) { layer.emplace(model, part, LossKind::l2); }
+      layer->set_data(part);
       squares += layer->losses_and_gradient().square();
-      return;
-    }
-    const std::int64_t step = at_once(data.target[0].numel());
-    for (std::int64_t begin = 0; begin < data.input.size(0); begin += step) {
-      const auto part = part_of(data, begin, std::min(step, data.input.size(0) - begin));
-      squares += losses_of(LossKind::l2, forward(model, part), part).square();
     }
   };
   for_scenes(source_.splits[split], at_once(source_.height * source_.width), [&](const Scene& scenes) {
@@ -120,7 +121,7 @@ std::optional<double> Task::floor(const Architecture& architecture) const {
 }
 
 at::Tensor Task::render(const Model& model) const {
-  const at::NoGradGuard no_grad;
+  const c10::InferenceMode without_autograd;
   const auto& [variant, size] = model.architecture;
   const auto scene = shortened(source_.train(), size.reach());
   const Dataset image{DataForm::image, variant->encode(scene), scene.target};

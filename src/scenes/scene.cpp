@@ -46,7 +46,9 @@ at::Tensor pixel_counts(const Scene& scene) {
 
 /// One patch for each place of a kernel on the image, which gets so many pixels of zero on each side.
 Dataset unfold(const Dataset& image, std::int64_t kernel_size, std::int64_t padding) {
-  const auto columns = at::im2col(image.input, {kernel_size, kernel_size}, {1, 1}, {padding, padding}, {1, 1});
+  const auto columns = kernel_size == 1
+                           ? image.input.flatten(2)
+                           : at::im2col(image.input, {kernel_size, kernel_size}, {1, 1}, {padding, padding}, {1, 1});
   return {DataForm::patches, columns.transpose(1, 2).reshape({-1, image.input.size(1), kernel_size, kernel_size}),
           image.target.reshape({-1, 1, 1, 1})};
 }

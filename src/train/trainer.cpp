@@ -2,6 +2,7 @@
 #include <ATen/Dispatch.h>
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/optim.h>
 #include "util/pool.hpp"
 
@@ -56,9 +57,10 @@ at::Tensor by_autograd(Model& model, const Dataset& data, LossKind loss, bool in
 }
 }  // namespace
 
-bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds) {
+bool is_fused(const Architecture& architecture, const Dataset& data) {
   const auto& [variant, size] = architecture;
-  const bool network = variant->network_pass && size.width * (size.depth - 1) <= 6 * (seeds + 1);  // as measured
+  constexpr std::int64_t most_vectors = 1 << 22;  // 256 MiB, of the layers of a network
+  const bool network = variant->network_pass && data.rows() * size.values() <= most_vectors;
   return data.input.is_cpu() && ((data.form == DataForm::patches && variant->patch_pass) ||
                                  (data.form == DataForm::image && (network || variant->image_pass)));
 }
@@ -92,10 +94,10 @@ void FusedLayer::set_data(const Dataset& data) {
     target_ = at::constant_pad_nd(data.target[0][0], {0, 2 * padding + row_slack}).contiguous();
     return;
   }
-  input_ = data.input.flatten(1).contiguous();
-  target_ = data.target.flatten().contiguous();
+  input_ = data.input.contiguous();
+  target_ = data.target.contiguous();
   if (data.root_count.defined()) {
-    root_count_ = data.root_count.flatten().contiguous();
+    root_count_ = data.root_count.contiguous();
   } else if (!root_count_.defined() || root_count_.numel() != target_.numel()) {
     root_count_ = at::ones_like(target_);
   }
@@ -105,9 +107,10 @@ const at::Tensor& FusedLayer::losses_and_gradient() {
   AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient", [&] {
     if (!pass_) { return pass_over_image<scalar_t>(); }
     const auto begin_of = [](const at::Tensor& tensor) { return tensor.data_ptr<scalar_t>(); };
-    pass_.in<scalar_t>()({begin_of(input_), begin_of(target_), begin_of(root_count_), target_.numel(), input_.size(1),
-                          size_.fields(), parameters_.size(1), replicas_, static_cast<scalar_t>(mean_over_), shape_},
-                         begin_of(parameters_), begin_of(parameters_.grad()), begin_of(losses_));
+    pass_.in<scalar_t>()(
+        {begin_of(input_), begin_of(target_), begin_of(root_count_), target_.numel(), input_.numel() / target_.numel(),
+         size_.fields(), parameters_.size(1), replicas_, static_cast<scalar_t>(mean_over_), shape_},
+        begin_of(parameters_), begin_of(parameters_.grad()), begin_of(losses_));
   });
   return losses_;
 }
@@ -173,7 +176,8 @@ void train(Model& model, TrainingData data, const TrainingConfig& config, const 
 
   const auto& variant = model.variant();
   std::optional<FusedLayer> fused;  // none where LibTorch's own operators do the work
-  if (is_fused(model.architecture, data.first, config.seeds)) { fused.emplace(model, data.first, config.loss); }
+  const c10::InferenceMode without_autograd(is_fused(model.architecture, data.first));
+  if (c10::InferenceMode::is_enabled()) { fused.emplace(model, data.first, config.loss); }
   const auto optimizer = fused ? nullptr : make_optimizer(config.optimizer, model.parameters);
   const auto block = at::empty({std::min(largest_block, config.steps + 1), model.replicas()},
                                data.first.target.options());  // losses of its steps

@@ -3,21 +3,21 @@
 #include "train/model.hpp"
 
 namespace conv_mult {
-/// Whether so many seeds go through a pass of the variant's on such data; else LibTorch's operators and autograd do the
-/// work. They do on other devices, and where wide layers of few seeds would leave most lanes without work.
-bool is_fused(const Architecture& architecture, const Dataset& data, std::int64_t seeds);
+/// Whether a pass of the variant's goes over such data; else LibTorch's operators and autograd do the work. They do on
+/// other devices, and where a network's layers of an image would take hundreds of megabytes.
+bool is_fused(const Architecture& architecture, const Dataset& data);
 
 /// Replicas on the CPU: loss and gradient in one pass of the variant's over the data, nothing stored in between:
 ///   l2:  loss = sqrt(sum (out - target)^2),  d loss / d out = (out - target) / loss,  0 where it is 0;
 ///   mse: loss = sum (out - target)^2 / n,    d loss / d out = 2 (out - target) / n.
-/// In patch_pass and network_pass replicas are the lanes of the machine's vectors, so that a seed has the same bits
-/// alone, in any block and in any shard. In image_pass, of one layer, pixels are the lanes, and threads share the rows
-/// in bands that do not depend on their number.
+/// In patch_pass and network_pass replicas, or the channels of one, are the lanes of the machine's vectors, so that a
+/// seed has the same bits alone, in any block and in any shard. In image_pass, of one layer, pixels are the lanes, and
+/// threads share the rows in bands that do not depend on their number.
 class FusedLayer {
  public:
   FusedLayer(const Model& model, const Dataset& data, LossKind loss);
 
-  /// Other data of the same form and size.
+  /// Other data of the same form.
   void set_data(const Dataset& data);
 
   /// The losses, [N], always in the same place; the gradient is left in parameters().grad().

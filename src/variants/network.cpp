@@ -6,166 +6,227 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace conv_mult::HWY_NAMESPACE {
-/// Where things lie in the planes of a shape.
-struct Planes {
+constexpr std::int64_t outs_together = HWY_TARGET <= HWY_AVX3 ? 4 : 2;  // as many sums as registers hold
+
+/// Layer by layer forwards, then backwards, over planes of a vector for each pixel. Its lanes are replicas, and a plane
+/// is a channel; or, of one replica, they are channels. Each number comes from the same operations either way.
+template <bool exponential, bool of_channels, typename Scalar>
+struct NetworkPass {
+  using D = hn::CappedTag<Scalar, lanes>;
+  using V = hn::Vec<D>;
+  static constexpr D d{};
+  static constexpr auto step = static_cast<std::int64_t>(hn::MaxLanes(D()));
+  static constexpr std::int64_t in_plane = of_channels ? step : 1;  // channels
+
   NetworkShape shape;
-  std::int64_t lanes_of_vector;
+  std::int64_t k = shape.kernel_size;
+  std::int64_t taps = k * k;
+
+  std::int64_t channels(std::int64_t layer) const { return layer == 0 ? 2 : layer == shape.depth ? 1 : shape.channels; }
+  static std::int64_t planes(std::int64_t channels) { return NetworkShape::planes(channels, in_plane); }
 
   /// Where the vector of a pixel begins; row and column count from the border's corner.
   std::int64_t at(std::int64_t plane, std::int64_t row, std::int64_t column) const {
-    return (plane * shape.area() + row * shape.stride() + column) * lanes_of_vector;
+    return (plane * shape.area() + row * shape.stride() + column) * step;
   }
   std::int64_t inner(std::int64_t plane, std::int64_t y, std::int64_t x) const {
-    return at(plane, y + shape.kernel_size / 2, x + shape.kernel_size / 2);
+    return at(plane, y + k / 2, x + k / 2);
   }
-  std::int64_t channels(std::int64_t layer) const { return layer == 0 ? 2 : layer == shape.depth ? 1 : shape.channels; }
-};
+  /// Where those of a channel begin, and one of them for all lanes.
+  std::int64_t begin(std::int64_t channel, std::int64_t row, std::int64_t column) const {
+    return at(channel / in_plane, row, column) + channel % in_plane;
+  }
+  static V value(const Scalar* at) { return of_channels ? hn::Set(d, *at) : hn::Load(d, at); }
 
-/// output[o][y][x] = finish(o, its place, sum over i, r, c of w[o by_out + i by_in + (r K + c) by_tap] input[i][y +
-/// r][x + c]), so many inputs at a time that weights and rows stay in the first cache.
-template <typename Scalar, class D, class Finish, class V = hn::Vec<D>>
-HWY_INLINE void convolve(D d, const Planes& planes, std::int64_t ins, std::int64_t outs, const Scalar* input,
-                         Scalar* output, const Scalar* w, std::int64_t by_out, std::int64_t by_in, std::int64_t by_tap,
-                         const Finish& finish) {
-  constexpr std::int64_t together = 8;
-  const std::int64_t k = planes.shape.kernel_size;
-  for (std::int64_t first = 0; first < ins; first += together) {
-    const auto end = std::min(first + together, ins);
-    for_tiles<2>(outs, [&](std::int64_t o, auto out_tile) HWY_ATTR {
-      for (std::int64_t y = 0; y < planes.shape.height; ++y) {
-        for_tiles<4>(planes.shape.width, [&](std::int64_t x, auto pixel_tile) HWY_ATTR {
-          constexpr std::int64_t pixels = pixel_tile;
-          constexpr std::int64_t size = out_tile * pixels;
-          const auto place = [&](std::int64_t n) { return planes.inner(o + n / pixels, y, x + n % pixels); };
-          V sums[size];
-          for (std::int64_t n = 0; n < size; ++n) {
-            sums[n] = first == 0 ? hn::Zero(d) : hn::Load(d, output + place(n));
-          }
-          for (std::int64_t row = first * k; row < end * k; ++row) {
-            const Scalar* values = input + planes.at(row / k, y + row % k, x);
-            const Scalar* weight = w + (o * by_out + row / k * by_in + row % k * k * by_tap) * lanes;
-            for (std::int64_t t = 0; t < k; ++t, values += planes.lanes_of_vector, weight += by_tap * lanes) {
-              for (std::int64_t n = 0; n < size; ++n) {
-                const V value = hn::Load(d, values + n % pixels * planes.lanes_of_vector);
-                sums[n] = hn::MulAdd(hn::Load(d, weight + n / pixels * by_out * lanes), value, sums[n]);
+  /// output[o][y][x] = finish(o, its place, sum over i, r, c of w[o by_out + i by_in + (r K + c) by_tap] input[i][y +
+  /// r][x + c]), so many inputs at a time that weights and rows stay in the first cache; o: a plane.
+  template <class Finish>
+  HWY_NOINLINE void convolve(std::int64_t ins, std::int64_t outs, const Scalar* input, Scalar* output, const Scalar* w,
+                             std::int64_t by_out, std::int64_t by_in, std::int64_t by_tap, const Finish& finish) const {
+    constexpr std::int64_t together = 8;
+    for (std::int64_t first = 0; first < ins; first += together) {
+      const auto end = std::min(first + together, ins);
+      for (std::int64_t y = 0; y < shape.height; ++y) {
+        for_tiles<outs_together, 2, 1>(planes(outs), [&](std::int64_t o, auto out_tile) HWY_ATTR {
+          constexpr std::int64_t most = std::min<std::int64_t>(8, 4 * outs_together / out_tile);  // pixels
+          for_tiles<most, most / 2, most / 4, 1>(shape.width, [&](std::int64_t x, auto pixel_tile) HWY_ATTR {
+            constexpr std::int64_t pixels = pixel_tile;
+            constexpr std::int64_t size = out_tile * pixels;
+            const auto place = [&](std::int64_t n) { return inner(o + n / pixels, y, x + n % pixels); };
+            V sums[size];
+            HWY_UNROLL(16)
+            for (std::int64_t n = 0; n < size; ++n) {
+              sums[n] = first == 0 ? hn::Zero(d) : hn::Load(d, output + place(n));
+            }
+            for (std::int64_t i = first; i < end; ++i) {
+              const Scalar* weight = w + (o * by_out + i * by_in) * lanes;
+              for (std::int64_t r = 0; r < k; ++r) {
+                const Scalar* values = input + begin(i, y + r, x);
+                for (std::int64_t t = 0; t < k; ++t, values += step, weight += by_tap * lanes) {
+                  for (std::int64_t n = 0; n < size; ++n) {
+                    const V of_out = hn::Load(d, weight + n / pixels * by_out * lanes);
+                    sums[n] = hn::MulAdd(of_out, value(values + n % pixels * step), sums[n]);
+                  }
+                }
               }
             }
-          }
-          for (std::int64_t n = 0; n < size; ++n) {
-            hn::Store(end == ins ? finish(o + n / pixels, place(n), sums[n]) : sums[n], d, output + place(n));
-          }
+            for (std::int64_t n = 0; n < size; ++n) {
+              hn::Store(end == ins ? finish(o + n / pixels, place(n), sums[n]) : sums[n], d, output + place(n));
+            }
+          });
         });
       }
-    });
-  }
-}
-
-/// gradient[o][i][r][c] = sum over y, x of slopes[o][y][x] input[i][y + r][x + c]; after them, for each o, the slopes'.
-template <typename Scalar, class D, class V = hn::Vec<D>>
-HWY_INLINE void correlate(D d, const Planes& planes, std::int64_t ins, std::int64_t outs, const Scalar* input,
-                          const Scalar* slopes, Scalar* gradient) {
-  const std::int64_t k = planes.shape.kernel_size;
-  const std::int64_t height = planes.shape.height;
-  const std::int64_t width = planes.shape.width;
-  for_tiles<2>(outs, [&](std::int64_t o, auto out_tile) HWY_ATTR {
-    for (std::int64_t row = 0; row < ins * k; ++row) {
-      for_tiles<3>(k, [&](std::int64_t column, auto tap_tile) HWY_ATTR {
-        constexpr std::int64_t taps = tap_tile;
-        constexpr std::int64_t size = out_tile * taps;
-        V totals[size] = {};
-        for (std::int64_t y = 0; y < height; ++y) {  // row by row: float32 would lose digits on a million pixels
-          V sums[size] = {};
-          const Scalar* values = input + planes.at(row / k, y + row % k, column);
-          for (std::int64_t x = 0; x < width; ++x, values += planes.lanes_of_vector) {
-            for (std::int64_t n = 0; n < size; ++n) {
-              const V slope = hn::Load(d, slopes + planes.inner(o + n / taps, y, x));
-              sums[n] = hn::MulAdd(slope, hn::Load(d, values + n % taps * planes.lanes_of_vector), sums[n]);
-            }
-          }
-          for (std::int64_t n = 0; n < size; ++n) { totals[n] = hn::Add(totals[n], sums[n]); }
-        }
-        for (std::int64_t n = 0; n < size; ++n) {
-          hn::Store(totals[n], d, gradient + (((o + n / taps) * ins * k + row) * k + column + n % taps) * lanes);
-        }
-      });
     }
-  });
-  for (std::int64_t o = 0; o < outs; ++o) {
+  }
+
+  /// Adds to gradient[o][i][r][c] the sum over y, x of slopes[o][y][x] input[i][y + r][x + c]; to the vectors after
+  /// them, for each o, the slopes'. Row by row: float32 would lose digits on a million pixels.
+  HWY_NOINLINE void correlate(std::int64_t ins, std::int64_t outs, const Scalar* input, const Scalar* slopes,
+                              Scalar* gradient) const {
+    const auto add = [&](std::int64_t number, V sum) HWY_ATTR {
+      hn::Store(hn::Add(hn::Load(d, gradient + number * lanes), sum), d, gradient + number * lanes);
+    };
+    for (std::int64_t y = 0; y < shape.height; ++y) {
+      for_tiles<outs_together, 2, 1>(planes(outs), [&](std::int64_t o, auto out_tile) HWY_ATTR {
+        for_tiles<outs_together / out_tile, 1>(ins * k, [&](std::int64_t row, auto row_tile) HWY_ATTR {
+          for_tiles<3, 1>(k, [&](std::int64_t column, auto tap_tile) HWY_ATTR {
+            constexpr std::int64_t tile = tap_tile;
+            constexpr std::int64_t rows = row_tile;
+            constexpr std::int64_t size = out_tile * rows * tile;
+            V sums[size];
+            HWY_UNROLL(16)
+            for (std::int64_t n = 0; n < size; ++n) { sums[n] = hn::Zero(d); }
+            const Scalar* values[rows];
+            HWY_UNROLL(16)
+            for (std::int64_t j = 0; j < rows; ++j) {
+              values[j] = input + begin((row + j) / k, y + (row + j) % k, column);
+            }
+            const Scalar* slope = slopes + inner(o, y, 0);
+            for (std::int64_t x = 0; x < shape.width * step; x += step) {
+              for (std::int64_t n = 0; n < size; ++n) {
+                const V of_out = hn::Load(d, slope + at(n / (rows * tile), 0, 0) + x);
+                sums[n] = hn::MulAdd(of_out, value(values[n / tile % rows] + x + n % tile * step), sums[n]);
+              }
+            }
+            for (std::int64_t n = 0; n < size; ++n) {
+              add(((o + n / (rows * tile)) * ins * k + row + n / tile % rows) * k + column + n % tile, sums[n]);
+            }
+          });
+        });
+      });
+      for (std::int64_t o = 0; o < planes(outs); ++o) {
+        V sum = hn::Zero(d);
+        for (std::int64_t x = 0; x < shape.width; ++x) { sum = hn::Add(sum, hn::Load(d, slopes + inner(o, y, x))); }
+        add(planes(outs) * ins * taps + o, sum);
+      }
+    }
+  }
+
+  /// Calls move(where it is among the numbers of a replica, where in vectors [planes of outs, ins, taps] with biases
+  /// after them) for each weight w[o by_out + i by_in + tap] and bias.
+  template <class Move>
+  void for_numbers(std::int64_t outs, std::int64_t ins, std::int64_t by_out, std::int64_t by_in,
+                   const Move& move) const {
+    for (std::int64_t o = 0; o < outs; ++o) {
+      for (std::int64_t i = 0; i < ins; ++i) {
+        const std::int64_t vector = (o / step * ins + i) * taps * lanes + o % step;
+        for (std::int64_t t = 0; t < taps; ++t) { move((o * by_out + i * by_in + t) * lanes, vector + t * lanes); }
+      }
+      move((outs * ins * taps + o) * lanes, (planes(outs) * ins * taps + o / step) * lanes + o % step);
+    }
+  }
+
+  V operator()(const PatchData<Scalar>& data, const Scalar* weights, Scalar* gradient, Scalar* scratch) const {
+    const std::int64_t width = shape.width;
+    const std::int64_t widest = shape.widest();
+    const std::int64_t most = of_channels ? planes(widest) * (widest * taps + 1) * lanes : 1;
+    const auto vectors = hwy::AllocateAligned<Scalar>(static_cast<std::size_t>(most));
+    const auto pack = [&](std::int64_t outs, std::int64_t ins, std::int64_t by_out, std::int64_t by_in) {
+      for_numbers(outs, ins, by_out, by_in, [&](auto from, auto to) { vectors[to] = weights[from]; });
+    };
+    for (std::int64_t i = 0; i < 2 * data.count; ++i) {
+      const auto pixel = i % data.count;
+      Scalar* to = scratch + begin(i / data.count, pixel / width + k / 2, pixel % width + k / 2);
+      of_channels ? static_cast<void>(*to = data.input[i]) : hn::Store(hn::Set(d, data.input[i]), d, to);
+    }
+    Scalar* input = scratch;
+    for (std::int64_t layer = 0; layer < shape.depth; ++layer) {
+      const auto ins = channels(layer);
+      const auto outs = channels(layer + 1);
+      if (of_channels) { pack(outs, ins, ins * taps, taps); }
+      const Scalar* w = of_channels ? vectors.get() : weights;
+      Scalar* output = input + at(planes(ins), 0, 0);
+      const bool last = layer + 1 == shape.depth;
+      convolve(ins, outs, input, output, w, ins * taps, taps, 1,
+               [&, biases = w + planes(outs) * ins * taps * lanes](std::int64_t o, std::int64_t /*at*/, V sum)
+                   HWY_ATTR {
+                     const V z = hn::Add(sum, hn::Load(d, biases + o * lanes));
+                     const V linear = last ? z : hn::IfThenZeroElse(hn::Lt(z, hn::Zero(d)), z);
+                     return exponential ? exp_of(d, z) : linear;
+                   });
+      weights += outs * (ins * taps + 1) * lanes;
+      gradient += outs * (ins * taps + 1) * lanes;
+      input = output;
+    }
+
+    Scalar* slopes = input + at(1, 0, 0);
+    Scalar* other_slopes = slopes + at(planes(widest), 0, 0);
     V total = hn::Zero(d);
-    for (std::int64_t y = 0; y < height; ++y) {
+    for (std::int64_t y = 0; y < shape.height; ++y) {
       V sum = hn::Zero(d);
-      for (std::int64_t x = 0; x < width; ++x) { sum = hn::Add(sum, hn::Load(d, slopes + planes.inner(o, y, x))); }
+      for (std::int64_t x = 0; x < width; ++x) {
+        const V out = hn::Load(d, input + inner(0, y, x));
+        const V by_out = half_slope(d, data, y * width + x, out, sum);
+        hn::Store(exponential ? hn::Mul(by_out, out) : by_out, d, slopes + inner(0, y, x));
+      }
       total = hn::Add(total, sum);
     }
-    hn::Store(total, d, gradient + (outs * ins * k * k + o) * lanes);
-  }
-}
-
-/// Layer by layer forwards, then backwards.
-template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
-V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* HWY_RESTRICT weights, Scalar* HWY_RESTRICT gradient,
-                Scalar* HWY_RESTRICT scratch) {
-  const Planes planes{data.shape, static_cast<std::int64_t>(hn::Lanes(d))};
-  const auto [height, width, kernel_size, depth, channels] = data.shape;
-  const std::int64_t taps = kernel_size * kernel_size;
-  for (std::int64_t i = 0; i < 2 * data.count; ++i) {
-    const auto pixel = i % data.count;
-    hn::Store(hn::Set(d, data.input[i]), d, scratch + planes.inner(i / data.count, pixel / width, pixel % width));
-  }
-  Scalar* input = scratch;
-  for (std::int64_t layer = 0; layer < depth; ++layer) {
-    const auto ins = planes.channels(layer);
-    const auto outs = planes.channels(layer + 1);
-    Scalar* output = input + planes.at(ins, 0, 0);
-    const Scalar* biases = weights + outs * ins * taps * lanes;
-    const bool last = layer + 1 == depth;
-    convolve(d, planes, ins, outs, input, output, weights, ins * taps, taps, 1,
-             [&](std::int64_t o, std::int64_t /*at*/, V sum) HWY_ATTR {
-               const V z = hn::Add(sum, hn::Load(d, biases + o * lanes));
-               const V linear = last ? z : hn::IfThenZeroElse(hn::Lt(z, hn::Zero(d)), z);
-               return exponential ? exp_of(d, z) : linear;
-             });
-    weights = biases + outs * lanes;
-    gradient += outs * (ins * taps + 1) * lanes;
-    input = output;
-  }
-
-  Scalar* slopes = input + planes.at(1, 0, 0);
-  Scalar* other_slopes = slopes + planes.at(data.shape.widest(), 0, 0);
-  V total = hn::Zero(d);
-  for (std::int64_t y = 0; y < height; ++y) {
-    V sum = hn::Zero(d);
-    for (std::int64_t x = 0; x < width; ++x) {
-      const auto at = planes.inner(0, y, x);
-      const V out = hn::Load(d, input + at);
-      const V by_out = half_slope(d, data, y * width + x, out, sum);
-      hn::Store(exponential ? hn::Mul(by_out, out) : by_out, d, slopes + at);
+    for (std::int64_t layer = shape.depth - 1; layer >= 0; --layer) {
+      const auto ins = channels(layer);
+      const auto outs = channels(layer + 1);
+      weights -= outs * (ins * taps + 1) * lanes;
+      gradient -= outs * (ins * taps + 1) * lanes;
+      input -= at(planes(ins), 0, 0);
+      std::fill_n(vectors.get(), most, Scalar{0});
+      correlate(ins, outs, input, slopes, of_channels ? vectors.get() : gradient);
+      if (of_channels) {
+        for_numbers(outs, ins, ins * taps, taps, [&](auto to, auto from) { gradient[to] = vectors[from]; });
+      }
+      if (layer == 0) { break; }
+      // Its transpose: the taps in reverse, channels exchanged.
+      if (of_channels) { pack(ins, outs, taps, ins * taps); }
+      const Scalar* w = of_channels ? vectors.get() : weights;
+      convolve(outs, ins, slopes, other_slopes, w + (taps - 1) * lanes, of_channels ? outs * taps : taps,
+               of_channels ? taps : ins * taps, -1, [&](std::int64_t /*i*/, std::int64_t at, V by_out) HWY_ATTR {
+                 const V out = hn::Load(d, input + at);
+                 return exponential ? hn::Mul(by_out, out) : hn::IfThenElseZero(hn::Gt(out, hn::Zero(d)), by_out);
+               });
+      std::swap(slopes, other_slopes);
     }
-    total = hn::Add(total, sum);
+    return total;
   }
-  for (std::int64_t layer = depth - 1; layer >= 0; --layer) {
-    const auto ins = planes.channels(layer);
-    const auto outs = planes.channels(layer + 1);
-    weights -= outs * (ins * taps + 1) * lanes;
-    gradient -= outs * (ins * taps + 1) * lanes;
-    input -= planes.at(ins, 0, 0);
-    correlate(d, planes, ins, outs, input, slopes, gradient);
-    if (layer == 0) { break; }
-    // Its transpose: the taps in reverse, channels exchanged.
-    convolve(d, planes, planes.channels(layer + 1), ins, slopes, other_slopes, weights + (taps - 1) * lanes, taps,
-             ins * taps, -1, [&](std::int64_t /*i*/, std::int64_t at, V by_out) HWY_ATTR {
-               const V out = hn::Load(d, input + at);
-               return exponential ? hn::Mul(by_out, out) : hn::IfThenElseZero(hn::Gt(out, hn::Zero(d)), by_out);
-             });
-    std::swap(slopes, other_slopes);
+};
+
+template <bool exponential, typename Scalar, class D, class V = hn::Vec<D>>
+V network_lanes(D d, const PatchData<Scalar>& data, const Scalar* weights, Scalar* gradient, Scalar* scratch) {
+  constexpr bool of_one = hn::MaxLanes(D()) == 1;
+  const auto sum = NetworkPass<exponential, of_one, Scalar>{data.shape}(data, weights, gradient, scratch);
+  if constexpr (of_one) {
+    return hn::Set(d, hn::GetLane(sum));
+  } else {
+    return sum;
   }
-  return total;
 }
 
 constexpr auto whole = std::numeric_limits<std::int64_t>::max();  // the image in one go
 
-PatchPass relu_network() { return patch_pass<network_lanes<false>, network_lanes<false>, whole>(); }
-PatchPass exponential_network() { return patch_pass<network_lanes<true>, network_lanes<true>, whole>(); }
+template <bool exponential>
+PatchPass network() {
+  return patch_pass<network_lanes<exponential>, network_lanes<exponential>, whole, network_lanes<exponential>,
+                    network_lanes<exponential>>();
+}
+PatchPass relu_network() { return network<false>(); }
+PatchPass exponential_network() { return network<true>(); }
 }  // namespace conv_mult::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
