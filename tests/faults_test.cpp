@@ -472,7 +472,8 @@ TEST_F(Faults, AFolderThatCannotBeLockedIsSaid) {
 class FaultsKilled : public Faults {
  protected:
   const std::string a_ = "--size 20 --steps 100 --seeds 2 --figures png --out ";
-  const std::string b_ = "--size 20 --steps 4000 --seeds 2 --variant exp,baseline,nmu --figures png --out ";
+  const std::string b_ =
+      "--size 20 --steps 4000 --seeds 2 --data literal --variant exp,baseline,nmu --figures png --out ";
 
   void SetUp() override {
     Executable::SetUp();
@@ -539,7 +540,7 @@ class FaultsKilled : public Faults {
 
 TEST_F(FaultsKilled, AKillLeavesEveryFileOldOrNewOrAbsent) {
   std::map<std::size_t, int> seen;
-  for (int i = 0; i < (checked_build ? 12 : 120); ++i) {
+  for (int i = 0; i < (checked_build ? 12 : 60); ++i) {
     end_by(SIGKILL);
     const auto files = files_in(folder_ / "r");
     expect_old_or_new(files, false);
