@@ -77,7 +77,7 @@ Scene scene_of(std::int64_t size) {
     return Rectangle{r.top * size / 100, r.left * size / 100, r.height * size / 100, r.width * size / 100, r.value};
   };
   const Config config;
-  return cast(make_rectangles(size, size, scaled(config.rect_a), scaled(config.rect_b)), at::kFloat);
+  return cast(make_rectangles({size, size}, scaled(config.rect_a), scaled(config.rect_b)), at::kFloat);
 }
 
 Model model_of(const Variant& variant, std::int64_t seeds) {
@@ -168,7 +168,7 @@ void preparing_a_scene_of_size(State& state) {
 
 void floor_of_the_baseline(State& state) {
   const auto data = make_dataset(cast(scene_of(100), at::kDouble), DataForm::patches, 3);
-  for (auto _ : state) { best_affine(data, 3); }
+  for (auto _ : state) { best_affine(data, {3}); }
 }
 
 void recording_losses_of_seeds(State& state) {

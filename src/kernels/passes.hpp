@@ -49,6 +49,7 @@ struct PatchData {
   std::int64_t replicas;  // in all groups
   Scalar mean_over;       // mse: the pixels, l2: 0
   NetworkShape shape = {};
+  bool losses_only = false;  // no gradient
 };
 
 /// Loss and gradient of all replicas. Weights, gradient: [groups, rows, lanes]; losses: [groups, lanes]; at 64 bytes.

@@ -172,6 +172,7 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
         bias_gradients[kernel[s]] = hn::Add(bias_gradients[kernel[s]], by_z[i][s]);
       }
     }
+    if (patches.losses_only) { return; }
     for (std::int64_t k = 0; k < fields; ++k) {
       V g[count];
       for (std::size_t j = 0; j < count; ++j) { g[j] = hn::Load(d, kernels[j].gradient + k * lanes); }

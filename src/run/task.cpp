@@ -95,10 +95,10 @@ at::Tensor Task::errors(const Model& model, std::size_t split) const {
         squares += losses_of(LossKind::l2, forward(model, part), part).square();
         continue;
       }
-      // For its losses alone: they have the same bits in any company of replicas, products of matrices have not.
+      // They have the same bits in any company of replicas, products of matrices have not.
       if (!layer) { layer.emplace(model, part, LossKind::l2); }
       layer->set_data(part);
-      squares += layer->losses_and_gradient().square();
+      squares += layer->losses_and_gradient(true).square();
     }
   };
   for_scenes(source_.splits[split], at_once(source_.height * source_.width), [&](const Scene& scenes) {

@@ -103,13 +103,13 @@ void FusedLayer::set_data(const Dataset& data) {
   }
 }
 
-const at::Tensor& FusedLayer::losses_and_gradient() {
+const at::Tensor& FusedLayer::losses_and_gradient(bool losses_only) {
   AT_DISPATCH_FLOATING_TYPES(input_.scalar_type(), "losses_and_gradient", [&] {
     if (!pass_) { return pass_over_image<scalar_t>(); }
     const auto begin_of = [](const at::Tensor& tensor) { return tensor.data_ptr<scalar_t>(); };
     pass_.in<scalar_t>()(
         {begin_of(input_), begin_of(target_), begin_of(root_count_), target_.numel(), input_.numel() / target_.numel(),
-         size_.fields(), parameters_.size(1), replicas_, static_cast<scalar_t>(mean_over_), shape_},
+         size_.fields(), parameters_.size(1), replicas_, static_cast<scalar_t>(mean_over_), shape_, losses_only},
         begin_of(parameters_), begin_of(parameters_.grad()), begin_of(losses_));
   });
   return losses_;

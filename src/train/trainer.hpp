@@ -20,8 +20,8 @@ class FusedLayer {
   /// Other data of the same form.
   void set_data(const Dataset& data);
 
-  /// The losses, [N], always in the same place; the gradient is left in parameters().grad().
-  const at::Tensor& losses_and_gradient();
+  /// The losses, [N], always in the same place; the gradient is left in parameters().grad(), if it is asked for.
+  const at::Tensor& losses_and_gradient(bool losses_only = false);
 
   /// The next step of torch::optim's optimizer of this kind with its defaults, to the last bit.
   void update(OptimizerKind optimizer, double learning_rate);

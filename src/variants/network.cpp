@@ -181,7 +181,7 @@ struct NetworkPass {
       }
       total = hn::Add(total, sum);
     }
-    for (std::int64_t layer = shape.depth - 1; layer >= 0; --layer) {
+    for (std::int64_t layer = data.losses_only ? -1 : shape.depth - 1; layer >= 0; --layer) {
       const auto ins = channels(layer);
       const auto outs = channels(layer + 1);
       weights -= outs * (ins * taps + 1) * lanes;

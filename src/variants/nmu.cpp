@@ -27,6 +27,7 @@ V nmu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
       product = hn::Mul(product, factor);
     }
     V after = half_slope(d, patches, p, product, sum);  // times the factors after k
+    if (patches.losses_only) { continue; }
     for (std::int64_t k = fields - 1; k >= 0; --k) {
       const V by_factor = hn::Mul(after, hn::Load(d, before + k * lanes));
       const V by_w = hn::MulAdd(by_factor, hn::Set(d, x[k] - mark[k]), hn::Load(d, gradient + k * lanes));

@@ -49,6 +49,7 @@ V npu_lanes(D d, const PatchData<Scalar>& patches, const Scalar* HWY_RESTRICT we
     const V by_out = half_slope(d, patches, p, hn::Mul(power, cosine), sum);
     const V by_exponent = hn::Mul(hn::Mul(by_out, cosine), power);
     const V by_turns = hn::Neg(hn::Mul(hn::Mul(by_out, power), hn::Mul(hn::Sin(d, angle), pi)));
+    if (patches.losses_only) { continue; }
     for (std::int64_t k = 0; k < fields; ++k) {
       const V by_product = hn::Mul(by_turns, hn::Set(d, negative[k]));         // of w and g
       const V by_r = hn::Mul(by_exponent, hn::Load(d, inverses + k * lanes));  // over w
