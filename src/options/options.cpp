@@ -174,7 +174,8 @@ void check_config(const Config& config, const Settings& given) {
 
 /// In groups, a line of at most 80 columns for each option, with its default in brackets.
 std::string help_text(const std::vector<Option>& table) {
-  std::string text, group;
+  std::string text;
+  std::string group;
   for (const auto& option : table) {
     if (option.group != group) { text += fmt::format("\n{}:\n", group = option.group); }
     const auto name = (option.name == "help" ? "-h, --" : "--") + option.name + ' ' + option.placeholder;

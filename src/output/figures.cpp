@@ -267,7 +267,7 @@ std::string draw(const fs::path& path) try {
   const auto command =
       fmt::format(shell_script, folder, kPatience, format, part.filename().string(), path.stem().string());
   std::FILE* const said = stop_signal == 0 ? popen(command.c_str(), "re") : nullptr;
-  check(said != nullptr, "gnuplot: " + last_error().message());
+  if (said == nullptr) { throw std::runtime_error("gnuplot: " + last_error().message()); }
   std::string words;  // the last line that says something: before an error, gnuplot repeats the line of the script
   for (char line[4096]; std::fgets(line, sizeof line, said) != nullptr;) {
     const auto end = std::string_view(line).find_last_not_of(" \t\r\n");
@@ -305,7 +305,7 @@ void remove_figures(const fs::path& directory) {
   }
   for (const auto& [name, text] : figure_scripts) { fs::remove(tables / name); }
   for (const std::string& name : figure_names) {
-    for (const auto& format : names_of(FigureFormat())) { fs::remove(directory / (name + '.' + format)); }
+    for (const auto& format : names_of(FigureFormat())) { fs::remove(directory / fmt::format("{}.{}", name, format)); }
   }
 }
 

@@ -39,15 +39,16 @@ struct NetworkPass {
   static V value(const Scalar* at) { return of_channels ? hn::Set(d, *at) : hn::Load(d, at); }
 
   /// output[o][y][x] = finish(o, its place, sum over i, r, c of w[o by_out + i by_in + (r K + c) by_tap] input[i][y +
-  /// r][x + c]), so many inputs at a time that weights and rows stay in the first cache; o: a plane.
+  /// r][x + c]), i of `from` channels, o of the planes of `to`, so many inputs at a time that weights and rows stay in
+  /// the first cache.
   template <class Finish>
-  HWY_NOINLINE void convolve(std::int64_t ins, std::int64_t outs, const Scalar* input, Scalar* output, const Scalar* w,
+  HWY_NOINLINE void convolve(std::int64_t from, std::int64_t to, const Scalar* input, Scalar* output, const Scalar* w,
                              std::int64_t by_out, std::int64_t by_in, std::int64_t by_tap, const Finish& finish) const {
     constexpr std::int64_t together = 8;
-    for (std::int64_t first = 0; first < ins; first += together) {
-      const auto end = std::min(first + together, ins);
+    for (std::int64_t first = 0; first < from; first += together) {
+      const auto end = std::min(first + together, from);
       for (std::int64_t y = 0; y < shape.height; ++y) {
-        for_tiles<outs_together, 2, 1>(planes(outs), [&](std::int64_t o, auto out_tile) HWY_ATTR {
+        for_tiles<outs_together, 2, 1>(planes(to), [&](std::int64_t o, auto out_tile) HWY_ATTR {
           constexpr std::int64_t most = std::min<std::int64_t>(8, 4 * outs_together / out_tile);  // pixels
           for_tiles<most, most / 2, most / 4, 1>(shape.width, [&](std::int64_t x, auto pixel_tile) HWY_ATTR {
             constexpr std::int64_t pixels = pixel_tile;
@@ -71,7 +72,7 @@ struct NetworkPass {
               }
             }
             for (std::int64_t n = 0; n < size; ++n) {
-              hn::Store(end == ins ? finish(o + n / pixels, place(n), sums[n]) : sums[n], d, output + place(n));
+              hn::Store(end == from ? finish(o + n / pixels, place(n), sums[n]) : sums[n], d, output + place(n));
             }
           });
         });
@@ -141,8 +142,8 @@ struct NetworkPass {
     const std::int64_t widest = shape.widest();
     const std::int64_t most = of_channels ? planes(widest) * (widest * taps + 1) * lanes : 1;
     const auto vectors = hwy::AllocateAligned<Scalar>(static_cast<std::size_t>(most));
-    const auto pack = [&](std::int64_t outs, std::int64_t ins, std::int64_t by_out, std::int64_t by_in) {
-      for_numbers(outs, ins, by_out, by_in, [&](auto from, auto to) { vectors[to] = weights[from]; });
+    const auto pack = [&](std::int64_t to, std::int64_t from, std::int64_t by_out, std::int64_t by_in) {
+      for_numbers(to, from, by_out, by_in, [&, packed = vectors.get()](auto i, auto n) { packed[n] = weights[i]; });
     };
     for (std::int64_t i = 0; i < 2 * data.count; ++i) {
       const auto pixel = i % data.count;
@@ -190,7 +191,8 @@ struct NetworkPass {
       std::fill_n(vectors.get(), most, Scalar{0});
       correlate(ins, outs, input, slopes, of_channels ? vectors.get() : gradient);
       if (of_channels) {
-        for_numbers(outs, ins, ins * taps, taps, [&](auto to, auto from) { gradient[to] = vectors[from]; });
+        const auto* packed = vectors.get();
+        for_numbers(outs, ins, ins * taps, taps, [&](auto i, auto n) { gradient[i] = packed[n]; });
       }
       if (layer == 0) { break; }
       // Its transpose: the taps in reverse, channels exchanged.
