@@ -124,15 +124,17 @@ struct NetworkPass {
   }
 
   /// Calls move(where it is among the numbers of a replica, where in vectors [planes of outs, ins, taps] with biases
-  /// after them) for each weight w[o by_out + i by_in + tap] and bias.
+  /// after them) for each weight w[o by_out + i by_in + tap] and so many biases: outs or, of a transpose, 0.
   template <class Move>
-  void for_numbers(std::int64_t outs, std::int64_t ins, std::int64_t by_out, std::int64_t by_in,
+  void for_numbers(std::int64_t outs, std::int64_t ins, std::int64_t by_out, std::int64_t by_in, std::int64_t biases,
                    const Move& move) const {
     for (std::int64_t o = 0; o < outs; ++o) {
       for (std::int64_t i = 0; i < ins; ++i) {
         const std::int64_t vector = (o / step * ins + i) * taps * lanes + o % step;
         for (std::int64_t t = 0; t < taps; ++t) { move((o * by_out + i * by_in + t) * lanes, vector + t * lanes); }
       }
+    }
+    for (std::int64_t o = 0; o < biases; ++o) {
       move((outs * ins * taps + o) * lanes, (planes(outs) * ins * taps + o / step) * lanes + o % step);
     }
   }
@@ -142,8 +144,9 @@ struct NetworkPass {
     const std::int64_t widest = shape.widest();
     const std::int64_t most = of_channels ? planes(widest) * (widest * taps + 1) * lanes : 1;
     const auto vectors = hwy::AllocateAligned<Scalar>(static_cast<std::size_t>(most));
-    const auto pack = [&](std::int64_t to, std::int64_t from, std::int64_t by_out, std::int64_t by_in) {
-      for_numbers(to, from, by_out, by_in, [&, packed = vectors.get()](auto i, auto n) { packed[n] = weights[i]; });
+    const auto pack = [&](std::int64_t to, std::int64_t from, std::int64_t by_out, std::int64_t by_in, auto biases) {
+      auto* packed = vectors.get();
+      for_numbers(to, from, by_out, by_in, biases, [&](auto i, auto n) { packed[n] = weights[i]; });
     };
     for (std::int64_t i = 0; i < 2 * data.count; ++i) {
       const auto pixel = i % data.count;
@@ -154,7 +157,7 @@ struct NetworkPass {
     for (std::int64_t layer = 0; layer < shape.depth; ++layer) {
       const auto ins = channels(layer);
       const auto outs = channels(layer + 1);
-      if (of_channels) { pack(outs, ins, ins * taps, taps); }
+      if (of_channels) { pack(outs, ins, ins * taps, taps, outs); }
       const Scalar* w = of_channels ? vectors.get() : weights;
       Scalar* output = input + at(planes(ins), 0, 0);
       const bool last = layer + 1 == shape.depth;
@@ -192,11 +195,11 @@ struct NetworkPass {
       correlate(ins, outs, input, slopes, of_channels ? vectors.get() : gradient);
       if (of_channels) {
         const auto* packed = vectors.get();
-        for_numbers(outs, ins, ins * taps, taps, [&](auto i, auto n) { gradient[i] = packed[n]; });
+        for_numbers(outs, ins, ins * taps, taps, outs, [&](auto i, auto n) { gradient[i] = packed[n]; });
       }
       if (layer == 0) { break; }
       // Its transpose: the taps in reverse, channels exchanged.
-      if (of_channels) { pack(ins, outs, taps, ins * taps); }
+      if (of_channels) { pack(ins, outs, taps, ins * taps, 0); }
       const Scalar* w = of_channels ? vectors.get() : weights;
       convolve(outs, ins, slopes, other_slopes, w + (taps - 1) * lanes, of_channels ? outs * taps : taps,
                of_channels ? taps : ins * taps, -1, [&](std::int64_t /*i*/, std::int64_t at, V by_out) HWY_ATTR {
