@@ -540,7 +540,7 @@ class FaultsKilled : public Faults {
 
 TEST_F(FaultsKilled, AKillLeavesEveryFileOldOrNewOrAbsent) {
   std::map<std::size_t, int> seen;
-  for (int i = 0; i < (checked_build ? 12 : 60); ++i) {
+  for (int i = 0; i < (checked_build ? 12 : 120); ++i) {
     end_by(SIGKILL);
     const auto files = files_in(folder_ / "r");
     expect_old_or_new(files, false);

@@ -164,12 +164,14 @@ KnownFiles add_results(const Path& directory, ExperimentResult& result, bool int
     const auto key = csv_key(result, row);
     for (auto& run : runs_of[key]) {
       if (run.status == RunStatus::interrupted && !interrupted_too) { continue; }
-      const auto reason = fmt::format("the run {}{} is not complete", key, run.seed);
-      if (run.curve.empty() || run.curve.back().step != run.last_step) { damaged(directory / "loss.csv", reason); }
+      const auto expect = [&](bool complete, const char* file) {
+        if (!complete) { damaged(directory / file, fmt::format("the run {}{} is not complete", key, run.seed)); }
+      };
+      expect(!run.curve.empty() && run.curve.back().step == run.last_step, "loss.csv");
       const auto weights = run.status == RunStatus::interrupted ? 0 : row.parameters;
-      if (static_cast<std::int64_t>(run.weights.size()) != weights) { damaged(directory / "weights.csv", reason); }
+      expect(static_cast<std::int64_t>(run.weights.size()) == weights, "weights.csv");
       const auto splits = run.status == RunStatus::ok ? result.scene_of(row).splits.size() : 0;
-      if (run.split_losses.size() != splits) { damaged(directory / "evaluation.csv", reason); }
+      expect(run.split_losses.size() == splits, "evaluation.csv");
       row.runs.push_back(std::move(run));
     }
   }
