@@ -27,11 +27,12 @@ struct NetworkShape {
   std::int64_t stride() const { return width + kernel_size - 1; }
   std::int64_t area() const { return (height + kernel_size - 1) * stride(); }
   std::int64_t widest() const { return std::max<std::int64_t>(channels, 2); }
-  /// Of so many channels, and of every layer's input, of the output and twice of the widest layer.
+  /// Of so many channels.
   static std::int64_t planes(std::int64_t channels, std::int64_t in_plane) {
     return (channels + in_plane - 1) / in_plane;
   }
-  std::int64_t planes(std::int64_t in_plane) const {
+  /// Of every layer's input, of the output and twice of the widest layer.
+  std::int64_t all_planes(std::int64_t in_plane) const {
     return planes(2, in_plane) + (depth - 1) * planes(channels, in_plane) + 1 + 2 * planes(widest(), in_plane);
   }
 };

@@ -79,7 +79,8 @@ void all_replicas(const PatchData<Scalar>& patches, const Scalar* weights, Scala
   const bool alone =
       of_one != nullptr && std::min(step, patches.replicas) * shape.planes(shape.channels, step) <= shape.channels;
   const std::int64_t size = patches.rows * lanes;
-  const std::int64_t scratch_size = size + (3 * patches.fields + shape.planes(alone ? step : 1) * shape.area()) * lanes;
+  const std::int64_t scratch_size =
+      size + (3 * patches.fields + shape.all_planes(alone ? step : 1) * shape.area()) * lanes;
   const auto scratch = hwy::AllocateAligned<Scalar>(static_cast<std::size_t>(scratch_size));
   std::fill_n(scratch.get(), scratch_size, Scalar{0});
   std::fill_n(gradient, (patches.replicas + lanes - 1) / lanes * size, Scalar{0});
