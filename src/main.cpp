@@ -20,7 +20,7 @@ using namespace conv_mult;
 enum ExitCode { done = 0, failed = 1, wrong_usage = 2, ratio_not_met = 3, killed_by_signal = 128 };
 
 std::atomic<bool> worth_keeping{false};
-bool progress_shown = false;  // on a terminal
+std::atomic<bool> progress_shown{false};  // on a terminal
 
 /// A signal of a user or scheduler ends training in good order; one before it, or a second SIGINT or SIGTERM, all at
 /// once. What was ignored stays ignored. A closed stdout and a file that may not grow are errors to report.
@@ -43,7 +43,7 @@ void catch_signals() {
 }
 
 void wipe_progress() {
-  if (std::exchange(progress_shown, false)) { std::fputs("\r\x1b[K", stderr); }
+  if (progress_shown.exchange(false)) { std::fputs("\r\x1b[K", stderr); }
 }
 
 /// One line on stderr, in which nothing commands the terminal; where it is closed there is nobody to tell.

@@ -45,10 +45,12 @@ void add_sparsity(const Architecture& architecture, std::vector<RunRecord>& runs
   for (std::size_t i = 0; errors && i < runs.size(); ++i) { runs[i].sparsity_error = errors->data_ptr<double>()[i]; }
 }
 
-/// What one thread trains at a time.
+/// What one thread trains at a time, and what comes of it.
 struct Block {
   std::size_t row = 0;
   SeedRange seeds;
+  std::vector<RunRecord> runs = {};
+  double seconds = 0;
 };
 
 /// Everything that the rows share.
@@ -66,7 +68,7 @@ class Experiment {
 
   void run() {
     for_all(plan_.rows.size(), [this](std::size_t row) { start_row(row); });
-    const auto blocks = config_.report_only ? std::vector<Block>() : missing_blocks();
+    auto blocks = config_.report_only ? std::vector<Block>() : missing_blocks();
     for_all(blocks.size(), [&](std::size_t block) { train_block(blocks[block]); });
     const bool complete = std::all_of(result_.variants.begin(), result_.variants.end(),
                                       [this](const VariantResult& row) { return is_complete(row); });
@@ -106,7 +108,7 @@ class Experiment {
     add_sparsity(architecture, row.runs);
   }
 
-  /// The seeds that the rows lack, so that every thread has work.
+  /// The seeds that the rows lack, so that every thread has work to the end: what takes longest comes first.
   std::vector<Block> missing_blocks() {
     const auto seeds = seeds_of_shard(config_);
     std::vector<Block> blocks;
@@ -125,37 +127,59 @@ class Experiment {
         progress_.of += static_cast<double>(config_.steps + 1);
       }
     }
+    const auto work = [&](const Block& block) {
+      const auto& row = result_.variants[block.row];
+      return row.rows * row.parameters * block.seeds.count;
+    };
+    std::stable_sort(blocks.begin(), blocks.end(), [&](const auto& a, const auto& b) { return work(a) > work(b); });
     return blocks;
   }
 
   /// Nothing, once training is to stop.
-  void train_block(const Block& block) {
+  void train_block(Block& block) {
     if (stop_signal != 0) { return; }
     const auto start = Clock::now();
-    auto runs = trained(plan_.rows[block.row], result_.variants[block.row], block.seeds);
-    const std::lock_guard lock(mutex_);
-    auto& row = result_.variants[block.row];
-    row.seconds += seconds_since(start);
-    const auto place = std::upper_bound(row.runs.begin(), row.runs.end(), block.seeds.first,
-                                        [](std::int64_t seed, const RunRecord& run) { return seed < run.seed; });
-    row.runs.insert(place, std::make_move_iterator(runs.begin()), std::make_move_iterator(runs.end()));
-    if (is_complete(row)) {
-      ++progress_.rows_done;
-      callbacks_.on_row(name_of(row), row.seconds);
-    }
-    if (Clock::now() >= next_publication_) { publish(); }
+    block.runs = trained(plan_.rows[block.row], result_.variants[block.row], block.seeds);
+    block.seconds = seconds_since(start);
+    std::unique_lock lock(mutex_);
+    finished_.push_back(std::move(block));
+    if (publishing_) { return; }  // whoever does takes it, too
+    take_finished();
+    const auto begin = Clock::now();
+    if (begin < next_publication_) { return; }
+    publishing_ = true;
+    lock.unlock();  // the others go on meanwhile
+    publish();
+    lock.lock();
+    publishing_ = false;
+    next_publication_ = Clock::now() + 20 * (Clock::now() - begin);  // at most a twentieth of the time is spent on it
+    take_finished();
   }
 
-  /// Hands on all that is known; of the time that it takes at most a twentieth is spent on it.
+  /// Moves what is finished into the result, which nobody may be publishing.
+  void take_finished() {
+    for (auto& [index, seeds, runs, seconds] : finished_) {
+      auto& row = result_.variants[index];
+      row.seconds += seconds;
+      const auto place = std::upper_bound(row.runs.begin(), row.runs.end(), seeds.first,
+                                          [](std::int64_t seed, const RunRecord& run) { return seed < run.seed; });
+      row.runs.insert(place, std::make_move_iterator(runs.begin()), std::make_move_iterator(runs.end()));
+      if (is_complete(row)) {
+        ++progress_.rows_done;
+        callbacks_.on_row(name_of(row), row.seconds);
+      }
+    }
+    finished_.clear();
+  }
+
+  /// Hands on all that is known.
   void publish() {
-    const auto start = Clock::now();
     for (auto& row : result_.variants) {
       row.statistics = statistics_of(row.runs, result_.scene_of(row));
       row.shown = median_run(row.runs);
     }
     mark_best(result_.variants);
     callbacks_.on_results(result_);
-    next_publication_ = Clock::now() + 20 * (Clock::now() - start);
   }
 
   bool is_complete(const VariantResult& row) const {
@@ -237,8 +261,10 @@ class Experiment {
   at::ScalarType dtype_ = config_.dtype == Dtype::float64 ? at::kDouble : at::kFloat;
   const ExperimentCallbacks& callbacks_;
   std::vector<Task> tasks_;
-  std::mutex mutex_;  ///< of what follows, while blocks are trained
-  ExperimentResult& result_;
+  std::mutex mutex_;          ///< of what follows, while blocks are trained
+  ExperimentResult& result_;  ///< whoever is publishing has it without
+  bool publishing_ = false;
+  std::vector<Block> finished_;  ///< that the result does not have yet
   std::vector<std::int64_t> block_sizes_ = std::vector<std::int64_t>(plan_.rows.size());  ///< of each row
   Progress progress_;
   Clock::time_point started_, next_publication_;

@@ -76,12 +76,12 @@ struct Progress {
   double loss = 0;            ///< of its first seed
 };
 
-/// Called by whichever thread, one call at a time.
+/// Called by whichever thread, each one call at a time, and on_progress and on_row never both.
 struct ExperimentCallbacks {
   std::function<void(const Progress&)> on_progress;                    ///< several times a second
   std::function<void(const std::string& row, double seconds)> on_row;  ///< all its seeds are trained; its blocks' time
 
-  /// All that is known: after the first block, then in at most a twentieth of the time, and at the end.
+  /// All that is known: after half a second, then in at most a twentieth of the time, and at the end. Training goes on.
   std::function<void(const ExperimentResult& so_far)> on_results;
 };
 
