@@ -81,7 +81,9 @@ struct NetworkPass {
   }
 
   /// Adds to gradient[o][i][r][c] the sum over y, x of slopes[o][y][x] input[i][y + r][x + c]; to the vectors after
-  /// them, for each o, the slopes'. Row by row: float32 would lose digits on a million pixels.
+  /// them, for each o, the slopes'. Row by row: float32 would lose digits on a million pixels. `across` the inputs the
+  /// lanes are those of one output: then i is one of their planes.
+  template <bool across>
   HWY_NOINLINE void correlate(std::int64_t ins, std::int64_t outs, const Scalar* input, const Scalar* slopes,
                               Scalar* gradient) const {
     const auto add = [&](std::int64_t number, V sum) HWY_ATTR {
@@ -100,13 +102,14 @@ struct NetworkPass {
             const Scalar* values[rows];
             HWY_UNROLL(16)
             for (std::int64_t j = 0; j < rows; ++j) {
-              values[j] = input + begin((row + j) / k, y + (row + j) % k, column);
+              values[j] = input + begin((row + j) / k * (across ? step : 1), y + (row + j) % k, column);
             }
             const Scalar* slope = slopes + inner(o, y, 0);
             for (std::int64_t x = 0; x < shape.width * step; x += step) {
               for (std::int64_t n = 0; n < size; ++n) {
-                const V of_out = hn::Load(d, slope + at(n / (rows * tile), 0, 0) + x);
-                sums[n] = hn::MulAdd(of_out, value(values[n / tile % rows] + x + n % tile * step), sums[n]);
+                const Scalar* of_in = values[n / tile % rows] + x + n % tile * step;
+                const V of_out = across ? hn::Set(d, slope[x]) : hn::Load(d, slope + at(n / (rows * tile), 0, 0) + x);
+                sums[n] = hn::MulAdd(of_out, across ? hn::Load(d, of_in) : value(of_in), sums[n]);
               }
             }
             for (std::int64_t n = 0; n < size; ++n) {
@@ -192,10 +195,15 @@ struct NetworkPass {
       gradient -= outs * (ins * taps + 1) * lanes;
       input -= at(planes(ins), 0, 0);
       std::fill_n(vectors.get(), most, Scalar{0});
-      correlate(ins, outs, input, slopes, of_channels ? vectors.get() : gradient);
-      if (of_channels) {
-        const auto* packed = vectors.get();
-        for_numbers(outs, ins, ins * taps, taps, outs, [&](auto i, auto n) { gradient[i] = packed[n]; });
+      const auto unpack = [&](auto i, auto n) { gradient[i] = vectors.get()[n]; };
+      if (!of_channels) {
+        correlate<false>(ins, outs, input, slopes, gradient);
+      } else if (outs > 1) {
+        correlate<false>(ins, outs, input, slopes, vectors.get());
+        for_numbers(outs, ins, ins * taps, taps, outs, unpack);
+      } else {
+        correlate<true>(planes(ins), 1, input, slopes, vectors.get());
+        for_numbers(ins, 1, taps, 0, 1, unpack);
       }
       if (layer == 0) { break; }
       // Its transpose: the taps in reverse, channels exchanged.
