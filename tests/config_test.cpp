@@ -1,19 +1,16 @@
 // The command line, configuration files, config.toml and --help, through options/options.hpp.
 
 #include <gtest/gtest.h>
-#include <pty.h>
-#include <unistd.h>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include "options/options.hpp"
 
 namespace conv_mult {
-static bool operator==(const Interval& one, const Interval& other) {
-  return one.low == other.low && one.high == other.high;
-}
-static bool operator==(const LearningRate& one, const LearningRate& other) {
-  return one.variant == other.variant && one.rate == other.rate;
+/// Of what consists of numbers, and of learning rates.
+template <typename T>
+static std::enable_if_t<has_parts<T> || is_any<T, LearningRate>, bool> operator==(const T& one, const T& other) {
+  return text_of(one) == text_of(other);
 }
 
 namespace {
@@ -56,10 +53,6 @@ void expect_error(const Arguments& arguments, const std::vector<std::string>& wo
   }
 }
 
-void expect_rectangle(const Rectangle& r, const std::vector<double>& numbers) {
-  EXPECT_EQ((std::vector<double>{double(r.top), double(r.left), double(r.height), double(r.width), r.value}), numbers);
-}
-
 TEST(Config, DefaultsAreThoseOfTheStruct) {
   EXPECT_EQ(toml_of({}), conv_mult::toml_of(Config()));
   EXPECT_EQ(difference(config_of({}), Config()), std::nullopt);
@@ -79,8 +72,7 @@ TEST(Config, ListsAreRepeatableOrSeparatedByCommasAndNameNothingTwice) {
 TEST(Config, OfOneValueTheLastCounts) {
   EXPECT_EQ(config_of({"--steps", "5", "--steps=6"}).steps, 6);
   const auto config = config_of({"--size", "7", "8", "--quiet=false", "--quiet", "--rect-a=0,0,1,1,-2"});
-  EXPECT_EQ(config.size.height, 7);
-  EXPECT_EQ(config.size.width, 8);
+  EXPECT_EQ(config.size, (ImageSize{7, 8}));
   EXPECT_TRUE(config.quiet);
   EXPECT_EQ(config.rect_a.value, -2);
 }
@@ -99,7 +91,7 @@ TEST(Config, NumbersAreDecimal) {
   EXPECT_EQ(config_of({"--config", file.path()}).rates[0].rate, 10);
   EXPECT_EQ(config_of({"--config", file.path()}).ranges, (std::vector<Interval>{{1, 10}}));
   EXPECT_EQ(config_of({"--steps", "1e3"}).steps, 1000);
-  EXPECT_EQ(config_of({"--size", "1e1,2.0"}).size.width, 2);
+  EXPECT_EQ(config_of({"--size", "1e1,2.0"}).size, (ImageSize{10, 2}));
   for (const char* no_number : {"0x10", "1_0", "1e", "1,0", "--1", "1 0", "١"}) {
     expect_error({"--seed", no_number}, {"--seed", no_number, "whole number from 0 to 4294967295"});
   }
@@ -114,10 +106,10 @@ TEST(Config, SeedsThatPyTorchCannotTellApartAreRefused) {
 
 TEST(Config, SizeScalesTheDefaultRectangles) {
   const auto config = config_of({"--size", "200,50", "--rect-b", "1,2,3,4,5.5"});
-  expect_rectangle(config.rect_a, {40, 7, 90, 25, 1});
-  expect_rectangle(config.rect_b, {1, 2, 3, 4, 5.5});
-  EXPECT_EQ(config_of({"--size", "30"}).size.width, 30);
-  expect_rectangle(config_of({"--size", "1"}).rect_b, {0, 0, 1, 1, 2});
+  EXPECT_EQ(config.rect_a, (Rectangle{40, 7, 90, 25, 1}));
+  EXPECT_EQ(config.rect_b, (Rectangle{1, 2, 3, 4, 5.5}));
+  EXPECT_EQ(config_of({"--size", "30"}).size, (ImageSize{30, 30}));
+  EXPECT_EQ(config_of({"--size", "1"}).rect_b, (Rectangle{0, 0, 1, 1, 2}));
 }
 
 TEST(Config, AVariantMayHaveARateOfItsOwn) {
@@ -150,11 +142,9 @@ TEST(Config, SuccessIsGivenOrTheScenes) {
 TEST(Config, SchedulesFollowTheNumberOfSteps) {
   const auto config = config_of({"--steps", "50000", "--nmu-sparsity", "2"});
   EXPECT_EQ(config.check_every, 1000);
-  EXPECT_EQ(config.sparsity.strength, 2);
-  EXPECT_EQ(config.sparsity.from, 20000);
-  EXPECT_EQ(config.sparsity.to, 35000);
+  EXPECT_EQ(config.sparsity, (Sparsity{2, 20000, 35000}));
   const auto given = config_of({"--nmu-sparsity", "2,5,7", "--check-every", "3"});
-  EXPECT_EQ(given.sparsity.to, 7);
+  EXPECT_EQ(given.sparsity, (Sparsity{2, 5, 7}));
   EXPECT_EQ(given.check_every, 3);
   EXPECT_EQ(config_of({"--steps", "0"}).check_every, 1);
 }
@@ -223,7 +213,7 @@ TEST(Config, TheCommandLineWinsOverFilesAndALaterFileOverAnEarlierOne) {
   const auto config = config_of({"--config", first.path(), "--steps", "8", "--variant", "baseline"});
   EXPECT_EQ(config.steps, 8);
   EXPECT_EQ(config.variants, Arguments{"baseline"});
-  expect_rectangle(config.rect_a, {1, 2, 3, 4, 5.5});
+  EXPECT_EQ(config.rect_a, (Rectangle{1, 2, 3, 4, 5.5}));
   EXPECT_TRUE(config.figures.empty());
   EXPECT_TRUE(config.quiet);
   const TemporaryFile second("lr = [0.1, \"npu=0.2\"]\nseed = 3\n", "2");
