@@ -26,7 +26,7 @@ int conv_mult_main(int argc, char** argv);
 
 namespace {
 namespace fs = std::filesystem;
-using Texts = std::vector<std::string>;
+using conv_mult::read_file, conv_mult::Texts;
 
 std::mt19937_64 random_engine;
 
@@ -182,11 +182,6 @@ std::string random_settings() {
   return below(4) == 0 ? mutated(toml) : toml;
 }
 
-std::string content(const char* path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 int exit_code(Texts arguments) {
   const auto child = fork();
   if (child < 0) {  // nor is there anyone to be signalled: -1 is everyone
@@ -206,24 +201,18 @@ int exit_code(Texts arguments) {
     argv.push_back(nullptr);
     _exit(conv_mult_main(static_cast<int>(arguments.size()), argv.data()));
   }
-  const auto start = std::chrono::steady_clock::now();
   int status = 0;
-  int signal = SIGTERM;  // ends a run that is long because it was asked to be; what it does not end hangs
-  while (waitpid(child, &status, WNOHANG) == 0) {
-    const auto taken = std::chrono::steady_clock::now() - start;
-    if (taken > std::chrono::seconds(signal == SIGTERM ? 3 : 60)) {
-      kill(child, signal);
-      signal = SIGKILL;
-    }
-    std::this_thread::sleep_for(taken < std::chrono::milliseconds(50) ? std::chrono::microseconds(300)
-                                                                      : std::chrono::milliseconds(5));
+  for (int milliseconds = 0; waitpid(child, &status, WNOHANG) == 0; ++milliseconds) {  // or more, on busy cores
+    if (milliseconds == 3'000) { kill(child, SIGTERM); }   // it is long because it was asked to be
+    if (milliseconds == 60'000) { kill(child, SIGKILL); }  // it hangs
+    usleep(1000);
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 /// What is wrong with how the command ended, or nothing.
 std::string complaint(int code) {
-  const auto words = content("stderr");
+  const auto words = read_file("stderr");
   if (code != 0 && code != 1 && code != 2 && code != 3 && code != 143) { return "exit code " + std::to_string(code); }
   if ((code == 1 || code == 2) && (std::count(words.begin(), words.end(), '\n') != 1 || words.size() < 20)) {
     for (const auto* note : {" holds a run of other settings", ": step ", ": trained in "}) {  // on a line of its own
@@ -233,7 +222,7 @@ std::string complaint(int code) {
   }
   if (code == 0 && fs::exists("r/summary.json")) {
     try {
-      conv_mult::parse_summary(content("r/summary.json"));
+      conv_mult::parse_summary(read_file("r/summary.json"));
     } catch (const std::exception& error) { return error.what(); }
   }
   return "";
@@ -247,12 +236,11 @@ int main(int argc, char** argv) {
   if (mkdtemp(folder.data()) == nullptr) { return 1; }
   fs::current_path(folder);
   std::ofstream("file") << "in the way";
-  if (exit_code({"conv_mult", "--size=8", "--steps=1", "--variant=exp", "--figures=none", "--save-model", "--out=s"}) !=
-      0) {
-    return 1;
-  }
+  const Texts saving{"conv_mult",      "--size=8",     "--steps=1", "--variant=exp",
+                     "--figures=none", "--save-model", "--out=s"};
+  if (exit_code(saving) != 0) { return 1; }
   fs::copy("s/model-exp.pt", "model.pt");
-  std::ofstream("damaged.pt") << content("model.pt").substr(0, 500);
+  std::ofstream("damaged.pt") << read_file("model.pt").substr(0, 500);
   std::map<int, long> codes;
   for (long i = 0; i < count; ++i) {
     if (i % 20 == 0) {  // so that --resume finds something, but not everything
@@ -263,12 +251,9 @@ int main(int argc, char** argv) {
     const int code = exit_code(arguments);
     ++codes[code];
     if (const auto wrong = complaint(code); !wrong.empty()) {
-      std::printf("%s, command %ld in %s:\n", wrong.c_str(), i, folder.c_str());
-      for (const auto& argument : arguments) {
-        std::printf("  %s\n",
-                    nlohmann::json(argument).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
-      }
-      std::printf("%s\n%s\n", content("settings.toml").c_str(), content("stderr").c_str());
+      const auto words = nlohmann::json(arguments).dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
+      std::printf("%s, command %ld in %s:\n%s\n%s\n%s\n", wrong.c_str(), i, folder.c_str(), words.c_str(),
+                  read_file("settings.toml").c_str(), read_file("stderr").c_str());
       return 1;
     }
   }
