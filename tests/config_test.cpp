@@ -1,9 +1,6 @@
 // The command line, configuration files, config.toml and --help, through options/options.hpp.
 
 #include <gtest/gtest.h>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include "options/options.hpp"
 
 namespace conv_mult {

@@ -2,12 +2,6 @@
 #include <gtest/gtest.h>
 #include <stb/stb_image.h>
 #include <torch/torch.h>
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <map>
-#include <set>
-#include <sstream>
 #include "executable.hpp"
 #include "util/pool.hpp"
 #include "variants/variant.hpp"

@@ -1,9 +1,5 @@
-#include <gtest/gtest.h>
-#include <fstream>
-#include <tuple>
+#include "cases.hpp"
 #include "run/experiment.hpp"
-#include "util/pool.hpp"
-#include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {

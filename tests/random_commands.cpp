@@ -6,20 +6,9 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <algorithm>
-#include <chrono>
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <string>
-#include <thread>
-#include <vector>
 #include "output/records.hpp"
 
 int conv_mult_main(int argc, char** argv);

@@ -1,7 +1,4 @@
 #include <gtest/gtest.h>
-#include <cmath>
-#include <limits>
-#include <tuple>
 #include "run/results.hpp"
 
 namespace conv_mult {

@@ -1,10 +1,6 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
-#include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
-#include <tuple>
 #include "output/records.hpp"
 #include "run/results.hpp"
 
