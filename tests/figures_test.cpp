@@ -71,14 +71,13 @@ class Figures : public TemporaryFolder {
     TemporaryFolder::SetUp();
     out_ = folder_ / "it's a \"folder\" #1 $(x)";  // a path that a shell and gnuplot would stumble over
     fs::create_directories(out_);
-    SceneResult scene;
+    auto& scene = result_.scenes.emplace_back();
     scene.name = "rectangles";
     scene.splits = {{"train", "the scene\ntrained on", 1, 4, 16}, {"both", "other places\nand values", 16, 9, 256}};
     scene.success_error = 0.05;
     scene.a = scene.target = torch::tensor({5., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 3.}, at::kFloat)
                                  .view({4, 4});  // hot at the top left
     scene.b = torch::ones({4, 4});
-    result_.scenes = {scene};
     result_.variants = {a_row("baseline", {9, 4, 3.25}, 3.125, scene.b), a_row("exp", {8, 2, 0.5}, 0, scene.a)};
   }
 
@@ -165,7 +164,7 @@ TEST_F(Figures, EveryFigureIsDrawnInEveryFormatAndRemovedAgain) {
         << name;
   }
   remove_figures(out_);
-  EXPECT_TRUE(fs::is_empty(out_ / "figures"));
+  EXPECT_TRUE(fs::is_empty(out_ / "figures") && exists("own.png"));
 }
 
 TEST_F(Figures, AfterASignalNoneIsBegun) {
@@ -238,12 +237,7 @@ TEST_F(Figures, MapsHaveTheColoursOfTheHeatMaps) {
   result_.variants[1].output[3][3] = 2.5;
   ASSERT_EQ(draw({FigureFormat::png}), Notes{});
   const Picture panel(out_ / "panel.png");
-  struct Cell {
-    int map, column, row;  // row 0 is at the top
-    bool error;
-    double value;
-  };
-  for (const auto& [map, column, row, error, value] : {Cell{0, 0, 0, false, 5},
+  for (const auto& [map, column, row, error, value] : {std::tuple{0, 0, 0, false, 5.0},  // row 0 is at the top
                                                        {0, 0, 3, false, 0},
                                                        {0, 3, 3, false, 3},
                                                        {1, 2, 1, false, 1},
