@@ -89,17 +89,14 @@ class Figures : public TemporaryFolder {
 
   /// The cells of one column of a table, one after the other.
   std::string column(const std::string& name, const std::string& wanted) const {
-    std::istringstream lines(read(out_ / "figures" / name));
-    std::string cells;
-    std::ptrdiff_t index = -1;
-    for (std::string line, field; std::getline(lines, line);) {
-      std::istringstream fields(line);
-      for (std::ptrdiff_t i = 0; std::getline(fields, field, '\t'); ++i) {
-        cells += index == i ? (cells.empty() ? "" : " ") + field : "";
-        index = index < 0 && field == wanted ? i : index;
-      }
+    const auto lines = split(read(out_ / "figures" / name), '\n');
+    const auto names = split(lines[0], '\t');
+    const auto index = static_cast<std::size_t>(std::find(names.begin(), names.end(), wanted) - names.begin());
+    Texts cells;
+    for (std::size_t i = 1; i < lines.size(); ++i) {
+      if (!lines[i].empty()) { cells.push_back(split(lines[i], '\t').at(index)); }
     }
-    return cells;
+    return join(cells, " ");
   }
 
   /// Three seeds whose quartiles are the means of neighbours; a fourth diverges.
