@@ -1,10 +1,8 @@
-#include <gtest/gtest.h>
 #include <stb/stb_image.h>
 #include <torch/torch.h>
-#include <unistd.h>
 #include <cmath>
-#include <filesystem>
 #include <limits>
+#include "executable.hpp"
 #include "output/figures.hpp"
 
 namespace conv_mult {
@@ -31,7 +29,7 @@ ExperimentResult small_result() {
 }
 
 /// Expects a PNG that shows these colours (row-major, 2 × 3), each as a square of 400 / 3 pixels.
-void expect_png(const std::filesystem::path& path, std::vector<Rgb> colours) {
+void expect_png(const fs::path& path, std::vector<Rgb> colours) {
   int width = 0, height = 0, channels = 0;
   const std::shared_ptr<void> pixels(stbi_load(path.c_str(), &width, &height, &channels, 0), stbi_image_free);
   ASSERT_NE(pixels, nullptr) << path;
@@ -103,21 +101,17 @@ TEST(ErrorScale, IsOneWhereAllIsExact) {
   EXPECT_EQ(error_scale(result).high, 1);
 }
 
-TEST(HeatMaps, ShowEveryPixel) {
-  const auto directory = std::filesystem::temp_directory_path() / ("conv_mult_images_test." + std::to_string(getpid()));
-  std::filesystem::create_directories(directory);
-  const ExperimentResult result = small_result();
-  write_heat_maps(result, directory);
+class HeatMaps : public TemporaryFolder {};
 
+TEST_F(HeatMaps, ShowEveryPixel) {
+  write_heat_maps(small_result(), folder_);
   const auto shared = [](double value) { return colour_of(value, {0, 8}, sequential_colours); };
   const auto error = [](double value) { return colour_of(value, {-104, 104}, diverging_colours); };
-  expect_png(directory / "a.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(5)});
-  expect_png(directory / "b.png", std::vector<Rgb>(6, shared(1)));
-  expect_png(directory / "target.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(8)});
-  expect_png(directory / "output-v_1.png",
-             {shared(0), shared(1), shared(2.5), shared(8), shared(0), Rgb{128, 128, 128}});
-  expect_png(directory / "error-v_1.png", {error(0), error(0), error(0.5), error(97), error(-104), Rgb{128, 128, 128}});
-  std::filesystem::remove_all(directory);
+  expect_png(folder_ / "a.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(5)});
+  expect_png(folder_ / "b.png", std::vector<Rgb>(6, shared(1)));
+  expect_png(folder_ / "target.png", {shared(0), shared(1), shared(2), shared(3), shared(4), shared(8)});
+  expect_png(folder_ / "output-v_1.png", {shared(0), shared(1), shared(2.5), shared(8), shared(0), Rgb{128, 128, 128}});
+  expect_png(folder_ / "error-v_1.png", {error(0), error(0), error(0.5), error(97), error(-104), Rgb{128, 128, 128}});
 }
 
 TEST(Images, LargeImagesAreAveragedInBlocks) {
