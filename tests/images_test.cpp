@@ -8,7 +8,7 @@
 namespace conv_mult {
 namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float infinite_pixel = std::numeric_limits<float>::infinity();
+constexpr float infinity = std::numeric_limits<float>::infinity();
 
 at::Tensor image_of(std::int64_t height, std::int64_t width, const std::vector<float>& pixels) {
   return torch::tensor(pixels).view({height, width});
@@ -38,23 +38,20 @@ void expect_png(const fs::path& path, std::vector<Rgb> colours) {
   EXPECT_TRUE(shown.equal(wanted.repeat_interleave(400 / 3, 0).repeat_interleave(400 / 3, 1))) << path;
 }
 
-TEST(ColourOf, InterpolatesBetweenStops) {
+TEST(ColourOf, InterpolatesBetweenStopsClampsAndMarksNan) {
   const std::vector<Rgb> colours{{0, 0, 0}, {100, 200, 50}, {200, 0, 250}};
-  const Interval scale{-1, 3};
-  EXPECT_EQ(colour_of(-1, scale, colours), (Rgb{0, 0, 0}));
-  EXPECT_EQ(colour_of(0, scale, colours), (Rgb{50, 100, 25}));
-  EXPECT_EQ(colour_of(1, scale, colours), (Rgb{100, 200, 50}));
-  EXPECT_EQ(colour_of(2, scale, colours), (Rgb{150, 100, 150}));
-  EXPECT_EQ(colour_of(3, scale, colours), (Rgb{200, 0, 250}));
-}
-
-TEST(ColourOf, ClampsAndMarksNan) {
-  const Interval scale{0, 1};
-  EXPECT_EQ(colour_of(-7, scale, sequential_colours), sequential_colours.front());
-  EXPECT_EQ(colour_of(7, scale, sequential_colours), sequential_colours.back());
-  EXPECT_EQ(colour_of(-infinite_pixel, scale, sequential_colours), sequential_colours.front());
-  EXPECT_EQ(colour_of(infinite_pixel, scale, sequential_colours), sequential_colours.back());
-  EXPECT_EQ(colour_of(kNan, scale, sequential_colours), (Rgb{128, 128, 128}));
+  for (const auto& [value, colour] : std::vector<std::pair<double, Rgb>>{{-infinity, {0, 0, 0}},
+                                                                         {-7, {0, 0, 0}},
+                                                                         {-1, {0, 0, 0}},
+                                                                         {0, {50, 100, 25}},
+                                                                         {1, {100, 200, 50}},
+                                                                         {2, {150, 100, 150}},
+                                                                         {3, {200, 0, 250}},
+                                                                         {7, {200, 0, 250}},
+                                                                         {infinity, {200, 0, 250}},
+                                                                         {kNan, {128, 128, 128}}}) {
+    EXPECT_EQ(colour_of(value, {-1, 3}, colours), colour) << value;
+  }
 }
 
 TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
@@ -89,7 +86,7 @@ TEST(SharedScale, IsNeverEmpty) {
 TEST(ErrorScale, IsSymmetricOverAllVariants) {
   ExperimentResult result = small_result();
   result.variants.push_back(result.variants.front());
-  result.variants[1].output = image_of(2, 3, {0, 1, 2, 3, -300, infinite_pixel});
+  result.variants[1].output = image_of(2, 3, {0, 1, 2, 3, -300, infinity});
   EXPECT_EQ(error_scale(result).low, -304);
   EXPECT_EQ(error_scale(result).high, 304);
 }
