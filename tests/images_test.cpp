@@ -1,15 +1,11 @@
 #include <stb/stb_image.h>
 #include <torch/torch.h>
 #include <cmath>
-#include <limits>
 #include "executable.hpp"
 #include "output/figures.hpp"
 
 namespace conv_mult {
 namespace {
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float infinity = std::numeric_limits<float>::infinity();
-
 at::Tensor image_of(std::int64_t height, std::int64_t width, const std::vector<float>& pixels) {
   return torch::tensor(pixels).view({height, width});
 }
@@ -23,7 +19,7 @@ ExperimentResult small_result() {
   scene.target = image_of(2, 3, {0, 1, 2, 3, 4, 8});
   VariantResult variant;
   variant.variant = "v_1";
-  variant.output = image_of(2, 3, {0, 1, 2.5F, 100, -100, kNan});
+  variant.output = image_of(2, 3, {0, 1, 2.5F, 100, -100, NAN});
   result.variants.push_back(variant);
   return result;
 }
@@ -40,7 +36,7 @@ void expect_png(const fs::path& path, std::vector<Rgb> colours) {
 
 TEST(ColourOf, InterpolatesBetweenStopsClampsAndMarksNan) {
   const std::vector<Rgb> colours{{0, 0, 0}, {100, 200, 50}, {200, 0, 250}};
-  for (const auto& [value, colour] : std::vector<std::pair<double, Rgb>>{{-infinity, {0, 0, 0}},
+  for (const auto& [value, colour] : std::vector<std::pair<double, Rgb>>{{-INFINITY, {0, 0, 0}},
                                                                          {-7, {0, 0, 0}},
                                                                          {-1, {0, 0, 0}},
                                                                          {0, {50, 100, 25}},
@@ -48,8 +44,8 @@ TEST(ColourOf, InterpolatesBetweenStopsClampsAndMarksNan) {
                                                                          {2, {150, 100, 150}},
                                                                          {3, {200, 0, 250}},
                                                                          {7, {200, 0, 250}},
-                                                                         {infinity, {200, 0, 250}},
-                                                                         {kNan, {128, 128, 128}}}) {
+                                                                         {INFINITY, {200, 0, 250}},
+                                                                         {NAN, {128, 128, 128}}}) {
     EXPECT_EQ(colour_of(value, {-1, 3}, colours), colour) << value;
   }
 }
@@ -67,7 +63,7 @@ TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
 
 TEST(SharedScale, SpansInputsAndTargetOnly) {
   ExperimentResult result = small_result();
-  result.scenes[0].b[0][0] = kNan;
+  result.scenes[0].b[0][0] = NAN;
   result.scenes[0].b[0][1] = -2;
   const Interval scale = shared_scale(result.scenes[0]);
   EXPECT_EQ(scale.low, -2);
@@ -76,7 +72,7 @@ TEST(SharedScale, SpansInputsAndTargetOnly) {
 
 TEST(SharedScale, IsNeverEmpty) {
   SceneResult scene;
-  scene.a = scene.b = scene.target = image_of(1, 1, {kNan});
+  scene.a = scene.b = scene.target = image_of(1, 1, {NAN});
   EXPECT_LT(shared_scale(scene).low, shared_scale(scene).high);
   scene.a = scene.b = scene.target = image_of(1, 1, {4});
   EXPECT_EQ(shared_scale(scene).low, 4);
@@ -86,7 +82,7 @@ TEST(SharedScale, IsNeverEmpty) {
 TEST(ErrorScale, IsSymmetricOverAllVariants) {
   ExperimentResult result = small_result();
   result.variants.push_back(result.variants.front());
-  result.variants[1].output = image_of(2, 3, {0, 1, 2, 3, -300, infinity});
+  result.variants[1].output = image_of(2, 3, {0, 1, 2, 3, -300, INFINITY});
   EXPECT_EQ(error_scale(result).low, -304);
   EXPECT_EQ(error_scale(result).high, 304);
 }
