@@ -17,10 +17,9 @@ ExperimentResult small_result() {
   scene.a = image_of(2, 3, {0, 1, 2, 3, 4, 5});
   scene.b = image_of(2, 3, {1, 1, 1, 1, 1, 1});
   scene.target = image_of(2, 3, {0, 1, 2, 3, 4, 8});
-  VariantResult variant;
-  variant.variant = "v_1";
-  variant.output = image_of(2, 3, {0, 1, 2.5F, 100, -100, NAN});
-  result.variants.push_back(variant);
+  auto& row = result.variants.emplace_back();
+  row.variant = "v_1";
+  row.output = image_of(2, 3, {0, 1, 2.5F, 100, -100, NAN});
   return result;
 }
 
@@ -61,37 +60,28 @@ TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
   EXPECT_EQ(colour_of(0, {-3, 3}, diverging_colours), (Rgb{255, 255, 255}));
 }
 
-TEST(SharedScale, SpansInputsAndTargetOnly) {
-  ExperimentResult result = small_result();
-  result.scenes[0].b[0][0] = NAN;
-  result.scenes[0].b[0][1] = -2;
-  const Interval scale = shared_scale(result.scenes[0]);
-  EXPECT_EQ(scale.low, -2);
-  EXPECT_EQ(scale.high, 8);
+std::pair<double, double> ends(const Interval& scale) { return {scale.low, scale.high}; }
+
+TEST(SharedScale, SpansInputsAndTargetOnlyAndIsNeverEmpty) {
+  auto scene = small_result().scenes[0];
+  scene.b[0][0] = NAN;
+  scene.b[0][1] = -2;
+  EXPECT_EQ(ends(shared_scale(scene)), std::pair(-2.0, 8.0));
+  for (const float flat : {NAN, 4.0F}) {
+    scene.a = scene.b = scene.target = image_of(1, 1, {flat});
+    const auto [low, high] = shared_scale(scene);
+    EXPECT_LT(low, high);
+    EXPECT_TRUE(low == flat || std::isnan(flat)) << low;
+  }
 }
 
-TEST(SharedScale, IsNeverEmpty) {
-  SceneResult scene;
-  scene.a = scene.b = scene.target = image_of(1, 1, {NAN});
-  EXPECT_LT(shared_scale(scene).low, shared_scale(scene).high);
-  scene.a = scene.b = scene.target = image_of(1, 1, {4});
-  EXPECT_EQ(shared_scale(scene).low, 4);
-  EXPECT_LT(shared_scale(scene).low, shared_scale(scene).high);
-}
-
-TEST(ErrorScale, IsSymmetricOverAllVariants) {
-  ExperimentResult result = small_result();
+TEST(ErrorScale, IsSymmetricOverAllVariantsAndOneWhereAllIsExact) {
+  auto result = small_result();
   result.variants.push_back(result.variants.front());
   result.variants[1].output = image_of(2, 3, {0, 1, 2, 3, -300, INFINITY});
-  EXPECT_EQ(error_scale(result).low, -304);
-  EXPECT_EQ(error_scale(result).high, 304);
-}
-
-TEST(ErrorScale, IsOneWhereAllIsExact) {
-  ExperimentResult result = small_result();
-  result.variants[0].output = result.scenes[0].target;
-  EXPECT_EQ(error_scale(result).low, -1);
-  EXPECT_EQ(error_scale(result).high, 1);
+  EXPECT_EQ(ends(error_scale(result)), std::pair(-304.0, 304.0));
+  result.variants[0].output = result.variants[1].output = result.scenes[0].target;
+  EXPECT_EQ(ends(error_scale(result)), std::pair(-1.0, 1.0));
 }
 
 class HeatMaps : public TemporaryFolder {};
