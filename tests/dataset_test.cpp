@@ -6,7 +6,7 @@
 namespace conv_mult {
 namespace {
 TEST(Dataset, PatchesAreTheDistinctRowsOfUnfold) {
-  for (const auto& scene : {whole(default_rectangles()), whole(small_rectangles()), random_scene(9, 14),
+  for (const auto& scene : {whole(default_rectangles()), whole(small_rectangles()), random_scene(70, 80),
                             random_scene(1, 1), random_scene(1, 9), random_scene(9, 1)}) {
     for (const std::int64_t kernel_size : {1, 3, 5, 7}) {
       SCOPED_TRACE(testing::Message() << scene.target.sizes() << " K=" << kernel_size);
@@ -19,6 +19,7 @@ TEST(Dataset, PatchesAreTheDistinctRowsOfUnfold) {
       EXPECT_TRUE(torch::equal(all.target.flatten(), scene.target.flatten()));
       const auto [distinct, inverse, count] = torch::unique_dim(fields, 0, true, true, true);
       EXPECT_EQ(patches.rows(), distinct.size(0));
+      EXPECT_TRUE(patches.rows() < all.rows() || torch::equal(patches.input, all.input));  // in the image's order
       // Each of the distinct ones is there, with its count and the target of its pixels.
       const auto [found, of_row, once] = torch::unique_dim(patches.input.flatten(1), 0, true, true, true);
       EXPECT_TRUE(torch::equal(found, distinct));
@@ -73,14 +74,6 @@ TEST(Dataset, TheLargestSceneTakesNoMoreThanItsPatches) {
   EXPECT_EQ(data.rows(), 68);
   // sqrt(overlap) * 2, the overlap of rows 13000..20999 and columns 11000..20999
   EXPECT_NEAR((data.target * data.root_count).norm().item<double>() / (2 * std::sqrt(8000.0 * 10000.0)), 1, 1e-12);
-}
-
-TEST(Dataset, ManyDistinctFieldsAreNumberedRight) {
-  // 5,600 fields: the hash table grows several times.
-  const auto scene = random_scene(70, 80);
-  const auto patches = make_dataset(scene, DataForm::patches, 3);
-  EXPECT_TRUE(torch::equal(patches.input, unfolded(make_dataset(scene, DataForm::image, 3), 3).input));
-  EXPECT_EQ(patches.root_count.max().item<double>(), 1);
 }
 
 TEST(Dataset, AutoTakesPatchesBelowAQuarterOfThePixels) {
