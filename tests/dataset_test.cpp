@@ -43,6 +43,7 @@ void expect_runs_are_equal(const Scene& scene, std::int64_t kernel_size) {
   EXPECT_TRUE(torch::equal(small.target, full.target));
   EXPECT_TRUE(torch::equal(small.root_count, full.root_count));
   EXPECT_EQ(small.pixels(), full.pixels());
+  EXPECT_NEAR(target_norm(scene), target_norm(whole(scene)), 1e-12);
   const auto stored = shortened(scene, kernel_size / 2);
   EXPECT_TRUE(torch::equal(whole(stored).target, whole(scene).target));
   EXPECT_TRUE(torch::equal(whole(stored).a, whole(scene).a));
@@ -62,12 +63,13 @@ TEST(Dataset, RectanglesNeedNoImageForTheirPatches) {
       const std::int64_t left = draw(0, width - 1);
       return Rectangle{top, left, draw(1, height - top), draw(1, width - left), value};
     };
-    expect_runs_are_equal(make_rectangles({height, width}, rectangle(1), rectangle(2)), 2 * draw(0, 3) + 1);
+    expect_runs_are_equal(make_rectangles({height, width}, rectangle(7), rectangle(-0.3)), 2 * draw(0, 3) + 1);
   }
 }
 
 TEST(Dataset, TheLargestSceneTakesNoMoreThanItsPatches) {
   EXPECT_EQ(make_dataset(default_rectangles(), DataForm::automatic, 3).rows(), 68);
+  EXPECT_NEAR(target_norm(default_rectangles()), 2 * std::sqrt(25 * 30), 1e-12);
   const auto scene = make_rectangles({32768, 32768}, {6000, 5000, 15000, 16000, 1}, {13000, 11000, 13000, 15000, 2});
   const auto data = make_dataset(scene, DataForm::automatic, 3);
   EXPECT_EQ(data.form, DataForm::patches);

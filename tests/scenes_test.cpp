@@ -22,18 +22,6 @@ TEST(Scenes, RectanglesAreWhereTheyBelong) {
   EXPECT_EQ((target != 0).sum().item<std::int64_t>(), 25 * 30);
 }
 
-TEST(Scenes, TheNormOfTheTargetNeedsNoImage) {
-  const auto expect = [](const Rectangle& a, const Rectangle& b, double expected) {
-    const auto scene = make_rectangles({100, 100}, a, b);
-    EXPECT_NEAR(target_norm(scene), expected, 1e-12);
-    EXPECT_NEAR(target_norm(whole(scene)), expected, 1e-12);
-  };
-  const Config config;
-  expect(config.rect_a, config.rect_b, 2 * std::sqrt(25 * 30));
-  expect({50, 50, 50, 50, 7}, {40, 35, 40, 45, -0.3}, 2.1 * std::sqrt(30 * 30));
-  expect({0, 0, 40, 100, 1}, config.rect_b, 0);  // touches b from above
-}
-
 /// Where the filled rectangle of an image [1, 1, H, W] is, and its value.
 Rectangle rectangle_in(const at::Tensor& image) {
   const auto filled = image[0][0].nonzero();
