@@ -16,10 +16,6 @@ TEST(Scenes, RectanglesAreWhereTheyBelong) {
   expect(scene.b[0][0], {0, 0, 0, 0, 0, 0, -2, -2, 0, 0, -2, -2});
   expect(scene.target[0][0], {0, 0, 0, 0, 0, 0, -6, 0, 0, 0, 0, 0});
   EXPECT_TRUE(torch::equal(plain(scene), at::cat({scene.a, scene.b}, 1)));
-  const auto target = whole(sources_of({}).at(0).train()).target;  // by default: rows 40..64, columns 35..64
-  EXPECT_EQ(target.sizes(), (std::vector<std::int64_t>{1, 1, 100, 100}));
-  EXPECT_EQ((target == 2).sum().item<std::int64_t>(), 25 * 30);
-  EXPECT_EQ((target != 0).sum().item<std::int64_t>(), 25 * 30);
 }
 
 /// Where the filled rectangle of an image [1, 1, H, W] is, and its value.
