@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
-#include <cmath>
+#include <array>
+#include <numeric>
 #include <set>
 #include <tuple>
 #include "scenes/scene.hpp"
@@ -47,57 +48,47 @@ std::vector<Split> splits_of(const Config& config) { return sources_of(config).a
 
 TEST(Scenes, EachSplitOfRectanglesChangesWhatItsNameSays) {
   Config config;
-  config.heldout_scenes = 50;
-  const auto splits = splits_of(config);
-  ASSERT_EQ(splits.size(), 4U);
-  const char* const names[] = {"train", "moved", "values", "both"};
-  for (std::size_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(splits[i].name, names[i]);
-    EXPECT_EQ(splits[i].scenes, i == 0 ? 1 : 50);
-    std::set<std::tuple<Place, Place>> places;
-    std::set<float> values;
-    for (const auto& [a, b] : pairs_of(splits[i])) {
-      places.insert({place_of(a), place_of(b)});
-      values.insert({static_cast<float>(a.value), static_cast<float>(b.value)});
-    }
-    EXPECT_EQ(places.size(), i == 1 || i == 3 ? 50U : 1U) << splits[i].name;
-    EXPECT_EQ(values.size(), i < 2 ? 2U : 100U) << splits[i].name;
-  }
-  EXPECT_EQ(pairs_of(splits[1])[0].first.value, config.rect_a.value);
-  EXPECT_EQ(place_of(pairs_of(splits[2])[0].second), place_of(config.rect_b));
-  config.heldout_scenes = 0;
-  EXPECT_EQ(splits_of(config).size(), 1U);
-}
-
-TEST(Scenes, MovedRectanglesKeepTheirSizeOverlapAndStayInside) {
-  Config config;
-  std::tie(config.size.height, config.size.width) = std::pair(12, 9);
+  config.size = {12, 9};
   config.rect_a = {0, 0, 12, 2, 1};  // as tall as the image
   config.rect_b = {0, 0, 3, 3, 2};
   config.heldout_scenes = 1000;
   config.heldout_seed = 7;
   config.heldout_values = {-1, 1};
-  std::set<Place> places;
-  for (const auto& split : splits_of(config)) {
-    double sum = 0;
-    for (const auto& [a, b] : pairs_of(split)) {
+  const auto splits = splits_of(config);
+  ASSERT_EQ(splits.size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    SCOPED_TRACE(splits[i].name);
+    EXPECT_EQ(splits[i].name, (std::array{"train", "moved", "values", "both"}[i]));
+    ASSERT_EQ(splits[i].scenes, i == 0 ? 1 : 1000);
+    std::set<Place> places_of_a, places_of_b;
+    std::set<double> values;
+    for (const auto& [a, b] : pairs_of(splits[i])) {
       EXPECT_EQ(std::tuple(a.height, a.width, b.height, b.width), std::tuple(12, 2, 3, 3));
-      EXPECT_TRUE(a.left < b.left + 3 && b.left < a.left + 2);
-      EXPECT_TRUE(split.name == "train" || split.name == "moved" || std::abs(a.value) <= 1);
-      sum += a.value + b.value;
-      places.insert(place_of(b));
+      EXPECT_TRUE(a.left < b.left + 3 && b.left < a.left + 2);  // they overlap
+      EXPECT_TRUE(i >= 2 || std::pair(a.value, b.value) == std::pair(1.0, 2.0));
+      places_of_a.insert(place_of(a));
+      places_of_b.insert(place_of(b));
+      values.insert({a.value, b.value});
     }
-    if (split.name == "values") {  // of 2000 uniform numbers on [-1, 1] the mean has a deviation of 0.013
-      EXPECT_NEAR(sum / 2000, 0, 4 * 0.013);
-    }
+    const bool moved = i == 1 || i == 3;
+    EXPECT_EQ(places_of_a.size(), moved ? 8U : 1U);  // all there are
+    EXPECT_EQ(places_of_b.size(), moved ? 10U * 7U : 1U);
+    EXPECT_EQ(*places_of_a.begin(), Place(0, 0));
+    EXPECT_EQ(*places_of_b.begin(), Place(0, 0));
+    if (i < 2) { continue; }
+    EXPECT_EQ(values.size(), 2000U);
+    EXPECT_TRUE(*values.begin() >= -1 && *values.rbegin() <= 1);
+    // Of 2000 uniform numbers on [-1, 1] the mean has a deviation of 0.013.
+    EXPECT_NEAR(std::accumulate(values.begin(), values.end(), 0.0) / 2000, 0, 4 * 0.013);
   }
-  EXPECT_EQ(places.size(), 10U * 7U);  // every place of b comes up
+  config.heldout_scenes = 0;
+  EXPECT_EQ(splits_of(config).size(), 1U);
 }
 
 Config noise_config(std::int64_t scenes) {
   Config config;
   config.scenes = {"noise"};
-  std::tie(config.size.height, config.size.width) = std::pair(100, 200);
+  config.size = {100, 200};
   config.ranges = {{5, 6}};
   config.test_ranges = {{{-6, -2}, {2, 3}}};
   config.heldout_scenes = scenes;
@@ -156,7 +147,7 @@ TEST(Scenes, HeldOutScenesAreTheSameEverywhere) {
 TEST(Scenes, SourcesAreInTheOrderOfTheirKinds) {
   auto config = noise_config(1);
   config.scenes = {"noise", "rectangles"};
-  config.size.height = config.size.width = 100;
+  config.size = {};
   config.ranges = {{-2, 2}, {5, 6}};
   config.test_ranges.push_back({{7, 8}});
   const auto sources = sources_of(config);
