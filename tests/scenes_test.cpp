@@ -22,12 +22,10 @@ TEST(Scenes, RectanglesAreWhereTheyBelong) {
 /// Where the filled rectangle of an image [1, 1, H, W] is, and its value.
 Rectangle rectangle_in(const at::Tensor& image) {
   const auto filled = image[0][0].nonzero();
-  const auto first = std::get<0>(filled.min(0));
-  const auto size = std::get<0>(filled.max(0)) - first + 1;
-  const auto number = [](const at::Tensor& tensor, int i) { return tensor[i].item<std::int64_t>(); };
-  EXPECT_EQ(filled.size(0), number(size, 0) * number(size, 1));
-  return {number(first, 0), number(first, 1), number(size, 0), number(size, 1),
-          image.sum().item<double>() / static_cast<double>(filled.size(0))};
+  const auto place = at::cat({filled.amin(0), filled.amax(0) - filled.amin(0) + 1});
+  const auto* const p = place.data_ptr<std::int64_t>();
+  EXPECT_EQ(filled.size(0), p[2] * p[3]);
+  return {p[0], p[1], p[2], p[3], image.sum().div(filled.size(0)).item<double>()};
 }
 
 /// The rectangles a and b of each scene of a split.
