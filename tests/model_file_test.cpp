@@ -148,13 +148,12 @@ TEST_F(Pickle, WhatIsNoModelIsNamed) {
            {"(X\xff\xff\xff\xffvariant", "too early"},
            {"t.", "not there"},
            {"(.", "not there"},
+           {"\x80\x04}.", "protocol"},
            {"", "too early"}}) {
     pickle_ = begin + pickle;
     const auto why = refusal_of(archive_of(records_));
     EXPECT_NE(why.find(words), std::string::npos) << words << ": " << why;
   }
-  pickle_ = "\x80\x04}.";
-  EXPECT_NE(refusal_of(archive_of(records_)).find("protocol"), std::string::npos);
 }
 
 TEST_F(Pickle, TensorsStayWithinTheirNumbers) {
@@ -163,8 +162,6 @@ TEST_F(Pickle, TensorsStayWithinTheirNumbers) {
   EXPECT_NE(refusal_of(archive_of(records_)).find("not all numbers"), std::string::npos);
   records_.erase("data/0");
   EXPECT_NE(refusal_of(archive_of(records_)).find("it lacks"), std::string::npos);
-  EXPECT_THROW(parse_model_file("no archive"), std::runtime_error);
-  EXPECT_THROW(parse_model_file(""), std::runtime_error);
 }
 }  // namespace
 }  // namespace conv_mult
