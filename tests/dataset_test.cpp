@@ -1,7 +1,5 @@
 #include <torch/nn/functional/fold.h>
-#include <cmath>
 #include "cases.hpp"
-#include "scenes/scene.hpp"
 
 namespace conv_mult {
 namespace {

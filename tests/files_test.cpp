@@ -1,8 +1,6 @@
 // The user's own images: what is read of them, what is refused, what is made of them.
 
-#include <gtest/gtest.h>
 #include <torch/torch.h>
-#include <random>
 #include "cases.hpp"
 #include "executable.hpp"
 #include "options/options.hpp"

@@ -4,8 +4,6 @@
 
 #include <unistd.h>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include "options/options.hpp"
 
 namespace {

@@ -2,7 +2,6 @@
 // in a line.
 
 #include <ATen/Functions.h>
-#include <cstdlib>
 #include "scenes/scene.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

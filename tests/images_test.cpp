@@ -1,6 +1,5 @@
 #include <stb/stb_image.h>
 #include <torch/torch.h>
-#include <cmath>
 #include "executable.hpp"
 #include "output/figures.hpp"
 

@@ -1,4 +1,3 @@
-#include <cmath>
 #include "cases.hpp"
 #include "variants/common.hpp"
 

@@ -1,8 +1,4 @@
 #include <caffe2/serialize/inline_container.h>
-#include <random>
-#include <sstream>
-#include <stdexcept>
-#include <tuple>
 #include "cases.hpp"
 #include "executable.hpp"
 

@@ -1,9 +1,5 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
-#include <array>
-#include <numeric>
-#include <set>
-#include <tuple>
 #include "scenes/scene.hpp"
 
 namespace conv_mult {
