@@ -8,30 +8,27 @@ Scene row_scene(const std::vector<double>& a, const std::vector<double>& b) {
                     torch::tensor(b, at::kDouble).reshape({1, 1, 1, -1}));
 }
 
-constexpr DataForm both_forms[] = {DataForm::image, DataForm::patches};
+void expect_loss(double expected, const Scene& scene, std::int64_t kernel_size) {
+  for (const auto form : {DataForm::image, DataForm::patches}) {
+    EXPECT_NEAR(*best_affine(make_dataset(scene, form, kernel_size), {kernel_size}), expected, 2e-14 * expected);
+  }
+}
 
 TEST(LeastSquares, TheTruthTableOfAnd) {
   // By hand: a, b over {0, 1}^2, K = 1. By symmetry the best affine fit of a b is (a + b)/2 - 1/4: the residual is
   // +-1/4 at each of the four points, orthogonal to 1, a and b. Loss sqrt(4/16) = 1/2.
-  for (const auto form : both_forms) {
-    EXPECT_NEAR(*best_affine(make_dataset(row_scene({0, 0, 1, 1}, {0, 1, 0, 1}), form, 1), {1}), 0.5, 1e-14);
-    // The same with (1, 1) three times, counts n = (1, 1, 1, 3). Only u = (1, -1, -1, 1) is orthogonal to 1, a and b,
-    // so the residual is r = c u / n with u.r = u.target = 1: c = 1 / (1 + 1 + 1 + 1/3) = 0.3 = sum(n r^2).
-    const auto weighed = make_dataset(row_scene({0, 0, 1, 1, 1, 1}, {0, 1, 0, 1, 1, 1}), form, 1);
-    EXPECT_NEAR(*best_affine(weighed, {1}), std::sqrt(0.3), 1e-14);
-  }
+  expect_loss(0.5, row_scene({0, 0, 1, 1}, {0, 1, 0, 1}), 1);
+  // The same with (1, 1) three times, counts n = (1, 1, 1, 3). Only u = (1, -1, -1, 1) is orthogonal to 1, a and b,
+  // so the residual is r = c u / n with u.r = u.target = 1: c = 1 / (1 + 1 + 1 + 1/3) = 0.3 = sum(n r^2).
+  expect_loss(std::sqrt(0.3), row_scene({0, 0, 1, 1, 1, 1}, {0, 1, 0, 1, 1, 1}), 1);
 }
 
 TEST(LeastSquares, RankDeficientProblemsAreSolvedExactly) {
-  // b = 2 a, so its column repeats a's; over a in {0, 1} the product 2 a^2 = 2 a is affine: loss 0.
-  for (const auto form : both_forms) {
-    EXPECT_EQ(*best_affine(make_dataset(row_scene({0, 1, 1, 0}, {0, 2, 2, 0}), form, 1), {1}), 0);
-  }
-  // A 1x1 image meets 17 of 18 weights with padding only.
-  EXPECT_EQ(*best_affine(make_dataset(random_scene(1, 1), DataForm::image, 1), {3}), 0);
-  // A zero target is met by zero weights.
+  // b = 2 a, so its column repeats a's; over a in {0, 1} the product 2 a^2 = 2 a is affine.
+  expect_loss(0, row_scene({0, 1, 1, 0}, {0, 2, 2, 0}), 1);
+  expect_loss(0, random_scene(1, 1), 3);  // meets 17 of 18 weights with padding only
   const auto zero = torch::zeros({1, 1, 5, 5}, at::kDouble);
-  EXPECT_EQ(*best_affine(make_dataset(make_scene(zero, zero), DataForm::image, 1), {3}), 0);
+  expect_loss(0, make_scene(zero, zero), 3);
   EXPECT_TRUE(std::isnan(*best_affine(make_dataset(row_scene({1e200, 1}, {1e200, 1}), DataForm::image, 1), {1})));
 }
 
