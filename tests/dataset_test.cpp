@@ -21,8 +21,8 @@ TEST(Dataset, PatchesAreTheDistinctRowsOfUnfold) {
       // Each of the distinct ones is there, with its count and the target of its pixels.
       const auto [found, of_row, once] = torch::unique_dim(patches.input.flatten(1), 0, true, true, true);
       EXPECT_TRUE(torch::equal(found, distinct));
-      EXPECT_TRUE(
-          torch::allclose(patches.root_count.square().flatten(), count.index_select(0, of_row).to(at::kDouble)));
+      const auto counts = count.index_select(0, of_row).to(at::kDouble);
+      EXPECT_TRUE(torch::allclose(patches.root_count.square().flatten(), counts, 1e-14, 0));
       const auto targets = torch::zeros(distinct.size(0), at::kDouble).index_put({of_row}, patches.target.flatten());
       EXPECT_TRUE(torch::equal(targets.index_select(0, inverse), scene.target.flatten()));
       EXPECT_EQ(patches.pixels(), scene.target.numel());
