@@ -7,6 +7,8 @@
 
 namespace conv_mult {
 namespace {
+using namespace std::string_literals;
+
 const Interval unit;
 
 at::Tensor numbers(const std::vector<double>& values, std::int64_t height) {
@@ -150,17 +152,14 @@ TEST_F(Files, PairsOfTestsDecide) {
 
 // A weighted mean is no product: the plain layer makes it exactly, and its floor is 0.
 TEST_F(Files, ATargetOfTheirOwn) {
-  const auto source_of_target = [&] { return source({"--target=" + path("target.npy")}); };
-  std::string npy = "\x93NUMPY\x01";
-  const std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }\n";
-  npy += std::string("\0", 1) + static_cast<char>(header.size()) + std::string("\0", 1) + header;
+  const auto header = "\x93NUMPY\1\0<\0{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }\n"s;  // <: 60 bytes
   const auto target = (2 * a_ - b_ + 1).contiguous();
-  npy.append(static_cast<const char*>(target.data_ptr()), target.nbytes());
-  write(folder_ / "target.npy", npy);
-  EXPECT_TRUE(identical(source_of_target().train().target, target));
-  EXPECT_EQ(source_of_target().splits.size(), 1U);  // nobody knows what others would come to
-  const auto cast_to_float = cast(source_of_target().train(), at::kFloat);
-  EXPECT_TRUE(identical(cast_to_float.target, target.to(at::kFloat)));
+  const std::string content(static_cast<const char*>(target.data_ptr()), target.nbytes());
+  write(folder_ / "target.npy", header + content);
+  const auto own = source({"--target=" + path("target.npy")});
+  EXPECT_TRUE(identical(own.train().target, target));
+  EXPECT_EQ(own.splits.size(), 1U);  // nobody knows what others would come to
+  EXPECT_TRUE(identical(cast(own.train(), at::kFloat).target, target.to(at::kFloat)));
   const auto outcome =
       run("--variant baseline,exp,bilinear --image-a a.pgm --image-b b.pgm --scale 0,10 --target "
           "target.npy --steps 4000 --figures none --out r");
