@@ -23,11 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string input(reinterpret_cast<const char*>(data), size);
   const auto end = std::min(input.find("\n\n"), input.size());
   std::vector<std::string> arguments;
-  for (std::size_t begin = 0; begin < end;) {
-    const auto line = std::min(input.find('\n', begin), end);
-    arguments.push_back(input.substr(begin, line - begin).c_str());  // up to a NUL, as in any argv
-    begin = line + 1;
-  }
+  std::istringstream lines(input.substr(0, end));
+  for (std::string line; std::getline(lines, line);) { arguments.push_back(line.c_str()); }  // to a NUL, as in any argv
   if (end + 2 < input.size()) {
     arguments.insert(arguments.begin(), {"--config", write_settings(input.substr(end + 2))});
   }
