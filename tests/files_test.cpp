@@ -41,11 +41,6 @@ class Files : public Executable {
     return sources_of(parse_command_line(words, {{"exp"}, {"files"}}, "").config).at(0);
   }
 
-  static const Split& split(const SceneSource& source, const std::string& name) {
-    return *std::find_if(source.splits.begin(), source.splits.end(),
-                         [&](const Split& each) { return each.name == name; });
-  }
-
   const at::Tensor a_ = numbers({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0}, 3);
   const at::Tensor b_ = numbers({1, 0, 0, 2, 0, 3, 0, 0, 4, 0, 0, 5}, 3);
 };
@@ -100,23 +95,25 @@ TEST_F(Files, APartOfThemAndTheMeansOfBlocks) {
 }
 
 TEST_F(Files, HeldOutScenesAreTheseShiftedAndScaled) {
-  const auto all = source({"--heldout-scenes=20", "--heldout-values=2,3"});
-  EXPECT_TRUE(identical(split(all, "train").draw(0, 1).target, a_ * b_));
+  const auto splits = source({"--heldout-scenes=20", "--heldout-values=2,3"}).splits;
+  ASSERT_EQ(splits.size(), 4U);
   std::set<std::int64_t> shifts;
-  for (const std::string name : {"moved", "values", "both"}) {
-    EXPECT_EQ(split(all, name).scenes, 20);
-    for (std::int64_t i = 0; i < 20; ++i) {
-      const auto scene = split(all, name).draw(i, 20);
+  for (const auto& [name, text, scenes, draw] : splits) {
+    const bool moved = name == "moved" || name == "both";
+    const bool scaled = name == "values" || name == "both";
+    EXPECT_EQ(scenes, name == "train" ? 1 : 20);
+    for (std::int64_t i = 0; i < scenes; ++i) {
+      const auto scene = draw(i, 20);
       const double of_a = scene.a.sum().item<double>() / a_.sum().item<double>();
       const double of_b = scene.b.sum().item<double>() / b_.sum().item<double>();
       EXPECT_TRUE(scene.a.allclose(a_ * of_a, 0, 1e-12)) << name;  // a stays where it is
       EXPECT_TRUE(identical(scene.target, scene.a * scene.b)) << name;
       for (const double factor : {of_a, of_b}) {
-        EXPECT_TRUE(name == "moved" ? factor == 1 : factor >= 2 && factor <= 3) << name << factor;
+        EXPECT_TRUE(scaled ? factor >= 2 && factor <= 3 : factor == 1) << name << factor;
       }
       std::int64_t shift = 0;
       while (shift < 12 && !scene.b.allclose(b_.roll({shift / 4, shift % 4}, {2, 3}) * of_b, 0, 1e-12)) { ++shift; }
-      ASSERT_LT(shift, name == "values" ? 1 : 12) << name << scene.b;
+      ASSERT_LT(shift, moved ? 12 : 1) << name << scene.b;
       if (name == "moved") { shifts.insert(shift); }
     }
   }
@@ -127,10 +124,11 @@ TEST_F(Files, PairsOfTestsDecide) {
   write(folder_ / "b2.pgm", pgm(b_ * 2, 10));
   const auto tested = source(
       {"--test-a=" + path("a.pgm") + "," + path("a.pgm"), "--test-b=" + path("b2.pgm"), "--test-b=" + path("b.pgm")});
-  EXPECT_EQ(tested.splits.at(tested.judged).name, "given");
-  EXPECT_EQ(split(tested, "given").scenes, 2);
-  EXPECT_TRUE(identical(split(tested, "given").draw(0, 2).target, a_ * b_ * 2));
-  EXPECT_TRUE(identical(split(tested, "given").draw(1, 1).target, a_ * b_));
+  const auto& given = tested.splits.at(tested.judged);
+  EXPECT_EQ(given.name, "given");
+  EXPECT_EQ(given.scenes, 2);
+  EXPECT_TRUE(identical(given.draw(0, 2).target, a_ * b_ * 2));
+  EXPECT_TRUE(identical(given.draw(1, 1).target, a_ * b_));
   // baseline learns a constant b, which fits where it was trained on, and not there; bilinear multiplies.
   torch::manual_seed(1);
   const auto random = torch::randint(0, 10, {1, 1, 9, 9}, at::kDouble);
