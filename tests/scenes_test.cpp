@@ -6,13 +6,11 @@ namespace conv_mult {
 namespace {
 TEST(Scenes, RectanglesAreWhereTheyBelong) {
   const auto scene = whole(make_rectangles({3, 4}, {0, 1, 2, 2, 3}, {1, 2, 2, 2, -2}));
-  const auto expect = [](const at::Tensor& image, const std::vector<double>& pixels) {
-    EXPECT_TRUE(torch::equal(image, torch::tensor(pixels, at::kDouble).view({3, 4})));
-  };
-  expect(scene.a[0][0], {0, 3, 3, 0, 0, 3, 3, 0, 0, 0, 0, 0});
-  expect(scene.b[0][0], {0, 0, 0, 0, 0, 0, -2, -2, 0, 0, -2, -2});
-  expect(scene.target[0][0], {0, 0, 0, 0, 0, 0, -6, 0, 0, 0, 0, 0});
-  EXPECT_TRUE(torch::equal(plain(scene), at::cat({scene.a, scene.b}, 1)));
+  const std::vector<double> pixels{0, 3, 3, 0, 0, 3, 3,  0,  0, 0, 0,  0,   // a
+                                   0, 0, 0, 0, 0, 0, -2, -2, 0, 0, -2, -2,  // b
+                                   0, 0, 0, 0, 0, 0, -6, 0,  0, 0, 0,  0};  // target
+  const auto expected = torch::tensor(pixels, at::kDouble).view({1, 3, 3, 4});
+  EXPECT_TRUE(torch::equal(at::cat({plain(scene), scene.target}, 1), expected));
 }
 
 /// Where the filled rectangle of an image [1, 1, H, W] is, and its value.
