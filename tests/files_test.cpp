@@ -82,12 +82,9 @@ TEST_F(Files, OfOtherProgramsAreReadAsTheyReadThem) {
   }
 }
 
-TEST_F(Files, BlackAndWhiteAreTheScale) {
-  EXPECT_TRUE(identical(read_image("P2 3 1 4 0 1 4", {-1, 3}), numbers({-1, 0, 3}, 1)));
-}
-
 // By hand.
-TEST_F(Files, APartOfThemAndTheMeansOfBlocks) {
+TEST_F(Files, TheScaleAPartOfThemAndTheMeansOfBlocks) {
+  EXPECT_TRUE(identical(read_image("P2 3 1 4 0 1 4", {-1, 3}), numbers({-1, 0, 3}, 1)));
   const auto scene = source({"--crop=1,1,2,0", "--shrink=2"}).train();
   EXPECT_TRUE(identical(scene.a, numbers({(5. + 6 + 9 + 10) / 4}, 1))) << scene.a;
   EXPECT_TRUE(identical(scene.b, numbers({3. / 4}, 1))) << scene.b;
