@@ -76,13 +76,11 @@ TEST(Dataset, TheLargestSceneTakesNoMoreThanItsPatches) {
 }
 
 TEST(Dataset, AutoTakesPatchesBelowAQuarterOfThePixels) {
-  const auto form_of = [](const std::vector<double>& values) {
-    const auto a = torch::tensor(values, at::kDouble).reshape({1, 1, 1, -1});
-    return make_dataset(make_scene(a, a), DataForm::automatic, 1).form;
-  };
-  // Three distinct values in 13 pixels are fewer than a quarter, in 12 pixels they are not.
-  EXPECT_EQ(form_of({1, 2, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}), DataForm::patches);
-  EXPECT_EQ(form_of({1, 2, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}), DataForm::image);
+  for (const std::int64_t pixels : {12, 13}) {  // of which three distinct values are a quarter, or fewer
+    const auto a = torch::arange(1, pixels + 1, at::kDouble).clamp_max(3).view({1, 1, 1, -1});
+    const auto form = make_dataset(make_scene(a, a), DataForm::automatic, 1).form;
+    EXPECT_EQ(form, pixels == 12 ? DataForm::image : DataForm::patches);
+  }
 }
 }  // namespace
 }  // namespace conv_mult
