@@ -6,7 +6,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/nn/modules/conv.h>
-#include <cstdint>
 
 namespace conv_mult {
 namespace {
