@@ -81,16 +81,6 @@ TEST_F(Cli, WritesTheDocumentedFiles) {
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * 51);
 }
 
-TEST_F(Cli, FiguresAreDrawnInAnyLocale) {
-  for (const auto* locale : {"env -i PATH=\"$PATH\"", "env LC_ALL=C", "env LC_ALL=de_DE.UTF-8"}) {
-    const auto outcome = run("--size 20 --steps 5 --figures png --out r", locale);
-    EXPECT_EQ(outcome.code, 0) << locale;
-    EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << locale << ": " << outcome.err;
-    EXPECT_TRUE(fs::exists(folder_ / "r/panel.png")) << locale;
-    fs::remove_all(folder_ / "r");
-  }
-}
-
 TEST_F(Cli, NoPictureOfAnOlderRunStays) {
   ASSERT_EQ(run("--size 20 --steps 5 --figures png --out r").code, 0);
   ASSERT_TRUE(fs::exists(folder_ / "r/panel.png"));

@@ -372,9 +372,10 @@ TEST_F(Faults, TheEnvironmentChangesNoFigure) {
   ASSERT_EQ(run("--size 20 --steps 50 --figures png --out r").code, 0);
   std::ofstream(folder_ / ".gnuplot") << "set title 'mine'; print 'gnuplot'\n";
   for (const auto* variable :
-       {"GNUTERM=qt", "GNUTERM=", "GNUPLOT_LIB=/", "LC_ALL=C", "XDG_CACHE_HOME=/proc", "LD_PRELOAD=no.so", "-u HOME",
-        "CDPATH=/usr:/", "HOME=\"$PWD\"", "--ignore-signal=CHLD"}) {
+       {"GNUTERM=qt", "GNUTERM=", "GNUPLOT_LIB=/", "LC_ALL=C", "LC_ALL=de_DE.UTF-8", "XDG_CACHE_HOME=/proc",
+        "LD_PRELOAD=no.so", "-u HOME", "CDPATH=/usr:/", "HOME=\"$PWD\"", "--ignore-signal=CHLD"}) {
     const auto outcome = run("--size 20 --steps 50 --figures png --out other", "env " + std::string(variable));
+    EXPECT_EQ(outcome.code, 0) << variable;
     EXPECT_EQ(outcome.err.find("gnuplot"), std::string::npos) << variable << outcome.err;
     EXPECT_TRUE(read(folder_ / "other/loss.png") == read(folder_ / "r/loss.png")) << variable;
   }
