@@ -97,13 +97,6 @@ TEST_F(Cli, NoPictureOfAnOlderRunStays) {
   }
 }
 
-TEST_F(Cli, ARunIsRepeatedFromItsOwnConfiguration) {
-  ASSERT_EQ(run("--variant exp --seed 3 --lr 0.02 --out r " + std::string(small)).code, 0);
-  ASSERT_EQ(run("--config r/config.toml --out r2").code, 0);
-  EXPECT_EQ(read(folder_ / "r/loss.csv"), read(folder_ / "r2/loss.csv"));
-  EXPECT_EQ(read(folder_ / "r/loss.csv").find("baseline"), std::string::npos);
-}
-
 TEST_F(Cli, EveryFormOfTheDataGivesTheSameResult) {
   const auto final_losses = [&](const std::string& form) {
     EXPECT_EQ(run("--dtype float64 --data " + form + " --out " + form + ' ' + small).code, 0);
