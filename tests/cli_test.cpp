@@ -24,8 +24,6 @@ namespace conv_mult {
 namespace {
 class Cli : public Executable {};
 
-constexpr auto small = "--size 20 --steps 50 --figures none ";
-
 TEST_F(Cli, WritesTheDocumentedFiles) {
   const auto outcome = run("--size 20 --steps 50 --out r --figures png,svg,pdf");
   EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -77,8 +75,7 @@ TEST_F(Cli, WritesTheDocumentedFiles) {
                                              "summary.json",
                                              "target.png",
                                              "weights.csv"}));
-  const auto csv = read(folder_ / "r/loss.csv");
-  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * 51);
+  EXPECT_EQ(lines_of(read(folder_ / "r/loss.csv")), 1 + 2 * 51);
 }
 
 TEST_F(Cli, NoPictureOfAnOlderRunStays) {
@@ -180,12 +177,8 @@ TEST_F(Cli, AMissingDeviceIsWrongUsage) {
 
 TEST_F(Cli, AnOutputFolderThatCannotBeWrittenFailsBeforeTraining) {
   std::ofstream(folder_ / "file") << "in the way";
-  for (const auto* out : {"file", "file/below", "/proc/conv_mult"}) {
-    const auto outcome = run(std::string("--out ") + out);
-    EXPECT_EQ(outcome.code, 1) << out;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-    EXPECT_NE(outcome.err.find(out), std::string::npos) << outcome.err;
+  for (const std::string out : {"file", "file/below", "/proc/conv_mult"}) {
+    EXPECT_EQ(expect_failure("--out " + out, out).out, "");
   }
   EXPECT_EQ(read(folder_ / "file"), "in the way");
 }
@@ -279,11 +272,7 @@ TEST_F(Cli, MergedShardsAreTheWhole) {
   EXPECT_EQ(without_times(merged.out), without_times(whole.out));
   ASSERT_EQ(run("--config merged/config.toml --out again").code, 0);
   EXPECT_EQ(read(folder_ / "again/loss.csv"), read(folder_ / "whole/loss.csv"));
-
-  const auto gap = run("merge part1 part3 --out gap");
-  EXPECT_EQ(gap.code, 2);
-  EXPECT_NE(gap.err.find("seed 3 are in none"), std::string::npos) << gap.err;
-  EXPECT_FALSE(fs::exists(folder_ / "gap"));
+  expect_usage_error("merge part1 part3", "seed 3 are in none");
 }
 
 TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
@@ -305,9 +294,7 @@ TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
   EXPECT_EQ(finished % 1024, 0);
   EXPECT_EQ(read(folder_ / "stderr").find("conv_mult: interrupted: the finished blocks of seeds are in 'part'"), 0U);
 
-  const auto other = run(sweep + "--steps 201 --resume --out part");
-  EXPECT_EQ(other.code, 2);
-  EXPECT_NE(other.err.find("other settings"), std::string::npos) << other.err;
+  expect_failure(sweep + "--steps 201 --resume --out part", "other settings", 2);
   ASSERT_EQ(run(sweep + "--resume --out part").code, 0);
   ASSERT_EQ(run(sweep + "--out whole").code, 0);
   for (const auto* file : {"loss.csv", "evaluation.csv", "weights.csv", "output-exp.png"}) {
@@ -323,9 +310,7 @@ TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
     const auto outcome = run(sweep + "--out grown --resume --seeds " + seeds);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
   }
-  const auto fewer = run(sweep + "--out grown --resume --seeds 6");
-  EXPECT_EQ(fewer.code, 2);
-  EXPECT_NE(fewer.err.find("; --seeds: 6, not 7"), std::string::npos) << fewer.err;
+  expect_failure(sweep + "--out grown --resume --seeds 6", "; --seeds: 6, not 7", 2);
   ASSERT_EQ(run(sweep + "--out low --seeds 3 --log-every 20").code, 0);
   ASSERT_EQ(run(sweep + "--out high --seed 5 --seeds 4 --log-every 20").code, 0);  // of --seed the last counts
   const auto merged = run("merge high low --out merged");
@@ -520,12 +505,9 @@ TEST_F(Cli, ALoadedModelIsTheRunThatSavedIt) {
   expect_usage_error("--seeds 2 " + files, "--load-model");
   expect_usage_error("--load-model saved/model-exp.pt,loaded/model-exp.pt", "both of exp");
   fs::resize_file(folder_ / "saved/model-exp.pt", 700);
-  for (const auto* file : {"saved/model-exp.pt", "saved/config.toml", "saved", "nowhere.pt"}) {
-    const auto outcome = run(std::string("--out r --load-model ") + file);
-    EXPECT_EQ(outcome.code, 1) << file;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-    EXPECT_EQ(outcome.err.find("torch"), std::string::npos) << outcome.err;  // in our words
-    EXPECT_NE(outcome.err.find(file), std::string::npos) << outcome.err;
+  for (const std::string file : {"saved/model-exp.pt", "saved/config.toml", "saved", "nowhere.pt"}) {
+    const auto words = expect_failure("--out r --load-model " + file, file).err;
+    EXPECT_EQ(words.find("torch"), std::string::npos) << words;  // in our words
     EXPECT_FALSE(fs::exists(folder_ / "r"));
   }
 }
@@ -558,7 +540,7 @@ TEST_F(Cli, ALogHasALineForEachRowAndNoEscapeSequences) {
     for (const auto* row : {"conv_mult: baseline: trained in ", "conv_mult: exp: trained in "}) {
       EXPECT_NE(words.find(row), std::string::npos) << words;
     }
-    EXPECT_EQ(std::count(words.begin(), words.end(), '\n'), 3) << words;  // and where the files are
+    EXPECT_EQ(lines_of(words), 3) << words;  // and where the files are
   }
 }
 
@@ -567,7 +549,7 @@ TEST_F(Cli, QuietLeavesStderrEmptyAndTheTableAlone) {
   EXPECT_NE(spoken.find("\n\nbaseline: misses the scene it was trained on by "), std::string::npos) << spoken;
   const auto quiet = run("--quiet --out r " + std::string(small));
   EXPECT_EQ(quiet.err, "");
-  EXPECT_EQ(std::count(quiet.out.begin(), quiet.out.end(), '\n'), 3) << quiet.out;
+  EXPECT_EQ(lines_of(quiet.out), 3) << quiet.out;
   const auto row = nlohmann::json::parse(read(folder_ / "r/summary.json"))["variants"][0];
   EXPECT_NE(spoken.find("\nbaseline: " + row["verdict"].get<std::string>() + "\n"), std::string::npos);
 }

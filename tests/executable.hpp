@@ -1,7 +1,6 @@
 #pragma once
 // Runs the real executable and looks at what it leaves.
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
@@ -25,6 +24,8 @@ inline std::string read(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
+
+inline std::ptrdiff_t lines_of(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
 
 #ifdef CONV_MULT_CHECK
 inline constexpr bool checked_build = true;  // in which a process takes 20 TB of addresses and is slow
@@ -68,13 +69,18 @@ class Executable : public TemporaryFolder {
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "stdout"), read(folder_ / "stderr")};
   }
 
-  /// Wrong usage: its exit code, one line on stderr that holds `word`, nothing on stdout, nothing written.
-  void expect_usage_error(const std::string& arguments, const std::string& word) const {
-    const auto outcome = run(arguments + " --out r");
-    EXPECT_EQ(outcome.code, 2) << arguments;
-    EXPECT_EQ(outcome.out, "") << arguments;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  /// A failure: its exit code and one line on stderr that holds `word`.
+  Outcome expect_failure(const std::string& arguments, const std::string& word, int code = 1) const {
+    auto outcome = run(arguments);
+    EXPECT_EQ(outcome.code, code) << arguments << outcome.err;
+    EXPECT_EQ(lines_of(outcome.err), 1) << outcome.err;
     EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
+    return outcome;
+  }
+
+  /// Wrong usage: in addition nothing on stdout, nothing written.
+  void expect_usage_error(const std::string& arguments, const std::string& word) const {
+    EXPECT_EQ(expect_failure(arguments + " --out r", word, 2).out, "") << arguments;
     EXPECT_FALSE(fs::exists(folder_ / "r")) << arguments;
   }
 };

@@ -20,8 +20,6 @@ namespace conv_mult {
 namespace {
 using Files = std::map<std::string, std::string>;
 
-std::ptrdiff_t lines_of(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
-
 bool is_unfinished(const std::string& name) { return name.find(".conv_mult-") != std::string::npos; }
 
 /// Of runs of the same settings: it holds seconds or the name of the folder.

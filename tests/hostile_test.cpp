@@ -16,16 +16,7 @@ std::string shell_quoted(const std::string& text) {
   return quoted + "'";
 }
 
-class Hostile : public Executable {
- protected:
-  /// A failure of the machine: exit code 1 and one line that holds `word`.
-  void expect_failure(const std::string& arguments, const std::string& word) const {
-    const auto outcome = run(arguments);
-    EXPECT_EQ(outcome.code, 1) << arguments << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-    EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
-  }
-};
+class Hostile : public Executable {};
 
 TEST_F(Hostile, NoNameOfAFolderIsInterpreted) {
   const std::string run_options = "--size 20 --steps 50 --figures svg ";
@@ -37,7 +28,7 @@ TEST_F(Hostile, NoNameOfAFolderIsInterpreted) {
     const auto outcome = run(run_options + "--out=" + shell_quoted(name));
     ASSERT_EQ(outcome.code, 0) << name << outcome.err;
     EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << name << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 3) << outcome.err;  // two of progress
+    EXPECT_EQ(lines_of(outcome.err), 3) << outcome.err;  // two of progress
     for (const auto& entry : fs::recursive_directory_iterator(folder_ / "plain")) {
       const auto file = fs::relative(entry.path(), folder_ / "plain");
       const auto kind = file.extension();
