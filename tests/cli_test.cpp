@@ -322,14 +322,6 @@ TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
           << folder << file;
     }
   }
-  ASSERT_EQ(run(sweep + "--out far --seed 10 --seeds 2 --log-every 20").code, 0);
-  const auto gap = run("merge high far --out gap");
-  EXPECT_EQ(gap.code, 2);
-  EXPECT_NE(gap.err.find("seed 9 are in none"), std::string::npos) << gap.err;
-  ASSERT_EQ(run(sweep + "--out last --seed 8 --seeds 1 --log-every 20").code, 0);
-  const auto twice = run("merge high last --out twice");
-  EXPECT_EQ(twice.code, 2);
-  EXPECT_NE(twice.err.find("seed 8 are in two"), std::string::npos) << twice.err;
 }
 
 TEST_F(Cli, AGridHasARowForEachCombination) {
