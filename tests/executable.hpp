@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <system_error>
@@ -35,6 +36,32 @@ inline constexpr bool checked_build = false;
 
 /// A run of half a second or less.
 inline constexpr auto small = "--size 20 --steps 50 --figures none ";
+
+/// Every file below the folder, by its path there.
+inline std::map<std::string, std::string> files_in(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  if (fs::exists(folder)) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file()) { files[fs::relative(entry.path(), folder)] = read(entry.path()); }
+    }
+  }
+  return files;
+}
+
+/// Of runs of the same settings: it holds the time, seconds or the name of the folder.
+inline bool differs_each_time(const fs::path& name) {
+  return name == "summary.json" || name == "config.toml" || name == "figures/rows.tsv" || name == "report.html" ||
+         name.extension() == ".svg";
+}
+
+/// A summary without what a clock or the name of the folder put into it.
+inline nlohmann::json timeless(const std::string& text) {
+  auto summary = nlohmann::json::parse(text);
+  for (auto& variant : summary["variants"]) { variant.erase("seconds"); }
+  summary.erase("checksum");
+  summary["files"].erase("config.toml");
+  return summary;
+}
 
 struct Outcome {
   int code;
@@ -69,6 +96,22 @@ class Executable : public TemporaryFolder {
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "stdout"), read(folder_ / "stderr")};
   }
 
+  nlohmann::json summary_of(const std::string& out) const {
+    return nlohmann::json::parse(read(folder_ / out / "summary.json"));
+  }
+
+  /// Two folders hold the same files, but for what differs each time.
+  void expect_same_results(const std::string& one, const std::string& other) const {
+    const auto files = files_in(folder_ / one);
+    const auto expected = files_in(folder_ / other);
+    EXPECT_EQ(files.size(), expected.size()) << one;
+    for (const auto& [name, content] : expected) {
+      ASSERT_EQ(files.count(name), 1U) << one << ' ' << name;
+      EXPECT_TRUE(differs_each_time(name) || files.at(name) == content) << one << ' ' << name;
+    }
+    EXPECT_TRUE(timeless(files.at("summary.json")) == timeless(expected.at("summary.json"))) << one;
+  }
+
   /// A failure: its exit code and one line on stderr that holds `word`.
   Outcome expect_failure(const std::string& arguments, const std::string& word, int code = 1) const {
     auto outcome = run(arguments);
@@ -91,15 +134,6 @@ inline void run_python(const fs::path& folder, const std::string& script) {
                               "$python -c 'import torch' 2>/dev/null || python=python3; $python" +
                               " '" CONV_MULT_SOURCE_DIR "/tests/'" + script;
   ASSERT_EQ(std::system(command.c_str()), 0) << "Debian's python3-torch, or a python3 that has torch";
-}
-
-/// A summary without what a clock or the name of the folder put into it.
-inline nlohmann::json timeless(const std::string& text) {
-  auto summary = nlohmann::json::parse(text);
-  for (auto& variant : summary["variants"]) { variant.erase("seconds"); }
-  summary.erase("checksum");
-  summary["files"].erase("config.toml");
-  return summary;
 }
 
 /// conv_mult at work, with a terminal for its stderr.

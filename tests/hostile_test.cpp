@@ -29,16 +29,7 @@ TEST_F(Hostile, NoNameOfAFolderIsInterpreted) {
     ASSERT_EQ(outcome.code, 0) << name << outcome.err;
     EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << name << outcome.err;
     EXPECT_EQ(lines_of(outcome.err), 3) << outcome.err;  // two of progress
-    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "plain")) {
-      const auto file = fs::relative(entry.path(), folder_ / "plain");
-      const auto kind = file.extension();
-      const bool is_timed = file == "figures/rows.tsv";
-      if (kind == ".csv" || kind == ".gp" || (kind == ".tsv" && !is_timed) || file == "output-exp.png") {
-        EXPECT_TRUE(read(folder_ / name / file) == read(entry.path())) << name << file;
-      }
-      EXPECT_TRUE(fs::exists(folder_ / name / file)) << name << file;
-    }
-    EXPECT_TRUE(timeless(read(folder_ / name / "summary.json")) == timeless(read(folder_ / "plain/summary.json")));
+    expect_same_results(name, "plain");
     // The configuration leads back to the same folder, in which everything is done already.
     const auto again = run("--resume --config " + shell_quoted("./" + name + "/config.toml"));
     EXPECT_EQ(again.code, 0) << name << again.err;
