@@ -95,26 +95,23 @@ TEST_F(Cli, NoPictureOfAnOlderRunStays) {
 }
 
 TEST_F(Cli, EveryFormOfTheDataGivesTheSameResult) {
-  const auto final_losses = [&](const std::string& form) {
-    EXPECT_EQ(run("--dtype float64 --data " + form + " --out " + form + ' ' + small).code, 0);
-    const auto summary = nlohmann::json::parse(read(folder_ / form / "summary.json"));
-    EXPECT_EQ(summary["variants"][0]["form"], form);
-    return std::vector<double>{summary["variants"][0]["final_loss"]["median"],
-                               summary["variants"][1]["final_loss"]["median"]};
-  };
-  const auto literal = final_losses("literal");
-  for (const auto* form : {"image", "patches"}) {
-    const auto losses = final_losses(form);
-    EXPECT_NEAR(losses[0] / literal[0], 1, 1e-9) << form;
-    EXPECT_NEAR(losses[1] / literal[1], 1, 1e-9) << form;
+  nlohmann::json literal;
+  for (const std::string form : {"literal", "image", "patches"}) {
+    ASSERT_EQ(run("--dtype float64 --data " + form + " --out r " + small).code, 0);
+    const auto rows = summary_of("r")["variants"];
+    if (form == "literal") { literal = rows; }
+    for (const std::size_t i : {0, 1}) {
+      EXPECT_EQ(rows[i]["form"], form);
+      const double loss = rows[i]["final_loss"]["median"];
+      EXPECT_NEAR(loss / literal[i]["final_loss"]["median"].get<double>(), 1, 1e-9) << form;
+    }
   }
 }
 
 TEST_F(Cli, MoreThreadsThanCoresAreNotUsed) {
   ASSERT_EQ(run("--data image --size 200 --steps 20 --figures none --out one").code, 0);
   ASSERT_EQ(run("--data image --size 200 --steps 20 --figures none --out many --threads 512").code, 0);
-  const auto threads = nlohmann::json::parse(read(folder_ / "many/summary.json"))["threads"];
-  EXPECT_EQ(threads, usable_cores());
+  EXPECT_EQ(summary_of("many")["threads"], usable_cores());
   EXPECT_EQ(read(folder_ / "one/loss.csv"), read(folder_ / "many/loss.csv"));  // bands do not depend on them
 }
 
@@ -144,13 +141,11 @@ TEST_F(Cli, EveryConfigurationRuns) {
     ++count;
   }
   EXPECT_EQ(count, checked_build ? 8 : 9);
-  EXPECT_TRUE(fs::exists(folder_ / "instability/outcomes.png"));
   EXPECT_TRUE(checked_build || fs::exists(folder_ / "price/price.png"));
-  EXPECT_TRUE(fs::exists(folder_ / "units/units.png"));
-  EXPECT_TRUE(fs::exists(folder_ / "single-module/units.png"));
-  EXPECT_TRUE(fs::exists(folder_ / "blog/panel.pdf"));  // the blog's figures
-  EXPECT_TRUE(fs::exists(folder_ / "sweep/distribution.png"));
-  EXPECT_TRUE(fs::exists(folder_ / "stability/grid.svg"));
+  for (const auto* figure : {"instability/outcomes.png", "units/units.png", "single-module/units.png", "blog/panel.pdf",
+                             "sweep/distribution.png", "stability/grid.svg"}) {
+    EXPECT_TRUE(fs::exists(folder_ / figure)) << figure;
+  }
 }
 
 TEST_F(Cli, TheVersionGoesToStdout) {
@@ -184,15 +179,14 @@ TEST_F(Cli, AnOutputFolderThatCannotBeWrittenFailsBeforeTraining) {
 }
 
 TEST_F(Cli, NoOverlapLeavesNothingToMultiply) {
-  const auto outcome = run("--size 20 --steps 20 --rect-a 0,0,5,5,1 --rect-b 10,10,5,5,2 --out r --figures png");
-  EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.out.find("\nexp: there was nothing to multiply: the target is 0\n"), std::string::npos)
-      << outcome.out;
-  const auto zero = run("--size 20 --steps 20 --rect-a 0,0,15,15,0 --out r --figures none");
-  EXPECT_NE(zero.out.find("\nexp: there was nothing to multiply: the target is 0\n"), std::string::npos) << zero.out;
-  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
-  EXPECT_EQ(summary["scenes"][0]["target_norm"], 0);
-  EXPECT_TRUE(summary["variants"][0]["relative_error"].is_null());
+  for (const std::string rectangles : {"0,0,5,5,1 --rect-b 10,10,5,5,2 --figures png", "0,0,15,15,0 --figures none"}) {
+    const auto outcome = run("--size 20 --steps 20 --out r --rect-a " + rectangles);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_NE(outcome.out.find("\nexp: there was nothing to multiply: the target is 0\n"), std::string::npos)
+        << outcome.out;
+    EXPECT_EQ(summary_of("r")["scenes"][0]["target_norm"], 0);
+    EXPECT_TRUE(summary_of("r")["variants"][0]["relative_error"].is_null());
+  }
 }
 
 TEST_F(Cli, ADivergedRunIsAResult) {
@@ -211,8 +205,7 @@ TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
     const auto outcome = process.wait();
     EXPECT_EQ(outcome.code, 128 + signal) << outcome.err;
     EXPECT_NE(outcome.err.find("interrupted before a block of seeds was finished"), std::string::npos) << outcome.err;
-    const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
-    EXPECT_EQ(summary["status"], "interrupted");
+    EXPECT_EQ(summary_of("r")["status"], "interrupted");
     EXPECT_NE(read(folder_ / "r/runs.csv").find("\nbaseline,0,interrupted,"), std::string::npos);
     const auto curve = read(folder_ / "r/loss.csv");
     EXPECT_NE(curve.find("\nbaseline,0,0,"), std::string::npos) << curve;
@@ -280,7 +273,7 @@ TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
       "kill -USR1 $child; wait $child; exit $?";
   const int status = std::system(("cd '" + folder_.string() + "'; " + command).c_str());
   ASSERT_EQ(WEXITSTATUS(status), 128 + SIGUSR1) << read(folder_ / "stderr");
-  const auto summary = nlohmann::json::parse(read(folder_ / "part/summary.json"));
+  const auto summary = summary_of("part");
   EXPECT_EQ(summary["status"], "interrupted");
   const std::int64_t finished = summary["variants"][0]["success"]["of"];
   EXPECT_GE(finished, 1024);
@@ -318,15 +311,14 @@ TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
 TEST_F(Cli, AGridHasARowForEachCombination) {
   const auto outcome = run("--seeds 3 --optimizer adam,sgd --lr 0.01,0.1 --out r --figures png --size 20 --steps 50");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
-  ASSERT_EQ(summary["variants"].size(), 8U);
-  EXPECT_EQ(summary["variants"][7]["variant"], "exp");
-  EXPECT_EQ(summary["variants"][7]["optimizer"], "sgd");
-  EXPECT_EQ(summary["variants"][7]["learning_rate"], 0.1);
+  const auto rows = summary_of("r")["variants"];
+  ASSERT_EQ(rows.size(), 8U);
+  EXPECT_EQ(rows[7]["variant"], "exp");
+  EXPECT_EQ(rows[7]["optimizer"], "sgd");
+  EXPECT_EQ(rows[7]["learning_rate"], 0.1);
   EXPECT_TRUE(fs::exists(folder_ / "r/grid.png"));
   ASSERT_EQ(run("--optimizer sgd --lr 0.1 --seeds 3 --out one " + std::string(small)).code, 0);
-  const auto one = nlohmann::json::parse(read(folder_ / "one/summary.json"));
-  EXPECT_EQ(one["variants"][1]["final_loss"], summary["variants"][7]["final_loss"]);
+  EXPECT_EQ(summary_of("one")["variants"][1]["final_loss"], rows[7]["final_loss"]);
 }
 
 // Each under the defaults; none crashes the others, whatever the scene, the form of the data and the dtype.
@@ -342,7 +334,7 @@ TEST_F(Cli, AllVariantsShareATable) {
       EXPECT_NE(outcome.out.find(std::string("\n") + variant + ' '), std::string::npos) << scene << variant;
       EXPECT_TRUE(fs::exists(folder_ / "r" / ("output-" + std::string(variant) + ".png"))) << scene << variant;
     }
-    const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+    const auto summary = summary_of("r");
     EXPECT_EQ(summary["variants"].size() % all_variants.size(), 0U);
     for (const auto& row : summary["variants"]) { EXPECT_EQ(row["success"]["of"], 2) << scene << row["variant"]; }
     fs::remove_all(folder_ / "r");
@@ -352,8 +344,7 @@ TEST_F(Cli, AllVariantsShareATable) {
 // Scenes and depths are part of what a run is called. One layer or unit has the same bits in any company.
 TEST_F(Cli, ScenesAndSizesAreMergedAndResumed) {
   const std::string noise =
-      "--scene noise --range 1,2 --range=-2,2 --resample --loss mse --size 6 --steps 30 --seeds 4 --figures "
-      "none "
+      "--scene noise --range 1,2 --range=-2,2 --resample --loss mse --size 6 --steps 30 --seeds 4 --figures none "
       "--lr 0.01,relu=0.02 --depth 1,2 --width 2 ";
   expect_usage_error(noise + "--scene rectangles", "--resample");
   const auto sweep = noise + "--variant nmu,log-exp,relu,stacked-exp ";
@@ -382,11 +373,10 @@ TEST_F(Cli, ScenesAndSizesAreMergedAndResumed) {
 // On [1, 2] with one weight for each input the NMU finds the product, and the affine layer its closed form.
 TEST_F(Cli, TheLiteraturesTaskTellsAProductFromItsApproximation) {
   const auto outcome =
-      run("--scene noise --range 1,2 --test-range 2,6 --kernel-size 1 --size 1,128 --resample --loss mse "
-          "--seeds 8 "
+      run("--scene noise --range 1,2 --test-range 2,6 --kernel-size 1 --size 1,128 --resample --loss mse --seeds 8 "
           "--variant baseline,nmu --steps 6000 --lr 0.003,baseline=0.01 --out r --figures none");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  const auto summary = summary_of("r");
   const auto& baseline = summary["variants"][0];
   EXPECT_EQ(baseline["success"]["count"], 0);
   EXPECT_NEAR(baseline["floor"], 1.0 / 144, 1e-12);
@@ -402,33 +392,26 @@ TEST_F(Cli, TheLiteraturesTaskTellsAProductFromItsApproximation) {
 TEST_F(Cli, StabilityConfigurationShowsWhereExpDies) {
   if (checked_build) { GTEST_SKIP() << "four million steps for a number that the release build shows"; }
   ASSERT_EQ(run("--config '" CONV_MULT_SOURCE_DIR "/configs/stability.toml' --figures none --out r").code, 0);
-  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  const auto summary = summary_of("r");
   for (const auto& row : summary["variants"]) {
     if (row["variant"] != "exp") { continue; }
     const bool adam = row["optimizer"] == "adam";
-    const double rate = row["learning_rate"];
-    const std::int64_t successes = row["success"]["count"];
     EXPECT_EQ(row["success"]["of"], 100);
-    if (adam && rate == 0.01) {
-      EXPECT_GE(successes, 95);
-    } else if (adam && rate == 0.1) {
-      EXPECT_GE(row["dead"], 50);
-    } else if (!adam) {
-      EXPECT_EQ(successes, 0);
-    }
+    if (!adam) { EXPECT_EQ(row["success"]["count"], 0); }
+    if (adam && row["learning_rate"] == 0.01) { EXPECT_GE(row["success"]["count"], 95); }
+    if (adam && row["learning_rate"] == 0.1) { EXPECT_GE(row["dead"], 50); }
   }
 }
 
 TEST_F(Cli, HeldOutScenesTellAnAndGateFromAProduct) {
   ASSERT_EQ(run("--variant exp --out r --figures none").code, 0);
-  const auto errors = nlohmann::json::parse(read(folder_ / "r/summary.json"))["variants"][0]["evaluation"];
+  const auto errors = summary_of("r")["variants"][0]["evaluation"];
   EXPECT_LE(errors["train"]["median"], 0.05);
   EXPECT_GE(errors["values"]["median"], 1);  // an output of zero would score 1
   ASSERT_EQ(run("--variant exp --out none --heldout-scenes 0 " + std::string(small)).code, 0);
-  EXPECT_EQ(nlohmann::json::parse(read(folder_ / "none/summary.json"))["scenes"][0]["splits"].size(), 1U);
+  EXPECT_EQ(summary_of("none")["scenes"][0]["splits"].size(), 1U);
 }
 
-/// Has Debian's python3-torch, or a python3 that has torch, run a script of tests/.
 // The script computes the loss from the definitions in Python.
 TEST_F(Cli, PythonReadsSavedModelsAndGetsTheSameLosses) {
   for (const std::string bias : {"", "--bias "}) {
@@ -437,7 +420,7 @@ TEST_F(Cli, PythonReadsSavedModelsAndGetsTheSameLosses) {
     std::map<std::string, double> losses;
     std::istringstream lines(read(folder_ / "losses"));
     for (std::string name; lines >> name;) { lines >> losses[name]; }
-    const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+    const auto summary = summary_of("r");
     EXPECT_EQ(losses.size(), all_variants.size());
     for (const auto& row : summary["variants"]) {
       const double loss = row["final_loss"]["median"];
@@ -530,7 +513,7 @@ TEST_F(Cli, QuietLeavesStderrEmptyAndTheTableAlone) {
   const auto quiet = run("--quiet --out r " + std::string(small));
   EXPECT_EQ(quiet.err, "");
   EXPECT_EQ(lines_of(quiet.out), 3) << quiet.out;
-  const auto row = nlohmann::json::parse(read(folder_ / "r/summary.json"))["variants"][0];
+  const auto row = summary_of("r")["variants"][0];
   EXPECT_NE(spoken.find("\nbaseline: " + row["verdict"].get<std::string>() + "\n"), std::string::npos);
 }
 }  // namespace

@@ -272,7 +272,7 @@ TEST_F(Faults, OneThreadIsEnough) {
        {std::string("--size 20 --variant ") + variants, std::string("--size 200 --data image --threads 2")}) {
     const auto outcome = run("--steps 20 --seeds 20 --out r " + arguments, patience + limited, copy.string());
     EXPECT_EQ(outcome.code, 0) << outcome.err;
-    EXPECT_EQ(nlohmann::json::parse(read(folder_ / "r/summary.json"))["threads"], 1);
+    EXPECT_EQ(summary_of("r")["threads"], 1);
     fs::remove_all(folder_ / "r");
   }
 }
@@ -381,7 +381,7 @@ TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
   process.send(SIGTERM);
   EXPECT_EQ(process.wait().code, 143);
   expect_whole(files_in(folder_ / "r"));
-  EXPECT_EQ(nlohmann::json::parse(read(folder_ / "r/summary.json"))["status"], "complete");
+  EXPECT_EQ(summary_of("r")["status"], "complete");
 }
 
 // Of a whole terminal's processes gnuplot is one.
