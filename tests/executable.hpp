@@ -169,6 +169,11 @@ class Process {
   void wait_for(const std::string& text) {
     while (words_.find(text) == std::string::npos && read_words()) {}
   }
+  /// Until the file has so many lines, or the end.
+  void wait_for_lines(const fs::path& file, std::ptrdiff_t count) {
+    pollfd shown{terminal_, POLLIN, 0};
+    while (lines_of(read(folder_ / file)) < count && (poll(&shown, 1, 20) == 0 || read_words())) {}
+  }
   /// Until there is a progress line, or the end.
   void wait_for_training() { wait_for(": step "); }
 

@@ -375,7 +375,7 @@ TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
   make_tool("gnuplot", "echo $$ >>../../hanging; exec sleep 1000");
   Process process(folder_, "--size 20 --steps 50 --figures png --out r",
                   with_tools() + " timeout --foreground -s KILL 50");
-  while (lines_of(read(folder_ / "hanging")) < 4) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+  process.wait_for_lines("hanging", 4);
   process.send(SIGTERM);  // waits for gnuplot, a second one does not
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   process.send(SIGTERM);
@@ -388,7 +388,7 @@ TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
 TEST_F(Faults, CtrlCEndsAGnuplotThatHangs) {
   make_tool("gnuplot", "echo $$ >>../../hanging; exec sleep 1000");
   Process process(folder_, "--size 20 --steps 50 --figures png --out r", with_tools());
-  while (lines_of(read(folder_ / "hanging")) < 4) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+  process.wait_for_lines("hanging", 4);
   process.type("\x03");
   const auto outcome = process.wait();
   EXPECT_EQ(outcome.code, 130);
@@ -399,7 +399,7 @@ TEST_F(Faults, CtrlCEndsAGnuplotThatHangs) {
 TEST_F(Faults, AFigureThatIsBeingDrawnWhenASignalComesIsFinished) {
   make_tool("gnuplot", "echo $$ >>../../drawing; sleep 1; PATH=/usr/bin:/bin exec gnuplot \"$@\"");
   Process process(folder_, "--size 20 --steps 50 --figures png --out r", with_tools());
-  while (lines_of(read(folder_ / "drawing")) < 4) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+  process.wait_for_lines("drawing", 4);
   process.send(SIGTERM);
   const auto outcome = process.wait();
   EXPECT_EQ(outcome.code, 143);
