@@ -56,15 +56,31 @@ void expect_whole(const std::string& name, const std::string& content) {
   }
 }
 
-void expect_whole(const Files& files) {
-  for (const auto& [name, content] : files) {
-    EXPECT_FALSE(is_unfinished(name)) << name;
-    expect_whole(name, content);
-  }
-}
+/// A run with figures, of a second or so.
+const std::string with_figures = "--size 20 --steps 50 --figures png --out r";
 
 class Faults : public Executable {
  protected:
+  /// What a run has left: whole files, which are gone when they are returned.
+  Files taken(const std::string& out = "r") const {
+    auto files = files_in(folder_ / out);
+    for (const auto& [name, content] : files) {
+      EXPECT_FALSE(is_unfinished(name)) << name;
+      expect_whole(name, content);
+    }
+    fs::remove_all(folder_ / out);
+    return files;
+  }
+
+  /// A run that draws nothing, for this reason, and is whole otherwise.
+  Outcome expect_not_drawn(const std::string& prefix, const std::string& why) const {
+    auto outcome = run(with_figures, prefix);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_NE(outcome.err.find("loss.png not drawn: " + why), std::string::npos) << outcome.err;
+    EXPECT_EQ(taken().count("loss.png"), 0U) << outcome.err;
+    return outcome;
+  }
+
   /// Beside those of progress and of what is replaced.
   static void expect_one_line(const Outcome& outcome, int code, const std::string& words) {
     EXPECT_EQ(outcome.code, code) << outcome.err;
@@ -108,8 +124,7 @@ TEST_F(Faults, AFullDiskIsSaidAndLeavesWholeFiles) {
         run("--size 20 --steps 1500 --figures png,svg --out disk/r; code=\\$?; cp -r disk/r saved; exit "
             "\\$code\"",
             std::string("unshare -rm sh -c \"mount -t tmpfs -o size=") + size + " none disk && ");
-    const auto files = files_in(folder_ / "saved");
-    expect_whole(files);
+    const auto files = taken("saved");
     if (outcome.code == 1) {
       ++full;
       expect_one_line(outcome, 1, "No space left on device");
@@ -122,7 +137,6 @@ TEST_F(Faults, AFullDiskIsSaidAndLeavesWholeFiles) {
             << size << figure << outcome.err;
       }
     }
-    fs::remove_all(folder_ / "saved");
   }
   EXPECT_GE(full, 3);
 }
@@ -137,8 +151,7 @@ TEST_F(Faults, AFileThatMayNotGrowIsSaidAndLeavesTheOldOne) {
     const auto outcome =
         run("--size 20 --steps 900 --figures png --out r",
             "ulimit -f " + std::to_string(blocks) + "; GCOV_PREFIX=\"$PWD/counts\" GCOV_ERROR_FILE=/dev/null");
-    const auto files = files_in(folder_ / "r");
-    expect_whole(files);
+    const auto files = taken();
     if (outcome.code == 1) {
       ++refused;
       expect_one_line(outcome, 1, "File too large");
@@ -146,21 +159,15 @@ TEST_F(Faults, AFileThatMayNotGrowIsSaidAndLeavesTheOldOne) {
                   files.at("loss.csv").find(",0,900,") != std::string::npos)  // of the variant that was done first
           << blocks << files.at("loss.csv");
     }
-    fs::remove_all(folder_ / "r");
   }
   EXPECT_GE(refused, 3);
 }
 
 TEST_F(Faults, AStdoutThatTakesNothingIsAnErrorAfterEverythingIsWritten) {
   for (const auto* stdout_to : {"/dev/full", "&-"}) {
-    const auto outcome =
-        run(std::string("--quiet --size 20 --steps 50 --figures png --out r 1>") + stdout_to + " 2>words", "");
-    EXPECT_EQ(outcome.code, 1) << stdout_to;
+    EXPECT_EQ(run(with_figures + " --quiet 2>words 1>" + stdout_to).code, 1) << stdout_to;
     EXPECT_EQ(read(folder_ / "words"), "conv_mult: cannot write to stdout\n") << stdout_to;
-    const auto files = files_in(folder_ / "r");
-    expect_whole(files);
-    EXPECT_EQ(files.count("panel.png"), 1U) << stdout_to;
-    fs::remove_all(folder_ / "r");
+    EXPECT_EQ(taken().count("panel.png"), 1U) << stdout_to;
   }
 }
 
@@ -169,30 +176,25 @@ TEST_F(Faults, ClosedStreamsEndUpInNoFile) {
   ASSERT_EQ(run("--out whole " + std::string(small)).code, 0);
   const auto whole = files_in(folder_ / "whole");
   for (const auto* closed : {"<&-", ">&-", "2>&-", "<&- >&- 2>&-"}) {
-    run("--size 20 --steps 50 --figures png --out r " + std::string(closed));
-    const auto files = files_in(folder_ / "r");
+    run(with_figures + ' ' + closed);
+    const auto files = taken();
     EXPECT_EQ(files.count("loss.png"), 1U) << closed;  // gnuplot's words come through a pipe
     for (const auto* name : {"loss.csv", "weights.csv", "evaluation.csv"}) {
       EXPECT_EQ(files.at(name), whole.at(name)) << closed;
     }
-    expect_whole(files);
-    fs::remove_all(folder_ / "r");
   }
 }
 
 TEST_F(Faults, AReaderThatLeavesEarlyCostsNoFile) {
   for (const auto* reader : {"head -1", "true"}) {
-    run("--size 20 --steps 50 --figures png --out r | " + std::string(reader));
-    const auto files = files_in(folder_ / "r");
-    expect_whole(files);
-    EXPECT_EQ(files.count("panel.png"), 1U) << reader;
-    fs::remove_all(folder_ / "r");
+    run(with_figures + " | " + reader);
+    EXPECT_EQ(taken().count("panel.png"), 1U) << reader;
   }
   EXPECT_EQ(run("--help | head -1").out.substr(0, 5), "Can a");
 }
 
 TEST_F(Faults, NeitherAHomeNorATerminalIsNeeded) {
-  const auto outcome = run("--size 20 --steps 50 --figures png --out r", "setsid env -i PATH=\"$PATH\"");
+  const auto outcome = run(with_figures, "setsid env -i PATH=\"$PATH\"");
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
 }
@@ -245,7 +247,7 @@ TEST_F(Faults, MemoryThatIsRefusedIsSaid) {
       EXPECT_TRUE(killed || !outcome.err.empty()) << mebibytes;
       EXPECT_LE(mebibytes, least);  // which was rounded down
     }
-    expect_whole(files_in(folder_ / "r"));
+    taken();
   }
   EXPECT_GE(refused, 1);
 }
@@ -312,8 +314,7 @@ TEST_F(Faults, WithoutGnuplotTheNumbersAndScriptsAreThere) {
   const auto said = outcome.err.find("gnuplot not found");
   EXPECT_NE(said, std::string::npos) << outcome.err;
   EXPECT_EQ(outcome.err.find("not found", said + 14), std::string::npos) << outcome.err;  // once for all figures
-  const auto files = files_in(folder_ / "r");
-  expect_whole(files);
+  const auto files = taken();
   EXPECT_EQ(files.count("figures/loss.gp") + files.count("figures/loss.tsv"), 2U);
   EXPECT_EQ(files.count("loss.png"), 0U);
 }
@@ -322,13 +323,7 @@ TEST_F(Faults, AGnuplotThatFailsIsSaid) {
   for (const auto* script :
        {"exit 1", "exit 126", "kill -SEGV $$", "kill -KILL $$", "exit 0", "eval \"$3\"; echo half >$drawing; exit 0"}) {
     make_tool("gnuplot", script);
-    const auto outcome = run("--size 20 --steps 50 --figures png --out r", with_tools());
-    EXPECT_EQ(outcome.code, 0) << script;
-    EXPECT_NE(outcome.err.find("loss.png not drawn: "), std::string::npos) << script << outcome.err;
-    EXPECT_EQ(outcome.err.find("took longer"), std::string::npos) << script << outcome.err;
-    EXPECT_FALSE(fs::exists(folder_ / "r/loss.png")) << script;
-    expect_whole(files_in(folder_ / "r"));
-    fs::remove_all(folder_ / "r");
+    EXPECT_EQ(expect_not_drawn(with_tools(), "").err.find("took longer"), std::string::npos) << script;
   }
 }
 
@@ -343,7 +338,7 @@ TEST_F(Faults, AWordOfGnuplotIsANote) {
 }
 
 TEST_F(Faults, TheEnvironmentChangesNoFigure) {
-  ASSERT_EQ(run("--size 20 --steps 50 --figures png --out r").code, 0);
+  ASSERT_EQ(run(with_figures).code, 0);
   std::ofstream(folder_ / ".gnuplot") << "set title 'mine'; print 'gnuplot'\n";
   for (const auto* variable :
        {"GNUTERM=qt", "GNUTERM=", "GNUPLOT_LIB=/", "LC_ALL=C", "LC_ALL=de_DE.UTF-8", "XDG_CACHE_HOME=/proc",
@@ -357,47 +352,42 @@ TEST_F(Faults, TheEnvironmentChangesNoFigure) {
 
 TEST_F(Faults, AGnuplotWithoutAFontIsSaid) {
   std::ofstream(folder_ / "fonts.conf") << "<fontconfig></fontconfig>";
-  const auto outcome = run("--size 20 --steps 50 --figures png --out r", "env FONTCONFIG_FILE=\"$PWD/fonts.conf\"");
-  EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.err.find("loss.png not drawn: "), std::string::npos) << outcome.err;
-  EXPECT_FALSE(fs::exists(folder_ / "r/loss.png"));
+  expect_not_drawn("env FONTCONFIG_FILE=\"$PWD/fonts.conf\"", "");
 }
 
 TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
   make_tool("gnuplot", "echo $$ >>../../hanging; exec sleep 1000");
-  Process process(folder_, "--size 20 --steps 50 --figures png --out r",
-                  with_tools() + " timeout --foreground -s KILL 50");
+  Process process(folder_, with_figures, with_tools() + " timeout --foreground -s KILL 50");
   process.wait_for_lines("hanging", 4);
   process.send(SIGTERM);  // waits for gnuplot, a second one does not
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   process.send(SIGTERM);
   EXPECT_EQ(process.wait().code, 143);
-  expect_whole(files_in(folder_ / "r"));
   EXPECT_EQ(summary_of("r")["status"], "complete");
+  taken();
 }
 
 // Of a whole terminal's processes gnuplot is one.
 TEST_F(Faults, CtrlCEndsAGnuplotThatHangs) {
   make_tool("gnuplot", "echo $$ >>../../hanging; exec sleep 1000");
-  Process process(folder_, "--size 20 --steps 50 --figures png --out r", with_tools());
+  Process process(folder_, with_figures, with_tools());
   process.wait_for_lines("hanging", 4);
   process.type("\x03");
   const auto outcome = process.wait();
   EXPECT_EQ(outcome.code, 130);
   EXPECT_NE(outcome.err.find("interrupted while the figures were drawn"), std::string::npos) << outcome.err;
-  expect_whole(files_in(folder_ / "r"));
+  taken();
 }
 
 TEST_F(Faults, AFigureThatIsBeingDrawnWhenASignalComesIsFinished) {
   make_tool("gnuplot", "echo $$ >>../../drawing; sleep 1; PATH=/usr/bin:/bin exec gnuplot \"$@\"");
-  Process process(folder_, "--size 20 --steps 50 --figures png --out r", with_tools());
+  Process process(folder_, with_figures, with_tools());
   process.wait_for_lines("drawing", 4);
   process.send(SIGTERM);
   const auto outcome = process.wait();
   EXPECT_EQ(outcome.code, 143);
   EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
-  const auto files = files_in(folder_ / "r");
-  expect_whole(files);
+  const auto files = taken();
   EXPECT_EQ(files.count("loss.png") + files.count("panel.png"), 2U);
 }
 
@@ -406,10 +396,7 @@ class FaultsPatience : public Faults {};
 
 TEST_F(FaultsPatience, AGnuplotThatHangsIsGivenUp) {
   make_tool("gnuplot", "exec sleep 1000");
-  const auto outcome = run("--size 20 --steps 50 --figures png --out r", with_tools());
-  EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.err.find("loss.png not drawn: gnuplot took longer than 60 s"), std::string::npos) << outcome.err;
-  expect_whole(files_in(folder_ / "r"));
+  expect_not_drawn(with_tools(), "gnuplot took longer than 60 s");
 }
 
 TEST_F(FaultsPatience, ALogHasALineAfterAMinute) {
