@@ -109,8 +109,7 @@ TEST_F(Resume, FinishedRunsComeBackToTheLastBit) {
     ASSERT_EQ(actual.variants.size(), 2U);
     for (std::size_t row = 0; row < 2; ++row) {
       const auto& v = actual.variants[row];
-      EXPECT_EQ(v.variant, expected.variants[row].variant);
-      EXPECT_EQ(v.learning_rate, expected.variants[row].learning_rate);
+      EXPECT_TRUE(v == expected.variants[row]) << v.variant << ' ' << v.learning_rate;
       EXPECT_EQ(v.seconds, 0.25);
       ASSERT_EQ(v.runs.size(), 2U);  // the interrupted one has to run again
       for (std::size_t i = 0; i < 2; ++i) {
