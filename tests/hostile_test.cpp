@@ -114,14 +114,9 @@ TEST_F(Hostile, DamagedResultsAreNamed) {
   for (const std::string file : {"loss.csv", "weights.csv", "evaluation.csv", "summary.json"}) {
     ASSERT_EQ(run(options + "--out r").code, 0);
     const auto text = read(folder_ / "r" / file);
-    const auto at = text.size() / 2;
-    auto flipped = text;
-    flipped[at] = static_cast<char>(flipped[at] ^ 1);
-    for (const auto& damaged : {text.substr(0, at), flipped}) {
-      std::ofstream(folder_ / "r" / file) << damaged;
-      expect_failure(options + "--resume --out r", file);
-      expect_failure("merge r --out merged", file);
-    }
+    std::ofstream(folder_ / "r" / file) << text.substr(0, text.size() / 2);
+    expect_failure(options + "--resume --out r", file);
+    expect_failure("merge r --out merged", file);
     fs::remove(folder_ / "r" / file);
     if (file != "summary.json") {  // without it nothing is known to be finished: a run anew
       expect_failure(options + "--resume --out r", file);
