@@ -72,9 +72,6 @@ TEST_F(Hostile, WhatIsInTheWayIsNamed) {
     expect_failure("--quiet --size 20 --steps 5 --figures png --out r", name);
     fs::remove_all(folder_ / "r");
   }
-  expect_usage_error("--config .", "--config");
-  std::ofstream(folder_ / "large.toml") << std::string(2 << 20, '#');
-  expect_usage_error("--config large.toml", "1 MiB");
 }
 
 // Numbers that a float32, or even a float64, cannot hold any more are results like others.
