@@ -191,22 +191,6 @@ TEST_F(Cli, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
   EXPECT_EQ(process.wait().code, 143);
 }
 
-TEST_F(Cli, ManySeedsAreTheSingleRunsToTheLastBit) {
-  ASSERT_EQ(run("--seed 3 --seeds 64 --log-every 10 --out all " + std::string(small)).code, 0);
-  for (const auto* seed : {"3", "20", "66"}) {
-    ASSERT_EQ(run("--seed " + std::string(seed) + " --log-every 10 --out one " + small).code, 0);
-    for (const auto* file : {"loss.csv", "evaluation.csv", "weights.csv"}) {
-      std::istringstream lines(read(folder_ / "all" / file));
-      std::string of_seed;
-      for (std::string line; std::getline(lines, line);) {
-        const auto fields = line.substr(line.find(',') + 1);
-        if (fields.rfind(std::string(seed) + ',', 0) == 0 || of_seed.empty()) { of_seed += line + '\n'; }
-      }
-      EXPECT_EQ(of_seed, read(folder_ / "one" / file)) << file << " seed " << seed;
-    }
-  }
-}
-
 TEST_F(Cli, MergedShardsAreTheWhole) {
   const std::string sweep = "--seeds 7 --lr 0.01,0.1 " + std::string(small);
   const auto whole = run(sweep + "--out whole");
