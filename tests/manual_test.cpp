@@ -1,25 +1,12 @@
 // Man page and bash completion, as the build made them, against --help.
 
-#include <gtest/gtest.h>
-#include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <regex>
 #include <set>
-#include <string>
+#include "executable.hpp"
 
 namespace conv_mult {
 namespace {
 const std::string man_page_file = std::string(CONV_MULT_MANUAL_DIR) + "/conv_mult.1";
-
-std::string output_of(const std::string& command) {
-  std::string output;
-  FILE* pipe = popen(command.c_str(), "r");
-  std::array<char, 4096> buffer{};
-  while (const auto size = std::fread(buffer.data(), 1, buffer.size(), pipe)) { output.append(buffer.data(), size); }
-  EXPECT_EQ(pclose(pipe), 0) << command;
-  return output;
-}
 
 /// What `expression`, with one group, finds.
 std::set<std::string> all_of(const std::string& text, const std::string& expression) {
@@ -31,25 +18,34 @@ std::set<std::string> all_of(const std::string& text, const std::string& express
   return found;
 }
 
-/// The names in the left column of --help, of the program and of merge.
-std::set<std::string> options_in_help() {
-  const std::string program = std::string("'") + CONV_MULT_EXECUTABLE + "' ";
-  return all_of(output_of(program + "--help") + output_of(program + "merge --help"), "\n  (?:-h, ?)?(--[a-z0-9-]+)");
-}
+class Manual : public Executable {
+ protected:
+  std::string output_of(const std::string& arguments, const std::string& program = CONV_MULT_EXECUTABLE) const {
+    const auto outcome = run(arguments, "", program);
+    EXPECT_EQ(outcome.code, 0) << arguments << outcome.err;
+    return outcome.out;
+  }
 
-/// What bash offers for the last of the words, separated by '|', that follow the program's name; a line for each.
-std::string completions(const std::string& line) {
-  const std::string words = "conv_mult|" + line;
-  const auto last = words.rfind('|');
-  return output_of(
-      R"(bash -c '. "$0"; cd "$1"; IFS="|" read -ra COMP_WORDS <<<"$2"; COMP_WORDS+=("$3"))" +
-      std::string(R"(; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _conv_mult; printf "%s\n" "${COMPREPLY[@]}"' ')") +
-      CONV_MULT_MANUAL_DIR + "/conv_mult.bash' '" + CONV_MULT_SOURCE_DIR + "' '" + words.substr(0, last) + "' '" +
-      words.substr(last + 1) + "'");
-}
+  /// The names in the left column of --help, of the program and of merge.
+  std::set<std::string> options_in_help() const {
+    return all_of(output_of("--help") + output_of("merge --help"), "\n  (?:-h, ?)?(--[a-z0-9-]+)");
+  }
 
-TEST(Manual, TheManPageHasTheOptionsOfHelp) {
-  const auto page = output_of("sed 's/\\\\-/-/g' '" + man_page_file + "'");
+  /// What bash offers for the last of the words, separated by '|', that follow the program's name; a line for each.
+  std::string completions(const std::string& line) const {
+    const std::string words = "conv_mult|" + line;
+    const auto last = words.rfind('|');
+    return output_of(
+        R"(-c '. "$0"; cd "$1"; IFS="|" read -ra COMP_WORDS <<<"$2"; COMP_WORDS+=("$3"))"
+        R"(; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _conv_mult; printf "%s\n" "${COMPREPLY[@]}"' ')" CONV_MULT_MANUAL_DIR
+        "/conv_mult.bash' '" CONV_MULT_SOURCE_DIR "' '" +
+            words.substr(0, last) + "' '" + words.substr(last + 1) + "'",
+        "bash");
+  }
+};
+
+TEST_F(Manual, TheManPageHasTheOptionsOfHelp) {
+  const auto page = output_of("'s/\\\\-/-/g' '" + man_page_file + "'", "sed");
   const auto options = options_in_help();
   EXPECT_GT(options.size(), 30U);
   EXPECT_EQ(all_of(page, "\n(?:\\\\fB-h\\\\fR, )?\\\\fB(--[a-z0-9-]+)\\\\fR"), options);
@@ -59,14 +55,15 @@ TEST(Manual, TheManPageHasTheOptionsOfHelp) {
   EXPECT_EQ(page.find("%OPTIONS%"), std::string::npos);
 }
 
-TEST(Manual, TheManPageIsRenderedWithoutAWarning) {
+TEST_F(Manual, TheManPageIsRenderedWithoutAWarning) {
   if (std::system("command -v man >/dev/null") != 0) { GTEST_SKIP() << "no man on this machine"; }
-  EXPECT_EQ(output_of("LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l -Tutf8 -Z '" + man_page_file +
-                      "' 2>&1 >/dev/null"),
-            "");
+  const std::string arguments = "--warnings -E UTF-8 -l -Tutf8 -Z '" + man_page_file + '\'';
+  const auto outcome = run(arguments, "LC_ALL=C.UTF-8 MANROFFSEQ=", "man");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.err, "");
 }
 
-TEST(Manual, BashCompletesOptionsValuesAndPaths) {
+TEST_F(Manual, BashCompletesOptionsValuesAndPaths) {
   EXPECT_EQ(completions("--vari"), "--variant\n");
   EXPECT_EQ(completions("m"), "merge\n");
   EXPECT_EQ(completions("--variant|n"), "nmu\nnalu\nnac-mul\nnpu\n");
