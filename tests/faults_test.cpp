@@ -57,6 +57,9 @@ void expect_whole(const std::string& name, const std::string& content) {
   }
 }
 
+/// A gnuplot that tells in a file beside the results that it is there.
+constexpr auto hanging = "echo $$ >>../../hanging; exec sleep 1000";
+
 /// A run with figures, of a second or so.
 const std::string with_figures = "--size 20 --steps 50 --figures png --out r";
 
@@ -90,13 +93,13 @@ class Faults : public Executable {
     EXPECT_NE(outcome.err.find(words), std::string::npos) << outcome.err;
   }
 
-  /// A program of this name comes before all others in the PATH of `prefix_for_tools`.
-  void make_tool(const std::string& name, const std::string& script) const {
+  /// The prefix of a run whose gnuplot is this script.
+  std::string with_gnuplot(const std::string& script) const {
     fs::create_directories(folder_ / "tools");
-    std::ofstream(folder_ / "tools" / name) << "#!/bin/sh\n" << script << '\n';
-    fs::permissions(folder_ / "tools" / name, fs::perms::owner_all);
+    std::ofstream(folder_ / "tools/gnuplot") << "#!/bin/sh\n" << script << '\n';
+    fs::permissions(folder_ / "tools/gnuplot", fs::perms::owner_all);
+    return "env PATH='" + (folder_ / "tools").string() + "':\"$PATH\" ";
   }
-  std::string with_tools() const { return "env PATH='" + (folder_ / "tools").string() + "':\"$PATH\""; }
 
   /// What a run of next to nothing takes, LibTorch itself: VmPeak or VmHWM, in bytes.
   double idle(const std::string& key) const {
@@ -117,8 +120,7 @@ TEST_F(Faults, AFullDiskIsSaidAndLeavesWholeFiles) {
     fs::create_directories(folder_ / "disk");
     // As they are on the disk after it was full.
     const auto outcome =
-        run("--size 20 --steps 1500 --figures png,svg --out disk/r; code=\\$?; cp -r disk/r saved; exit "
-            "\\$code\"",
+        run("--size 20 --steps 1500 --figures png,svg --out disk/r; code=\\$?; cp -r disk/r saved; exit \\$code\"",
             std::string("unshare -rm sh -c \"mount -t tmpfs -o size=") + size + " none disk && ");
     const auto files = taken("saved");
     if (outcome.code == 1) {
@@ -291,15 +293,14 @@ TEST_F(Faults, TheMemoryThatIsNamedIsNeeded) {
         "--seeds 40000 --log-every 1 --size 12 --variant exp --heldout-scenes 0"}) {
     std::istringstream words("--steps 3 " + arguments);
     const Vocabulary names{{"baseline", "exp", "npu", "relu", "stacked-exp"}, {"rectangles", "noise"}};
-    const auto config = parse_command_line({std::istream_iterator<std::string>(words), {}}, names, "").config;
-    const auto plan = make_plan(config);
+    const auto plan = make_plan(parse_command_line({std::istream_iterator<std::string>(words), {}}, names, "").config);
     const auto outcome = run("--steps 3 --figures none --out r " + arguments + " 2>&1 | tail -1",
                              "env python3 -c 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], "
                              "stdout=subprocess.DEVNULL); "
                              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)'");
-    const double taken = 1024 * std::stod(outcome.out) - libtorch;
-    EXPECT_NO_THROW(check_memory(plan, 1.1 * taken)) << arguments;
-    EXPECT_THROW(check_memory(plan, 0.05 * taken), UsageError) << arguments;
+    const double needed = 1024 * std::stod(outcome.out) - libtorch;
+    EXPECT_NO_THROW(check_memory(plan, 1.1 * needed)) << arguments;
+    EXPECT_THROW(check_memory(plan, 0.05 * needed), UsageError) << arguments;
   }
 }
 
@@ -318,14 +319,13 @@ TEST_F(Faults, WithoutGnuplotTheNumbersAndScriptsAreThere) {
 TEST_F(Faults, AGnuplotThatFailsIsSaid) {
   for (const auto* script :
        {"exit 1", "exit 126", "kill -SEGV $$", "kill -KILL $$", "exit 0", "eval \"$3\"; echo half >$drawing; exit 0"}) {
-    make_tool("gnuplot", script);
-    EXPECT_EQ(expect_not_drawn(with_tools(), "").err.find("took longer"), std::string::npos) << script;
+    EXPECT_EQ(expect_not_drawn(with_gnuplot(script), "").err.find("took longer"), std::string::npos) << script;
   }
 }
 
 TEST_F(Faults, AWordOfGnuplotIsANote) {
-  make_tool("gnuplot", "echo 'Fontconfig error: No writable cache' >&2; PATH=/usr/bin:/bin exec gnuplot \"$@\"");
-  const auto outcome = run("--size 20 --steps 50 --out r", with_tools());
+  const auto* const script = "echo 'Fontconfig error: No writable cache' >&2; PATH=/usr/bin:/bin exec gnuplot \"$@\"";
+  const auto outcome = run("--size 20 --steps 50 --out r", with_gnuplot(script));
   EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
   const auto said = outcome.err.find("gnuplot said: Fontconfig error: No writable cache");
   EXPECT_NE(said, std::string::npos) << outcome.err;
@@ -339,7 +339,7 @@ TEST_F(Faults, TheEnvironmentChangesNoFigure) {
   for (const auto* variable :
        {"GNUTERM=qt", "GNUTERM=", "GNUPLOT_LIB=/", "LC_ALL=C", "LC_ALL=de_DE.UTF-8", "XDG_CACHE_HOME=/proc",
         "LD_PRELOAD=no.so", "-u HOME", "CDPATH=/usr:/", "HOME=\"$PWD\"", "--ignore-signal=CHLD"}) {
-    const auto outcome = run("--size 20 --steps 50 --figures png --out other", "env " + std::string(variable));
+    const auto outcome = run(with_figures + " --out other", "env " + std::string(variable));
     EXPECT_EQ(outcome.code, 0) << variable;
     EXPECT_EQ(outcome.err.find("gnuplot"), std::string::npos) << variable << outcome.err;
     EXPECT_TRUE(read(folder_ / "other/loss.png") == read(folder_ / "r/loss.png")) << variable;
@@ -352,8 +352,7 @@ TEST_F(Faults, AGnuplotWithoutAFontIsSaid) {
 }
 
 TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
-  make_tool("gnuplot", "echo $$ >>../../hanging; exec sleep 1000");
-  Process process(folder_, with_figures, with_tools() + " timeout --foreground -s KILL 50");
+  Process process(folder_, with_figures, with_gnuplot(hanging) + "timeout --foreground -s KILL 50");
   process.wait_for_lines("hanging", 4);
   process.send(SIGTERM);  // waits for gnuplot, a second one does not
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
@@ -365,8 +364,7 @@ TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
 
 // Of a whole terminal's processes gnuplot is one.
 TEST_F(Faults, CtrlCEndsAGnuplotThatHangs) {
-  make_tool("gnuplot", "echo $$ >>../../hanging; exec sleep 1000");
-  Process process(folder_, with_figures, with_tools());
+  Process process(folder_, with_figures, with_gnuplot(hanging));
   process.wait_for_lines("hanging", 4);
   process.type("\x03");
   const auto outcome = process.wait();
@@ -376,8 +374,8 @@ TEST_F(Faults, CtrlCEndsAGnuplotThatHangs) {
 }
 
 TEST_F(Faults, AFigureThatIsBeingDrawnWhenASignalComesIsFinished) {
-  make_tool("gnuplot", "echo $$ >>../../drawing; sleep 1; PATH=/usr/bin:/bin exec gnuplot \"$@\"");
-  Process process(folder_, with_figures, with_tools());
+  const auto slow = with_gnuplot("echo $$ >>../../drawing; sleep 1; PATH=/usr/bin:/bin exec gnuplot \"$@\"");
+  Process process(folder_, with_figures, slow);
   process.wait_for_lines("drawing", 4);
   process.send(SIGTERM);
   const auto outcome = process.wait();
@@ -391,8 +389,7 @@ TEST_F(Faults, AFigureThatIsBeingDrawnWhenASignalComesIsFinished) {
 class FaultsPatience : public Faults {};
 
 TEST_F(FaultsPatience, AGnuplotThatHangsIsGivenUp) {
-  make_tool("gnuplot", "exec sleep 1000");
-  expect_not_drawn(with_tools(), "gnuplot took longer than 60 s");
+  expect_not_drawn(with_gnuplot(hanging), "gnuplot took longer than 60 s");
 }
 
 TEST_F(FaultsPatience, ALogHasALineAfterAMinute) {
