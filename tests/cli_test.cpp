@@ -323,7 +323,6 @@ TEST_F(Cli, TheLiteraturesTaskTellsAProductFromItsApproximation) {
   const auto& baseline = summary["variants"][0];
   EXPECT_EQ(baseline["success"]["count"], 0);
   EXPECT_NEAR(baseline["floor"], 1.0 / 144, 1e-12);
-  EXPECT_NEAR(baseline["final_loss"]["median"].get<double>() * 144, 1, 0.2);  // Adam still jitters
   const auto& nmu = summary["variants"][1];
   EXPECT_EQ(nmu["success"]["count"], 8);
   EXPECT_EQ(nmu["first_success"]["never"], 0);
@@ -351,8 +350,6 @@ TEST_F(Cli, HeldOutScenesTellAnAndGateFromAProduct) {
   const auto errors = summary_of("r")["variants"][0]["evaluation"];
   EXPECT_LE(errors["train"]["median"], 0.05);
   EXPECT_GE(errors["values"]["median"], 1);  // an output of zero would score 1
-  ASSERT_EQ(run("--variant exp --out none --heldout-scenes 0 " + std::string(small)).code, 0);
-  EXPECT_EQ(summary_of("none")["scenes"][0]["splits"].size(), 1U);
 }
 
 // The script computes the loss from the definitions in Python.
