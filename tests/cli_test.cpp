@@ -1,21 +1,9 @@
 // The contract of the command line, on the real executable.
 
-#include <sys/wait.h>
-#include <algorithm>
-#include <cctype>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
-#include <nlohmann/json.hpp>
 #include <regex>
+#include <set>
 #include <sstream>
-#include <string>
-#include <thread>
-#include <utility>
-#include <vector>
 #include "executable.hpp"
 #include "train/machine.hpp"
 #include "variants/variant.hpp"
@@ -94,9 +82,8 @@ TEST_F(Cli, EveryConfigurationRuns) {
     const auto name = entry.path().stem().string();
     if (checked_build && name == "price") { continue; }  // wide networks
     // Those that take minutes are cut short, and in a checked build so are all.
-    const std::vector<std::string> minutes{"instability", "practice", "price", "units", "single-module"};
-    const bool is_long =
-        (checked_build && name != "smoke") || std::find(minutes.begin(), minutes.end(), name) != minutes.end();
+    const std::set<std::string> minutes{"instability", "practice", "price", "units", "single-module"};
+    const bool is_long = minutes.count(name) == 1 || (checked_build && name != "smoke");
     const auto outcome =
         run("--config '" + entry.path().string() + "' --out " + name +
             (is_long ? " --seeds 3 --threads 1 --steps " + std::string(checked_build ? "2" : "20") : ""));
@@ -157,8 +144,8 @@ TEST_F(Cli, ADivergedRunIsAResult) {
   const auto outcome = run("--variant exp,baseline --optimizer sgd --lr 1e30 --out r --figures png --size 20");
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_NE(outcome.out.find("diverged at step"), std::string::npos) << outcome.out;
-  EXPECT_NE(read(folder_ / "r/runs.csv").find("\nbaseline,0,diverged,1,,,\n"), std::string::npos)
-      << read(folder_ / "r/runs.csv");
+  const auto runs = read(folder_ / "r/runs.csv");
+  EXPECT_NE(runs.find("\nbaseline,0,diverged,1,,,\n"), std::string::npos) << runs;
 }
 
 TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
@@ -234,14 +221,12 @@ TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
   const std::string sweep = "--variant exp,nmu,bilinear --seed 2 " + std::string(small);
   ASSERT_EQ(run(sweep + "--out whole --seeds 7 --log-every 20").code, 0);
   for (const auto* seeds : {"1 --log-every 20", "4", "7"}) {
-    const auto outcome = run(sweep + "--out grown --resume --seeds " + seeds);
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    ASSERT_EQ(run(sweep + "--out grown --resume --seeds " + seeds).code, 0) << seeds;
   }
   expect_failure(sweep + "--out grown --resume --seeds 6", "; --seeds: 6, not 7", 2);
   ASSERT_EQ(run(sweep + "--out low --seeds 3 --log-every 20").code, 0);
   ASSERT_EQ(run(sweep + "--out high --seed 5 --seeds 4 --log-every 20").code, 0);  // of --seed the last counts
-  const auto merged = run("merge high low --out merged");
-  EXPECT_EQ(merged.code, 0) << merged.err;
+  ASSERT_EQ(run("merge high low --out merged").code, 0);
   const auto settings_of = [&](const std::string& folder) {
     return std::regex_replace(read(folder_ / folder / "config.toml"), std::regex("out=.*"), "");
   };
