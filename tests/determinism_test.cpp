@@ -1,9 +1,6 @@
 // The same configuration gives the same bytes: run after run, and whatever the optimisation level is.
 
-#include <gtest/gtest.h>
-#include <string>
 #include <tuple>
-#include <vector>
 #include "executable.hpp"
 #include "output/records.hpp"
 #include "run/experiment.hpp"

@@ -1,16 +1,12 @@
 // Faults of the machine, on the real executable: what is in --out afterwards is whole, and what is said is so.
 
-#include <sys/stat.h>
 #include <torch/version.h>
 #include <chrono>
-#include <map>
 #include <random>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <thread>
-#include <utility>
-#include <vector>
 #include "executable.hpp"
 #include "options/options.hpp"
 #include "output/records.hpp"

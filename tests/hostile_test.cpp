@@ -1,9 +1,5 @@
 // Hostile input, on the real executable: what is said is one line, and nothing of a user's text is interpreted.
 
-#include <gtest/gtest.h>
-#include <string>
-#include <utility>
-#include <vector>
 #include "executable.hpp"
 #include "output/records.hpp"
 #include "variants/variant.hpp"

@@ -1,8 +1,6 @@
 #include <ATen/Functions.h>
-#include <gtest/gtest.h>
 #include <cmath>
 #include <functional>
-#include <map>
 #include <random>
 #include "executable.hpp"
 #include "options/options.hpp"
