@@ -99,6 +99,7 @@ TEST_F(Cli, EveryConfigurationRunsAndStabilityShowsWhereExpDies) {
   }
   // exp at one learning rate works, at another it dies, and plain SGD fails at both; in two steps there is no telling.
   const auto stability = summary_of("stability");
+  EXPECT_EQ(stability["variants"].size(), 2U * 2 * 3);
   for (const auto& row : stability["variants"]) {
     if (checked_build || row["variant"] != "exp") { continue; }
     const bool adam = row["optimizer"] == "adam";
@@ -244,19 +245,6 @@ TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
     expect_same_results(folder, "whole");
     EXPECT_EQ(settings_of(folder), settings_of("whole")) << folder;
   }
-}
-
-TEST_F(Cli, AGridHasARowForEachCombination) {
-  const auto outcome = run("--seeds 3 --optimizer adam,sgd --lr 0.01,0.1 --out r --figures png --size 20 --steps 50");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const auto rows = summary_of("r")["variants"];
-  ASSERT_EQ(rows.size(), 8U);
-  EXPECT_EQ(rows[7]["variant"], "exp");
-  EXPECT_EQ(rows[7]["optimizer"], "sgd");
-  EXPECT_EQ(rows[7]["learning_rate"], 0.1);
-  EXPECT_TRUE(fs::exists(folder_ / "r/grid.png"));
-  ASSERT_EQ(run("--optimizer sgd --lr 0.1 --seeds 3 --out one " + std::string(small)).code, 0);
-  EXPECT_EQ(summary_of("one")["variants"][1]["final_loss"], rows[7]["final_loss"]);
 }
 
 // Each under the defaults; none crashes the others, whatever the scene, the form of the data and the dtype.
