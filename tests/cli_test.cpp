@@ -354,10 +354,7 @@ TEST_F(Cli, ALoadedModelIsTheRunThatSavedIt) {
   }
   ASSERT_EQ(run("--config loaded/config.toml --out again").code, 0);
   EXPECT_EQ(read(folder_ / "again/loss.csv"), read(folder_ / "loaded/loss.csv"));
-  // On another scene it is evaluated as it is; with steps it is trained on.
-  const auto noise = run("--scene noise --size 8 --load-model saved/model-npu.pt --figures none --out noise");
-  EXPECT_EQ(noise.code, 0) << noise.err;
-  EXPECT_NE(noise.out.find("outside"), std::string::npos) << noise.out;
+  // With steps it is trained on.
   ASSERT_EQ(run(scene + files + "--steps 3 --out on").code, 0);
   const auto loaded = read(folder_ / "loaded/loss.csv");
   EXPECT_NE(read(folder_ / "on/loss.csv").find(loaded.substr(loaded.find("exp"), 12)), std::string::npos);
