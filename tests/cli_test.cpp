@@ -155,8 +155,7 @@ TEST_F(Cli, AnInterruptedRunKeepsWhatItHas) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU}) {
     Process process(folder_, "--variant baseline --steps 100000000 --out r");
     process.wait_for_training();
-    process.send(signal);
-    const auto outcome = process.wait();
+    const auto outcome = process.end(signal);
     EXPECT_EQ(outcome.code, 128 + signal) << outcome.err;
     EXPECT_NE(outcome.err.find("interrupted before a block of seeds was finished"), std::string::npos) << outcome.err;
     EXPECT_EQ(summary_of("r")["status"], "interrupted");
@@ -203,8 +202,7 @@ TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
                             " --steps 200 --log-every 100 --heldout-scenes 0 --size 20 --figures none ";
   Process process(folder_, sweep + "--out part");
   process.wait_for_lines("part/summary.json", 1);
-  process.send(SIGUSR1);
-  const auto interrupted = process.wait();
+  const auto interrupted = process.end(SIGUSR1);
   ASSERT_EQ(interrupted.code, 128 + SIGUSR1) << interrupted.err;
   const auto summary = summary_of("part");
   EXPECT_EQ(summary["status"], "interrupted");
@@ -373,8 +371,7 @@ TEST_F(Cli, AProgressLineNeverWraps) {
     Process process(folder_, "--steps 100000000 --variant stacked-exp --depth 3,1 --out r",
                     "sh -c 'stty columns " + std::to_string(width) + " <&2; exec \"$@\"' sh");
     process.wait_for(wipe);
-    process.send(SIGTERM);
-    auto words = process.wait().err;
+    auto words = process.end(SIGTERM).err;
     std::size_t longest = 0;
     for (auto end = words.find(wipe); end != std::string::npos; end = words.find(wipe)) {
       const auto line = words.substr(0, end);

@@ -156,10 +156,7 @@ class Process {
     }
   }
   ~Process() {
-    if (id_ > 0) {
-      send(SIGKILL);
-      wait();
-    }
+    if (id_ > 0) { end(SIGKILL); }
     close(terminal_);
   }
   Process(const Process&) = delete;
@@ -200,6 +197,12 @@ class Process {
     if (id_ > 0) { waitpid(id_, &status, 0); }
     id_ = -1;
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder_ / "stdout"), words_};
+  }
+
+  /// Its end after this signal.
+  Outcome end(int signal) {
+    send(signal);
+    return wait();
   }
 
  private:

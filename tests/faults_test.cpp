@@ -197,8 +197,7 @@ TEST_F(Faults, AnOutputFolderThatVanishesIsSaidAndTheTablePrinted) {
   Process process(folder_, "--steps 100000000 --out r");
   process.wait_for_training();
   fs::remove_all(folder_ / "r");
-  process.send(SIGINT);
-  const auto outcome = process.wait();
+  const auto outcome = process.end(SIGINT);
   EXPECT_EQ(outcome.code, 1);
   EXPECT_NE(outcome.err.find("cannot write 'r/config.toml': No such file"), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.out.find("baseline"), std::string::npos) << outcome.out;
@@ -212,8 +211,7 @@ TEST_F(Faults, AnOutputFolderThatMayNoLongerBeWrittenIsSaidAndItsFilesStay) {
   Process process(folder_, "--steps 100000000 --out r", root ? "setpriv --reuid 65534 --clear-groups" : "");
   process.wait_for_training();
   fs::permissions(folder_ / "r", fs::perms::owner_read | fs::perms::owner_exec);
-  process.send(SIGTERM);
-  const auto outcome = process.wait();
+  const auto outcome = process.end(SIGTERM);
   fs::permissions(folder_ / "r", fs::perms::owner_all);
   EXPECT_EQ(outcome.code, 1);
   EXPECT_NE(outcome.err.find("Permission denied"), std::string::npos) << outcome.err;
@@ -352,8 +350,7 @@ TEST_F(Faults, AGnuplotThatHangsCanBeInterrupted) {
   process.wait_for_lines("hanging", 4);
   process.send(SIGTERM);  // waits for gnuplot, a second one does not
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  process.send(SIGTERM);
-  EXPECT_EQ(process.wait().code, 143);
+  EXPECT_EQ(process.end(SIGTERM).code, 143);
   EXPECT_EQ(summary_of("r")["status"], "complete");
   taken();
 }
@@ -373,8 +370,7 @@ TEST_F(Faults, AFigureThatIsBeingDrawnWhenASignalComesIsFinished) {
   const auto slow = with_gnuplot("echo $$ >>../../drawing; sleep 1; PATH=/usr/bin:/bin exec gnuplot \"$@\"");
   Process process(folder_, with_figures, slow);
   process.wait_for_lines("drawing", 4);
-  process.send(SIGTERM);
-  const auto outcome = process.wait();
+  const auto outcome = process.end(SIGTERM);
   EXPECT_EQ(outcome.code, 143);
   EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
   const auto files = taken();
@@ -407,8 +403,7 @@ TEST_F(Faults, ASecondRunIntoTheSameFolderIsRefused) {
   EXPECT_TRUE(files_in(folder_ / "r").empty());
   EXPECT_EQ(run("--no-lock --out r " + std::string(small)).code, 0);  // told otherwise
   EXPECT_EQ(run("--out ./r/../other " + std::string(small)).code, 0);
-  first.send(SIGKILL);
-  first.wait();
+  first.end(SIGKILL);
   EXPECT_EQ(run("--out r " + std::string(small)).code, 0);  // nothing has to be cleared away by hand
 }
 
@@ -442,8 +437,7 @@ class FaultsKilled : public Faults {
     fs::copy(folder_ / "a", folder_ / "r", fs::copy_options::recursive);
     Process process(folder_, b_ + "r");
     std::this_thread::sleep_for(time_ * std::uniform_real_distribution<>(0, 1.1)(random_));
-    process.send(signal);
-    const auto outcome = process.wait();
+    const auto outcome = process.end(signal);
     expect_old_or_new(signal != SIGKILL);
     return outcome;
   }
