@@ -11,11 +11,7 @@ const std::string man_page_file = std::string(CONV_MULT_MANUAL_DIR) + "/conv_mul
 /// What `expression`, with one group, finds.
 std::set<std::string> all_of(const std::string& text, const std::string& expression) {
   const std::regex regex(expression);
-  std::set<std::string> found;
-  for (std::sregex_iterator match(text.begin(), text.end(), regex), end; match != end; ++match) {
-    found.insert((*match)[1]);
-  }
-  return found;
+  return {std::sregex_token_iterator(text.begin(), text.end(), regex, 1), {}};
 }
 
 class Manual : public Executable {
