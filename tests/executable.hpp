@@ -175,10 +175,10 @@ class Process {
   void wait_for_training() { wait_for(": step "); }
 
   /// VmPeak, VmHWM or the like, in bytes: proc(5).
-  double status(const std::string& key) const { return 1024 * std::stod(status_word(key)); }
+  double status(const std::string& key) const { return 1024 * std::stod(status_of(key)); }
 
   /// Whether the kernel drops the signal for it: proc(5).
-  bool ignores(int signal) const { return (std::stoull(status_word("SigIgn"), nullptr, 16) >> (signal - 1) & 1) != 0; }
+  bool ignores(int signal) const { return (std::stoull(status_of("SigIgn"), nullptr, 16) >> (signal - 1) & 1) != 0; }
 
   /// Nothing once it has ended: another may have its number.
   void send(int signal) const {
@@ -206,13 +206,11 @@ class Process {
   }
 
  private:
-  /// What follows the key in proc(5)'s status; 0 where there is none.
-  std::string status_word(const std::string& key) const {
-    std::ifstream file("/proc/" + std::to_string(id_) + "/status");
-    for (std::string word; file >> word;) {
-      if (word == key + ':' && file >> word) { return word; }
-    }
-    return "0";
+  /// All that follows the key in proc(5)'s status; 0 where there is none.
+  std::string status_of(const std::string& key) const {
+    const auto text = read("/proc/" + std::to_string(id_) + "/status");
+    const auto at = text.find('\n' + key + ':');
+    return at == std::string::npos ? "0" : text.substr(at + key.size() + 2);
   }
 
   /// False once the terminal is closed.
