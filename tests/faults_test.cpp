@@ -125,9 +125,8 @@ TEST_F(Faults, AFullDiskIsSaidAndLeavesWholeFiles) {
       EXPECT_NE(outcome.out.find("baseline"), std::string::npos) << "the table, where files cannot be written";
     } else {
       EXPECT_EQ(outcome.code, 0) << size;
-      for (const auto* figure : {"loss.png", "loss.svg", "panel.png", "panel.svg"}) {
-        EXPECT_TRUE(files.count(figure) == 1 ||
-                    outcome.err.find(std::string(figure) + " not drawn") != std::string::npos)
+      for (const std::string figure : {"loss.png", "loss.svg", "panel.png", "panel.svg"}) {
+        EXPECT_TRUE(files.count(figure) == 1 || outcome.err.find(figure + " not drawn") != std::string::npos)
             << size << figure << outcome.err;
       }
     }
@@ -259,7 +258,6 @@ TEST_F(Faults, OneThreadIsEnough) {
     const auto outcome = run("--steps 20 --seeds 20 --out r " + arguments, patience + limited, copy.string());
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(summary_of("r")["threads"], 1);
-    fs::remove_all(folder_ / "r");
   }
 }
 
