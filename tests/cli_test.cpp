@@ -76,11 +76,8 @@ TEST_F(Cli, EveryConfigurationRunsAndStabilityShowsWhereExpDies) {
     // Those that take minutes are cut short, and in a checked build so are all.
     const std::set<std::string> minutes{"instability", "practice", "price", "units", "single-module"};
     const bool is_long = minutes.count(name) == 1 || (checked_build && name != "smoke");
-    const auto outcome =
-        run("--config '" + entry.path().string() + "' --out " + name +
-            (is_long ? " --seeds 3 --threads 1 --steps " + std::string(checked_build ? "2" : "20") : ""));
-    EXPECT_EQ(outcome.code, 0) << entry.path() << outcome.err;
-    EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
+    expect_drawn("--config '" + entry.path().string() + "' --out " + name +
+                 (is_long ? " --seeds 3 --threads 1 --steps " + std::string(checked_build ? "2" : "20") : ""));
     ++count;
   }
   EXPECT_EQ(count, checked_build ? 8 : 9);
@@ -243,11 +240,9 @@ TEST_F(Cli, AllVariantsShareATable) {
                                   "--data patches --size 20 ", "--kernel-size 1 --dtype float64 ",
                                   "--scene noise --size 6 ", "--scene noise --resample --loss mse --size 6 ",
                                   "--scene noise,rectangles --range 1,2 --range=-2,-1 --size 12 "}) {
-    const auto outcome = run("--variant all --seeds 2 --steps 20 --figures png --out r " + scene);
-    EXPECT_EQ(outcome.code, 0) << scene << outcome.err;
-    EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << scene << outcome.err;
+    const auto table = expect_drawn("--variant all --seeds 2 --steps 20 --figures png --out r " + scene).out;
     for (const auto* variant : {"baseline", "exp", "log-exp", "nmu", "nalu", "nac-mul", "npu", "stacked-exp", "relu"}) {
-      EXPECT_NE(outcome.out.find(std::string("\n") + variant + ' '), std::string::npos) << scene << variant;
+      EXPECT_NE(table.find(std::string("\n") + variant + ' '), std::string::npos) << scene << variant;
       EXPECT_TRUE(fs::exists(folder_ / "r" / ("output-" + std::string(variant) + ".png"))) << scene << variant;
     }
     const auto summary = summary_of("r");

@@ -112,6 +112,14 @@ class Executable : public TemporaryFolder {
     EXPECT_TRUE(timeless(files.at("summary.json")) == timeless(expected.at("summary.json"))) << one;
   }
 
+  /// A run that draws every figure that it is asked for.
+  Outcome expect_drawn(const std::string& arguments, const std::string& prefix = "") const {
+    auto outcome = run(arguments, prefix);
+    EXPECT_EQ(outcome.code, 0) << arguments << outcome.err;
+    EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << arguments << outcome.err;
+    return outcome;
+  }
+
   /// A failure: its exit code and one line on stderr that holds `word`.
   Outcome expect_failure(const std::string& arguments, const std::string& word, int code = 1) const {
     auto outcome = run(arguments);

@@ -186,11 +186,7 @@ TEST_F(Faults, AReaderThatLeavesEarlyCostsNoFile) {
   EXPECT_EQ(run("--help | head -1").out.substr(0, 5), "Can a");
 }
 
-TEST_F(Faults, NeitherAHomeNorATerminalIsNeeded) {
-  const auto outcome = run(with_figures, "setsid env -i PATH=\"$PATH\"");
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
-}
+TEST_F(Faults, NeitherAHomeNorATerminalIsNeeded) { expect_drawn(with_figures, "setsid env -i PATH=\"$PATH\""); }
 
 TEST_F(Faults, AnOutputFolderThatVanishesIsSaidAndTheTablePrinted) {
   Process process(folder_, "--steps 100000000 --out r");
@@ -316,8 +312,7 @@ TEST_F(Faults, AGnuplotThatFailsIsSaid) {
 
 TEST_F(Faults, AWordOfGnuplotIsANote) {
   const auto* const script = "echo 'Fontconfig error: No writable cache' >&2; PATH=/usr/bin:/bin exec gnuplot \"$@\"";
-  const auto outcome = run("--size 20 --steps 50 --out r", with_gnuplot(script));
-  EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << outcome.err;
+  const auto outcome = expect_drawn("--size 20 --steps 50 --out r", with_gnuplot(script));
   const auto said = outcome.err.find("gnuplot said: Fontconfig error: No writable cache");
   EXPECT_NE(said, std::string::npos) << outcome.err;
   EXPECT_EQ(outcome.err.find("gnuplot said", said + 1), std::string::npos) << outcome.err;  // once for all figures

@@ -21,10 +21,8 @@ TEST_F(Hostile, NoNameOfAFolderIsInterpreted) {
                                  "\xc3\xa4\xe2\x82\xac", "$(touch hacked)`touch hacked`", "-x", "[x]", "a,b=c;{}", "~",
                                  "*", "'; system \"touch hacked\"; '", "007", "true"}) {
     if (checked_build && name.size() < 8) { continue; }  // seconds each; the long ones have more in them
-    const auto outcome = run(run_options + "--out=" + shell_quoted(name));
-    ASSERT_EQ(outcome.code, 0) << name << outcome.err;
-    EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << name << outcome.err;
-    EXPECT_EQ(lines_of(outcome.err), 3) << outcome.err;  // two of progress
+    const auto words = expect_drawn(run_options + "--out=" + shell_quoted(name)).err;
+    EXPECT_EQ(lines_of(words), 3) << words;  // two of progress
     expect_same_results(name, "plain");
     // The configuration leads back to the same folder, in which everything is done already.
     EXPECT_EQ(run("--resume --config " + shell_quoted("./" + name + "/config.toml")).code, 0) << name;
@@ -77,9 +75,7 @@ TEST_F(Hostile, ExtremeNumbersAreResults) {
         "--lr 1e-320", "--seed 4294967295", "--scene noise --range=-1e38,1e38", "--scene noise --range 0,1e-320",
         "--scene noise --range 1e37,1e38 --loss mse --resample", "--heldout-values=-1e38,1e38", "--success 1e-300",
         "--success 1e300", "--nmu-sparsity 1e38,0,0"}) {
-    const auto outcome = run("--variant all --size 16 --steps 5 --figures svg --out r " + arguments);
-    EXPECT_EQ(outcome.code, 0) << arguments << outcome.err;
-    EXPECT_EQ(outcome.err.find("not drawn"), std::string::npos) << arguments << outcome.err;
+    expect_drawn("--variant all --size 16 --steps 5 --figures svg --out r " + arguments);
     EXPECT_NO_THROW(parse_summary(read(folder_ / "r/summary.json"))) << arguments;
     EXPECT_EQ(summary_of("r")["variants"].size(), all_variants.size()) << arguments;
   }
