@@ -3,11 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
-#include <algorithm>
-#include "scenes/scene.hpp"
 #include "train/trainer.hpp"
 #include "util/pool.hpp"
-#include "variants/variant.hpp"
 
 namespace conv_mult {
 /// As in the program, LibTorch works on one thread: more of its own spin while they wait, on busy cores for minutes.

@@ -1,12 +1,6 @@
 // The GPU against the CPU, on the real executable: where there is no GPU, skipped.
 
 #include <torch/cuda.h>
-#include <cmath>
-#include <cstdlib>
-#include <sstream>
-#include <string>
-#include <utility>
-#include <vector>
 #include "executable.hpp"
 #include "variants/variant.hpp"
 

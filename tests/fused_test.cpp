@@ -1,12 +1,7 @@
 #include <hwy/highway.h>
 #include <torch/optim.h>
-#include <cmath>
-#include <limits>
-#include <memory>
 #include "cases.hpp"
 #include "options/text.hpp"
-#include "train/trainer.hpp"
-#include "util/pool.hpp"
 
 namespace conv_mult {
 namespace {

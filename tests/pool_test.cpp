@@ -1,12 +1,6 @@
 #include "util/pool.hpp"
 #include <gtest/gtest.h>
-#include <atomic>
-#include <chrono>
 #include <mutex>
-#include <set>
-#include <stdexcept>
-#include <thread>
-#include <vector>
 
 namespace conv_mult {
 namespace {

@@ -1,7 +1,5 @@
-#include <cmath>
 #include "cases.hpp"
 #include "run/experiment.hpp"
-#include "scenes/scene.hpp"
 
 namespace conv_mult {
 namespace {

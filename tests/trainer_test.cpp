@@ -1,11 +1,7 @@
-#include "train/trainer.hpp"
-#include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include "cases.hpp"
 #include "executable.hpp"
-#include "options/options.hpp"
-#include "train/machine.hpp"
+#include "options/text.hpp"
 #include "variants/common.hpp"
 
 namespace conv_mult {

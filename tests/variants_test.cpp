@@ -1,9 +1,5 @@
 #include <torch/nn/modules/conv.h>
-#include <cmath>
-#include <functional>
-#include <map>
 #include "cases.hpp"
-#include "variants/variant.hpp"
 
 namespace conv_mult {
 namespace {
