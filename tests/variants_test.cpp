@@ -99,12 +99,6 @@ TEST_P(Variants, AReplicaStartsAsItsSeedDoesAloneAndAgainFromItsWeights) {
   }
 }
 
-TEST(Variants, ParametersAreCounted) {
-  EXPECT_EQ(parameter_count({&variants::baseline, {3}}), 19);
-  EXPECT_EQ(parameter_count({&variants::nalu, {3}}), 54);
-  EXPECT_EQ(parameter_count({&variants::relu, {3, 3, 8}}), 2 * 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * 9 + 1);
-}
-
 /// Outputs, [P], for the receptive fields x, [P, 18], whose NaN are padding, from one replica's weights p alone.
 using Definition = at::Tensor (*)(const at::Tensor& x, const at::Tensor& p);
 
