@@ -26,18 +26,14 @@ TEST_P(Variants, IsFoundByItsNameAndLooksLikeNoOther) {
 
 TEST_P(Variants, ConvolutionsStartAsPyTorchsOwn) {
   torch::manual_seed(5);
-  const auto model = make_model(architecture(), {5, 1}, at::kFloat, at::kCPU);
-  const auto parameters = architecture().parameters();
+  const auto parameters = make_model(architecture(), {5, 1}, at::kFloat, at::kCPU).parameters;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const auto& weight = model.parameters[i];
-    if (weight.dim() != 5) {  // [N, out, in, K, K]
-      GTEST_SKIP() << "is no convolution, or not from here on";
-    }
-    const std::string next = i + 1 < parameters.size() ? parameters[i + 1].name : "";
-    const bool bias = next.size() >= 4 && next.substr(next.size() - 4) == "bias";
+    const auto& weight = parameters[i];  // [N, out, in, K, K]
+    if (weight.dim() != 5) { GTEST_SKIP() << "is no convolution, or not from here on"; }
+    const bool bias = i + 1 < parameters.size() && parameters[i + 1].dim() == 2;
     const torch::nn::Conv2d layer(torch::nn::Conv2dOptions(weight.size(2), weight.size(1), weight.size(3)).bias(bias));
     EXPECT_TRUE(torch::equal(weight[0], layer->weight));
-    if (bias) { EXPECT_TRUE(torch::equal(model.parameters[++i][0], layer->bias)); }
+    if (bias) { EXPECT_TRUE(torch::equal(parameters[++i][0], layer->bias)); }
   }
 }
 
@@ -49,18 +45,14 @@ TEST_P(Variants, StartsUniformlyInItsIntervals) {
     SCOPED_TRACE(name);
     const auto& values = model.parameters[i];
     EXPECT_EQ(values[0].sizes(), at::IntArrayRef(shape));
-    if (normal) {  // mean and deviation of n draws have deviations of high / sqrt(n) and high / sqrt(2 n)
-      const double error = 4 * high / std::sqrt(static_cast<double>(values.numel()));
-      EXPECT_NEAR(values.mean().item<double>(), low, error);
-      EXPECT_NEAR(values.std().item<double>(), high, error);
-      continue;
-    }
-    const double close = 0.02 * (high - low) + 1e-7;  // they are drawn in float32
-    EXPECT_NEAR(values.min().item<double>(), low, close);
-    EXPECT_NEAR(values.max().item<double>(), high, close);
-    // The mean of n draws is normal with a deviation of (high - low) / sqrt(12 n).
-    const double deviation = (high - low) / std::sqrt(12 * static_cast<double>(values.numel()));
-    EXPECT_NEAR(values.mean().item<double>(), (low + high) / 2, 4 * deviation + 1e-7);
+    // Mean and deviation of n draws have deviations of at most deviation / sqrt(n).
+    const double deviation = normal ? high : (high - low) / std::sqrt(12);
+    const double error = 4 * deviation / std::sqrt(static_cast<double>(values.numel())) + 1e-7;  // drawn in float32
+    EXPECT_NEAR(values.mean().item<double>(), normal ? low : (low + high) / 2, error);
+    EXPECT_NEAR(values.std().item<double>(), deviation, error);
+    if (normal) { continue; }
+    EXPECT_NEAR(values.min().item<double>(), low, 0.02 * (high - low) + 1e-7);
+    EXPECT_NEAR(values.max().item<double>(), high, 0.02 * (high - low) + 1e-7);
   }
 }
 
@@ -93,9 +85,7 @@ TEST_P(Variants, AReplicaStartsAsItsSeedDoesAloneAndAgainFromItsWeights) {
   for (std::int64_t i = 0; i < 5; ++i) {
     const auto alone = make_model(architecture(), {40 + i, 1}, at::kDouble, at::kCPU);
     const auto again = make_model(architecture(), batch.narrow(0, i, 1));
-    for (std::size_t k = 0; k < alone.parameters.size(); ++k) {
-      EXPECT_TRUE(torch::equal(alone.parameters[k], again.parameters[k]));
-    }
+    EXPECT_TRUE(std::equal(alone.parameters.begin(), alone.parameters.end(), again.parameters.begin(), at::equal));
   }
 }
 
