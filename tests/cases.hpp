@@ -99,6 +99,13 @@ inline at::Tensor train_all(Model& model, const TrainingData& data, const Traini
   return at::cat(blocks);
 }
 
+/// As weights_of has the weights: [N, P].
+inline at::Tensor gradient_of(const Model& model) {
+  Weights gradient;
+  for (const auto& parameter : model.parameters) { gradient.push_back(parameter.grad()); }
+  return weights_of({model.architecture, gradient});
+}
+
 /// Number by number, NaN being itself.
 inline bool identical(const at::Tensor& x, const at::Tensor& y) { return x.allclose(y, 0, 0, true); }
 

@@ -30,10 +30,8 @@ Evaluation by_autograd(const Model& original, const Dataset& data, LossKind loss
   const auto model = make_model(original.architecture, weights_of(original).to(original.parameters[0].scalar_type()));
   const auto losses = losses_of(loss, forward(model, data), data);
   losses.sum().backward();
-  std::vector<at::Tensor> rows;
-  for (const auto& parameter : model.parameters) { rows.push_back(parameter.grad().flatten(1)); }
   regularise_and_project(model.variant(), model.parameters, strength);
-  return {losses.detach(), at::cat(rows, 1), weights_of(model)};
+  return {losses.detach(), gradient_of(model), weights_of(model)};
 }
 
 Model model_with(const Variant& variant, const at::Tensor& weights) { return make_model({&variant, {1}}, weights); }
