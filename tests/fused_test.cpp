@@ -39,19 +39,16 @@ Model model_with(const Variant& variant, const at::Tensor& weights) { return mak
 class Fused : public EachVariant {
  protected:
   void SetUp() override {
-    if (!variant_.patch_pass && !has_image_pass()) { GTEST_SKIP() << "has no fused pass"; }
+    if (fused_forms(small_rectangles(), 1).empty()) { GTEST_SKIP() << "has no fused pass"; }
   }
-
-  bool has_image_pass() const { return variant_.image_pass || variant_.network_pass; }
 
   /// The forms that there is a pass for: patches with counts and without, images.
   std::vector<Dataset> fused_forms(const Scene& scene, std::int64_t kernel_size) const {
     std::vector<Dataset> with_pass;
     for (const auto& data : forms(scene, kernel_size)) {
-      if (data.form == DataForm::patches ? static_cast<bool>(variant_.patch_pass)
-                                         : data.form == DataForm::image && has_image_pass()) {
-        with_pass.push_back(data);
-      }
+      const bool of_patches = data.form == DataForm::patches && variant_.patch_pass;
+      const bool of_image = data.form == DataForm::image && (variant_.image_pass || variant_.network_pass);
+      if (of_patches || of_image) { with_pass.push_back(data); }
     }
     return with_pass;
   }
