@@ -173,32 +173,25 @@ TEST(Fused, NetworksOfAnySizeWhateverTheLanesAre) {
   }
 }
 
-template <typename Scalar>
-void expect_updates_of(OptimizerKind kind, torch::optim::Optimizer& optimizer, FusedLayer& layer, at::Tensor& same) {
-  for (int step = 0; step < 100; ++step) {
-    const auto gradient = at::randn_like(layer.parameters());
-    layer.parameters().grad().copy_(gradient);
-    same.mutable_grad() = gradient;
-    layer.update(kind, 0.01);
-    optimizer.step();
-  }
-  EXPECT_LE(relative_difference(layer.parameters(), same), sizeof(Scalar) == 4 ? 1e-6 : 1e-14) << text_of(kind);
-}
-
 TEST(Fused, UpdatesAreThoseOfTorchsOptimizers) {
   using namespace torch::optim;
   for (const auto dtype : {at::kFloat, at::kDouble}) {
     const auto data = make_dataset(cast(small_rectangles(), dtype), DataForm::patches, 3);
     for (const auto kind : all_optimizers) {
       FusedLayer layer(make_model({&variants::exp, {3}}, {3, 5}, dtype, at::kCPU), data, LossKind::l2);
-      auto same = layer.parameters().detach().clone();
-      const std::vector<at::Tensor> parameters{same};
-      std::unique_ptr<Optimizer> optimizer = std::make_unique<SGD>(parameters, SGDOptions(0.01));
-      if (kind == OptimizerKind::adam) { optimizer = std::make_unique<Adam>(parameters, AdamOptions(0.01)); }
-      if (kind == OptimizerKind::adamw) { optimizer = std::make_unique<AdamW>(parameters, AdamWOptions(0.01)); }
-      if (kind == OptimizerKind::rmsprop) { optimizer = std::make_unique<RMSprop>(parameters, RMSpropOptions(0.01)); }
-      dtype == at::kFloat ? expect_updates_of<float>(kind, *optimizer, layer, same)
-                          : expect_updates_of<double>(kind, *optimizer, layer, same);
+      const std::vector<at::Tensor> same{layer.parameters().detach().clone()};
+      std::unique_ptr<Optimizer> optimizer = std::make_unique<SGD>(same, SGDOptions(0.01));
+      if (kind == OptimizerKind::adam) { optimizer = std::make_unique<Adam>(same, AdamOptions(0.01)); }
+      if (kind == OptimizerKind::adamw) { optimizer = std::make_unique<AdamW>(same, AdamWOptions(0.01)); }
+      if (kind == OptimizerKind::rmsprop) { optimizer = std::make_unique<RMSprop>(same, RMSpropOptions(0.01)); }
+      for (int step = 0; step < 100; ++step) {
+        same[0].mutable_grad() = at::randn_like(same[0]);
+        layer.parameters().grad().copy_(same[0].grad());
+        layer.update(kind, 0.01);
+        optimizer->step();
+      }
+      const double tolerance = dtype == at::kFloat ? 1e-6 : 1e-14;
+      EXPECT_LE(relative_difference(layer.parameters(), same[0]), tolerance) << text_of(kind);
     }
   }
 }
