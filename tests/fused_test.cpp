@@ -230,55 +230,43 @@ TEST_P(Fused, ThreadsDoNotChangeABit) {
   EXPECT_TRUE(torch::equal(alone.gradient, together.gradient));
 }
 
-/// Npu on one patch of K = 1 with target 0. Its loss is |exp(w log r) cos(pi w g n)| with r = magnitude where g is 1.
-Dataset npu_patch(double magnitude, double negative, at::ScalarType dtype) {
-  Dataset data;
-  data.form = DataForm::patches;
-  data.input = torch::tensor({magnitude, 1.0, 1.0, 1.0, negative, 0.0}, at::kDouble).to(dtype).view({1, 6, 1, 1});
-  data.target = torch::zeros({1, 1, 1, 1}, dtype);
-  return data;
-}
-
-void expect_logarithms(at::ScalarType dtype, double tolerance) {
-  const auto at_weight = [&](double w, double magnitude) {  // the other pixel has the logarithm 0
-    return fused(model_with(variants::npu, torch::tensor({{w, 0.0, 1.0, 1.0}}, at::kDouble).to(dtype)),
-                 npu_patch(magnitude, 0, dtype));
-  };
-  // At w = 0 the output is 1 and its derivative the logarithm itself.
-  for (double exponent = -30; exponent < 30; exponent += 0.137) {
-    const double x = torch::tensor(std::exp(exponent), at::kDouble).to(dtype).item<double>();
-    const double expected = std::log(x);
-    EXPECT_NEAR(at_weight(0, x).gradient[0][0].item<double>(), expected, tolerance * std::abs(expected)) << x;
-  }
-  EXPECT_EQ(at_weight(1, 0.0).losses.item<double>(), 0);
-  EXPECT_EQ(at_weight(1, -0.0).losses.item<double>(), 0);
-  EXPECT_EQ(at_weight(1, inf).losses.item<double>(), inf);
-  for (const double x : {-1.0, -inf, std::nan("")}) {
-    EXPECT_TRUE(std::isnan(at_weight(1, x).losses.item<double>())) << x;
-  }
-}
-
-void expect_cosines(at::ScalarType dtype, double tolerance) {
-  auto weights = torch::zeros({4001, 4}, at::kDouble);
-  weights.narrow(1, 2, 2).fill_(1);
-  weights.select(1, 0).copy_(at::linspace(-100, 100, 4001, at::kDouble));  // every twentieth: 0, 1/2 and 1, too
-  weights = weights.to(dtype);
-  const auto actual = fused(model_with(variants::npu, weights), npu_patch(1, 1, dtype));
-  for (std::int64_t i = 0; i < weights.size(0); ++i) {
-    const double t = std::remainder(weights[i][0].item<double>(), 2);
-    EXPECT_NEAR(actual.losses[i].item<double>(), std::abs(std::cos(pi * t)), tolerance) << t;
-    if (std::abs(std::abs(t) - 0.5) > 1e-3) {
-      const double slope = -pi * std::sin(pi * t) * (std::cos(pi * t) < 0 ? -1 : 1);
-      EXPECT_NEAR(actual.gradient[i][0].item<double>(), slope, 4 * tolerance) << t;
-    }
-  }
+/// Npu on one patch of K = 1 with target 0, a replica for each w. Its loss is |exp(w log r) cos(pi w n)| with r =
+/// magnitude; the other pixel has the logarithm 0.
+Evaluation npu(const at::Tensor& w, double magnitude, double negative) {
+  const auto one = torch::ones_like(w);
+  const Dataset patch{DataForm::patches,
+                      torch::tensor({magnitude, 1.0, 1.0, 1.0, negative, 0.0}, w.options()).view({1, 6, 1, 1}),
+                      torch::zeros({1, 1, 1, 1}, w.options())};
+  return fused(make_model({&variants::npu, {1}}, at::stack({w, 0 * one, one, one}, 1)), patch);
 }
 
 TEST(Fused, LogarithmsAndCosinesHaveTheirDigits) {
-  expect_logarithms(at::kFloat, 5e-7);
-  expect_logarithms(at::kDouble, 1e-15);
-  expect_cosines(at::kFloat, 5e-7);
-  expect_cosines(at::kDouble, 1e-15);
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    const double tolerance = dtype == at::kFloat ? 5e-7 : 1e-15;
+    const auto at_weight = [&](double w, double magnitude) { return npu(torch::full({1}, w, dtype), magnitude, 0); };
+    // At w = 0 the output is 1 and its derivative the logarithm itself.
+    for (double exponent = -30; exponent < 30; exponent += 0.137) {
+      const double x = torch::tensor(std::exp(exponent), dtype).item<double>();
+      const double expected = std::log(x);
+      EXPECT_NEAR(at_weight(0, x).gradient[0][0].item<double>(), expected, tolerance * std::abs(expected)) << x;
+    }
+    EXPECT_EQ(at_weight(1, 0.0).losses.item<double>(), 0);
+    EXPECT_EQ(at_weight(1, -0.0).losses.item<double>(), 0);
+    EXPECT_EQ(at_weight(1, inf).losses.item<double>(), inf);
+    for (const double x : {-1.0, -inf, std::nan("")}) {
+      EXPECT_TRUE(std::isnan(at_weight(1, x).losses.item<double>())) << x;
+    }
+    const auto w = at::linspace(-100, 100, 4001, at::kDouble).to(dtype);  // every twentieth: 0, 1/2 and 1, too
+    const auto actual = npu(w, 1, 1);
+    for (std::int64_t i = 0; i < w.numel(); ++i) {
+      const double t = std::remainder(w[i].item<double>(), 2);
+      EXPECT_NEAR(actual.losses[i].item<double>(), std::abs(std::cos(pi * t)), tolerance) << t;
+      if (std::abs(std::abs(t) - 0.5) > 1e-3) {
+        const double slope = -pi * std::sin(pi * t) * (std::cos(pi * t) < 0 ? -1 : 1);
+        EXPECT_NEAR(actual.gradient[i][0].item<double>(), slope, 4 * tolerance) << t;
+      }
+    }
+  }
 }
 
 /// On a black pixel with target 0 the loss of replica i is exp(bias i).
