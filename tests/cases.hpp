@@ -86,7 +86,8 @@ class EachVariant : public testing::TestWithParam<std::pair<const Variant*, bool
   })
 
 /// Trains with these updates; the losses of every replica: [steps + 1, N].
-inline at::Tensor train_all(Model& model, const TrainingData& data, const TrainingConfig& config) {
+inline at::Tensor train_all(Model& model, const TrainingData& data, const TrainingConfig& config,
+                            const OnCheck& on_check = nullptr) {
   std::vector<at::Tensor> blocks;
   std::int64_t next = 0;
   const auto on_losses = [&](std::int64_t step, const at::Tensor& losses) {
@@ -95,7 +96,7 @@ inline at::Tensor train_all(Model& model, const TrainingData& data, const Traini
     blocks.push_back(losses.clone());
     return true;
   };
-  train(model, data, config, on_losses);
+  train(model, data, config, on_losses, on_check);
   return at::cat(blocks);
 }
 
