@@ -9,8 +9,7 @@ Config noise_config(bool resample, Interval range = {-2, 2}) {
   config.ranges = {range};
   config.test_ranges = {{{-6, -2}, {2, 6}}};
   config.resample = resample;
-  config.size.height = 6;
-  config.size.width = 7;
+  config.size = {6, 7};
   config.kernel_size = 1;
   config.loss = LossKind::mse;
   return config;
@@ -20,10 +19,9 @@ Config noise_config(bool resample, Interval range = {-2, 2}) {
 struct OwnTask {
   explicit OwnTask(const Config& config) : sources(sources_of(config)), task(config, sources[0]) {}
 
-  const SceneResult& record() const { return task.record(); }
-
   std::vector<SceneSource> sources;
   Task task;
+  const SceneResult& record = task.record();
 };
 
 class Tasks : public EachVariant {};
@@ -72,7 +70,7 @@ TEST_P(Tasks, ErrorsAndPicturesAreThoseOfWholeImages) {
         target = std::hypot(target, data.target.norm().item<double>());
       }
       EXPECT_LE(worst_difference(own.task.errors(model, i), squares.sqrt()), 1e-11) << split.name;
-      EXPECT_NEAR(own.record().splits[i].target_norm, target, 1e-9);
+      EXPECT_NEAR(own.record.splits[i].target_norm, target, 1e-9);
     }
     const auto data = own.task.training_data(architecture(), at::kFloat, at::kCPU).first;
     EXPECT_LT(data.rows(), 3000);  // no whole image
@@ -88,29 +86,28 @@ TEST(Tasks, NearExactIsAProductOfFactorsThatAreOffByOneInAHundredThousand) {
   for (const bool resample : {false, true}) {
     auto config = noise_config(resample);
     const OwnTask own(config);
-    EXPECT_EQ(own.record().name, "noise -2 to 2");
-    EXPECT_EQ(own.record().test, "-6 to -2 and 2 to 6");
-    EXPECT_EQ(own.record().splits[own.record().judged].name, "outside");
-    EXPECT_EQ(own.record().splits.back().pixels, 10 * 6 * 7);
-    EXPECT_GT(own.task.record().judged, 0U);
+    EXPECT_EQ(own.record.name, "noise -2 to 2");
+    EXPECT_EQ(own.record.test, "-6 to -2 and 2 to 6");
+    EXPECT_EQ(own.record.splits[own.record.judged].name, "outside");
+    EXPECT_EQ(own.record.splits.back().pixels, 10 * 6 * 7);
     const auto almost =
         make_model({&variants::bilinear, {1}}, (1 - 1e-5) * torch::tensor({{1.0, 0.0, 0.0, 1.0}}, at::kDouble));
-    EXPECT_NEAR(own.record().success_norm / own.task.errors(almost, own.record().judged).item<double>(), 1, 1e-9);
+    EXPECT_NEAR(own.record.success_norm / own.task.errors(almost, own.record.judged).item<double>(), 1, 1e-9);
     config.success = {true, {}, 1e-5, 0.25};
-    EXPECT_DOUBLE_EQ(OwnTask(config).record().success_norm, std::sqrt(0.25 * 10 * 6 * 7));
+    EXPECT_DOUBLE_EQ(OwnTask(config).record.success_norm, std::sqrt(0.25 * 10 * 6 * 7));
     config.success = {true, 0.03};
     const OwnTask relative(config);
-    EXPECT_EQ(relative.record().judged, 0U);
-    EXPECT_DOUBLE_EQ(relative.record().success_norm, 0.03 * relative.record().splits[0].target_norm);
+    EXPECT_EQ(relative.record.judged, 0U);
+    EXPECT_DOUBLE_EQ(relative.record.success_norm, 0.03 * relative.record.splits[0].target_norm);
     EXPECT_EQ(relative.task.resampled(), resample);
   }
   Config rectangles;
-  EXPECT_EQ(OwnTask(rectangles).record().success_error, 0.05);
+  EXPECT_EQ(OwnTask(rectangles).record.success_error, 0.05);
   rectangles.success.given = true;
   const OwnTask own(rectangles);
   const double off = 2 - 2 * std::pow(1 - 1e-5, 2);  // of 1 times 2, on 750 pixels
-  EXPECT_NEAR(own.record().success_norm / (off * std::sqrt(750)), 1, 1e-6);
-  EXPECT_EQ(own.task.record().judged, 0U);
+  EXPECT_NEAR(own.record.success_norm / (off * std::sqrt(750)), 1, 1e-6);
+  EXPECT_EQ(own.record.judged, 0U);
 }
 
 TEST(Tasks, TheFloorOfTheBaselineOnNoiseIsItsClosedForm) {
