@@ -186,18 +186,6 @@ TEST(Trainer, DefaultsReachTheFloorAndTheProduct) {
   EXPECT_GE((exp <= 0.05 * target_norm(default_rectangles())).sum().item<int>(), 95);
 }
 
-TEST(Trainer, StopsWhenToldTo) {
-  const auto data = make_dataset(small_rectangles(), DataForm::patches, 3);
-  auto model = make_model({&variants::exp, {}}, {0, 1}, at::kDouble, at::kCPU);
-  int calls = 0;
-  const auto on_losses = [&](std::int64_t, const at::Tensor& losses) {
-    EXPECT_LE(losses.size(0), 1000);
-    return ++calls < 3;
-  };
-  train(model, {data, {}}, config_of(OptimizerKind::adam, 0.01, 1'000'000), on_losses);
-  EXPECT_EQ(calls, 3);
-}
-
 TEST(Trainer, TheSparsityRegulariserComesInAsItsScheduleSays) {
   // One weight of nmu below a half, one above: the regulariser's gradient is strength / 2 and -strength / 2.
   const auto image = make_dataset(random_scene(3, 4), DataForm::image, 1, variants::nmu.encode);
