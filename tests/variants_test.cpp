@@ -132,24 +132,6 @@ TEST(Variants, OutputsAreThoseOfTheirDefinitions) {
   }
 }
 
-TEST(Variants, DeepNetworksAreTheirLayersInARow) {
-  const auto data = make_dataset(random_scene(6, 7), DataForm::image, 1);
-  for (const auto* variant : {&variants::relu, &variants::stacked_exp}) {
-    for (const std::int64_t depth : {1, 2, 4}) {
-      const auto model = make_model({variant, {3, depth, 3}}, {1, 2}, at::kDouble, at::kCPU);
-      for (std::int64_t i = 0; i < 2; ++i) {
-        auto x = data.input;
-        for (std::int64_t layer = 0; layer < depth; ++layer) {
-          const auto at = static_cast<std::size_t>(2 * layer);
-          x = at::conv2d(x, model.parameters[at][i], model.parameters[at + 1][i], 1, 1);
-          x = variant == &variants::stacked_exp ? x.exp() : layer == depth - 1 ? x : x.clamp_min(0);
-        }
-        EXPECT_TRUE(torch::allclose(forward(model, data).select(1, i), x.squeeze(1), 1e-12, 1e-14));
-      }
-    }
-  }
-}
-
 TEST_P(Variants, GradientsEqualCentralDifferences) {
   const auto start = weights_of(make_model(architecture(), {1, 1}, at::kDouble, at::kCPU));
   const auto step = 1e-6 * torch::eye(start.size(1), at::kDouble);  // a replica for each parameter
