@@ -175,15 +175,13 @@ TEST_P(Trainer, WeightsStayWhereTheyAreProjected) {
   }
 }
 
-TEST(Trainer, DefaultsReachTheFloorAndTheProduct) {
+TEST(Trainer, DefaultsReachTheFloor) {
   if (checked_build) { GTEST_SKIP() << "minutes for numbers that the release build shows"; }
   const auto data = make_dataset(cast(default_rectangles(), at::kFloat), DataForm::automatic, 3);
   const double floor = *best_affine(data, {3});
-  const auto baseline = train_seeds({&variants::baseline, {}}, {0, 100}, {data, {}}, {})[-1];
-  const auto exp = train_seeds({&variants::exp, {}}, {0, 100}, {data, {}}, {})[-1];
-  EXPECT_GE(baseline.min().item<double>(), floor * (1 - 1e-6));  // 1e-6: the loss is a float32
-  EXPECT_GE((baseline <= 1.001 * floor).sum().item<int>(), 95);
-  EXPECT_GE((exp <= 0.05 * target_norm(default_rectangles())).sum().item<int>(), 95);
+  const auto losses = train_seeds({&variants::baseline, {}}, {0, 100}, {data, {}}, {})[-1];
+  EXPECT_GE(losses.min().item<double>(), floor * (1 - 1e-6));  // 1e-6: the loss is a float32
+  EXPECT_GE((losses <= 1.001 * floor).sum().item<int>(), 95);
 }
 
 TEST(Trainer, TheSparsityRegulariserComesInAsItsScheduleSays) {
