@@ -72,6 +72,7 @@ TEST_P(Trainer, EveryFormFollowsAutograd) {
       auto config = config_of(kind, 1e-3, 60);
       config.loss = redraws ? LossKind::mse : LossKind::l2;
       config.sparsity = {10, 20, 40};
+      config.npu_l1 = {0.01, 0.1, 30};
       const auto curve = [&](const Variant& variant, std::size_t i) {
         const auto redraw = [&, i] { return second[i]; };
         return train_seeds(architecture(variant), {0, 3}, {first[i], redraws ? std::function(redraw) : nullptr},
