@@ -6,11 +6,14 @@
 
 namespace conv_mult {
 namespace {
-TrainingConfig config_of(OptimizerKind optimizer, double learning_rate, std::int64_t steps) {
+TrainingConfig config_of(OptimizerKind optimizer, double learning_rate, std::int64_t steps,
+                         LossKind loss = LossKind::l2, const Sparsity& sparsity = {}) {
   TrainingConfig config;
   config.optimizer = optimizer;
   config.learning_rate = learning_rate;
   config.steps = steps;
+  config.loss = loss;
+  config.sparsity = sparsity;
   return config;
 }
 
@@ -69,9 +72,7 @@ TEST_P(Trainer, EveryFormFollowsAutograd) {
   const auto second = forms(make_scene(scene.a / 2, scene.b));
   for (const auto kind : all_optimizers) {
     for (const bool redraws : {false, true}) {
-      auto config = config_of(kind, 1e-3, 60);
-      config.loss = redraws ? LossKind::mse : LossKind::l2;
-      config.sparsity = {10, 20, 40};
+      auto config = config_of(kind, 1e-3, 60, redraws ? LossKind::mse : LossKind::l2, {10, 20, 40});
       config.npu_l1 = {0.01, 0.1, 30};
       const auto curve = [&](const Variant& variant, std::size_t i) {
         const auto redraw = [&, i] { return second[i]; };
@@ -97,9 +98,8 @@ TEST_P(Trainer, ReplicasAreSingleRuns) {
         const bool adam = kind == OptimizerKind::adam || kind == OptimizerKind::adamw;
         if (!in_lanes && (dtype == at::kFloat || !adam)) { continue; }
         const std::int64_t steps = checked_build ? 8 : 40;
-        auto config = config_of(kind, 1e-3, steps);
-        config.loss = kind == OptimizerKind::adam ? LossKind::l2 : LossKind::mse;
-        config.sparsity = {1, steps / 4, 3 * steps / 4};
+        const auto loss = kind == OptimizerKind::adam ? LossKind::l2 : LossKind::mse;
+        const auto config = config_of(kind, 1e-3, steps, loss, {1, steps / 4, 3 * steps / 4});
         const auto all = train_seeds(architecture(), {0, 40}, {data, {}}, config);
         for (const auto& [seed, count] : {SeedRange{0, 1}, {15, 1}, {16, 1}, {7, 30}, {39, 1}}) {
           const auto part = train_seeds(architecture(), {seed, count}, {data, {}}, config);
@@ -190,10 +190,7 @@ TEST(Trainer, TheSparsityRegulariserComesInAsItsScheduleSays) {
   const auto image = make_dataset(random_scene(3, 4), DataForm::image, 1, variants::nmu.encode);
   const auto after = [&](std::int64_t steps, const Sparsity& sparsity) {
     auto model = make_model({&variants::nmu, {1}}, torch::tensor({{0.4, 0.6}}, at::kDouble));
-    auto config = config_of(OptimizerKind::sgd, 1e-3, steps);
-    config.loss = LossKind::mse;
-    config.sparsity = sparsity;
-    train_all(model, {unfolded(image, 1), {}}, config);
+    train_all(model, {unfolded(image, 1), {}}, config_of(OptimizerKind::sgd, 1e-3, steps, LossKind::mse, sparsity));
     return weights_of(model);
   };
   const auto pull = torch::tensor({{-1.0, 1.0}}, at::kDouble);
