@@ -51,11 +51,10 @@ class EachVariant : public testing::TestWithParam<std::pair<const Variant*, bool
  protected:
   const Variant& variant_ = *GetParam().first;
 
-  /// The variant itself, or a copy of it: small, of several layers where it may have them.
-  Architecture architecture(std::int64_t kernel_size = 3) const { return architecture(variant_, kernel_size); }
-  Architecture architecture(const Variant& variant, std::int64_t kernel_size = 3) const {
-    const std::int64_t depth = variant.depth > 0 ? variant.depth : 3;
-    return {&variant, {kernel_size, variant.sized ? depth : 1, variant.sized ? 2 : 1, GetParam().second}};
+  /// Small, of several layers where it may have them.
+  Architecture architecture(std::int64_t kernel_size = 3) const {
+    const std::int64_t depth = variant_.depth > 0 ? variant_.depth : 3;
+    return {&variant_, {kernel_size, variant_.sized ? depth : 1, variant_.sized ? 2 : 1, GetParam().second}};
   }
 
   /// Every form of the scene that the variant takes: distinct patches, one for each pixel, images, the last of them

@@ -76,8 +76,8 @@ TEST_P(Trainer, EveryFormFollowsAutograd) {
       config.npu_l1 = {0.01, 0.1, 30};
       const auto curve = [&](const Variant& variant, std::size_t i) {
         const auto redraw = [&, i] { return second[i]; };
-        return train_seeds(architecture(variant), {0, 3}, {first[i], redraws ? std::function(redraw) : nullptr},
-                           config);
+        return train_seeds({&variant, architecture().size}, {0, 3},
+                           {first[i], redraws ? std::function(redraw) : nullptr}, config);
       };
       const auto expected = curve(by_autograd, first.size() - 1);
       EXPECT_GT((expected[1] - expected[60]).abs().max().item<double>(), 1e-5);
