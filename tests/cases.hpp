@@ -14,10 +14,7 @@ constexpr OptimizerKind all_optimizers[] = {OptimizerKind::adam, OptimizerKind::
                                             OptimizerKind::sgd};
 constexpr LossKind both_losses[] = {LossKind::l2, LossKind::mse};
 
-inline Scene default_rectangles() {
-  const Config config;
-  return make_rectangles(config.size, config.rect_a, config.rect_b);
-}
+inline Scene default_rectangles() { return sources_of({}).at(0).train(); }
 
 /// The overlap is at a corner of the image, so that padding matters.
 inline Scene small_rectangles() { return make_rectangles({12, 10}, {0, 0, 6, 7, 1.5}, {2, 0, 9, 4, -0.5}); }
