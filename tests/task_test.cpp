@@ -72,13 +72,10 @@ TEST_P(Tasks, ErrorsAndPicturesAreThoseOfWholeImages) {
       EXPECT_LE(worst_difference(own.task.errors(model, i), squares.sqrt()), 1e-11) << split.name;
       EXPECT_NEAR(own.record.splits[i].target_norm, target, 1e-9);
     }
-    const auto data = own.task.training_data(architecture(), at::kFloat, at::kCPU).first;
-    EXPECT_LT(data.rows(), 3000);  // no whole image
+    EXPECT_LT(own.task.training_data(architecture(), at::kFloat, at::kCPU).first.rows(), 3000);  // no whole image
     const auto alone = make_model(architecture(), {1, 1}, at::kDouble, at::kCPU);
-    const auto pixels = forward(alone, on(own.sources[0].train())).flatten().to(at::kFloat).contiguous();
-    const auto shown = own.task.render(alone);
-    EXPECT_EQ(shown.numel(), pixels.numel());
-    EXPECT_LE(worst_difference(shown.flatten(), pixels), 1e-6);
+    const auto pixels = forward(alone, on(own.sources[0].train())).flatten().to(at::kFloat);
+    EXPECT_LE(worst_difference(own.task.render(alone).flatten(), pixels), 1e-6);
   }
 }
 
@@ -89,7 +86,6 @@ TEST(Tasks, NearExactIsAProductOfFactorsThatAreOffByOneInAHundredThousand) {
     EXPECT_EQ(own.record.name, "noise -2 to 2");
     EXPECT_EQ(own.record.test, "-6 to -2 and 2 to 6");
     EXPECT_EQ(own.record.splits[own.record.judged].name, "outside");
-    EXPECT_EQ(own.record.splits.back().pixels, 10 * 6 * 7);
     const auto almost =
         make_model({&variants::bilinear, {1}}, (1 - 1e-5) * torch::tensor({{1.0, 0.0, 0.0, 1.0}}, at::kDouble));
     EXPECT_NEAR(own.record.success_norm / own.task.errors(almost, own.record.judged).item<double>(), 1, 1e-9);
