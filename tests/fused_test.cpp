@@ -8,7 +8,6 @@ namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double pi = 3.14159265358979323846;
 
-/// A pass.
 struct Evaluation {
   at::Tensor losses, gradient;  // [N], [N, P]
 };
@@ -66,9 +65,7 @@ void on_every_instruction_set(const std::function<void()>& use) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
-struct Problem {
-  std::int64_t height, width, kernel_size, replicas;
-};
+using Problem = std::array<std::int64_t, 4>;  // height, width, kernel size, replicas
 
 // 1, 3 and 99 patches: a remainder of 4; 1,550: of the blocks. Rows of 1 to 1,030 pixels: parts of a vector, several
 // blocks.
