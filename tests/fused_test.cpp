@@ -14,8 +14,7 @@ struct Evaluation {
 
 Evaluation fused(const Model& model, const Dataset& data, LossKind loss = LossKind::l2) {
   FusedLayer layer(model, data, loss);
-  const auto losses = layer.losses_and_gradient().clone();
-  return {losses, layer.rows_of(layer.parameters().grad())};
+  return {layer.losses_and_gradient(), layer.rows_of(layer.parameters().grad())};
 }
 
 Evaluation by_autograd(const Model& original, const Dataset& data, LossKind loss = LossKind::l2) {
@@ -135,8 +134,7 @@ TEST_P(Fused, WhatIsNotFiniteStaysInItsReplica) {
 TEST(Fused, NetworksOfAnySizeWhateverTheLanesAre) {
   for (const auto* variant : {&variants::relu, &variants::stacked_exp}) {
     for (const auto& size : {Size{3, 1, 4}, {1, 2, 3}, {3, 3, 9}, {5, 2, 18}, {3, 4, 1}, {3, 3, 35}}) {
-      SCOPED_TRACE(testing::Message() << variant->name << ' ' << size.kernel_size << ' ' << size.depth << ' '
-                                      << size.width);
+      SCOPED_TRACE(testing::Message() << variant->name << " of width " << size.width);
       for (const auto dtype : {at::kDouble, at::kFloat}) {
         const auto data = make_dataset(cast(random_scene(6, 19), dtype), DataForm::image, 1);
         const auto model = make_model({variant, size}, {3, 20}, dtype, at::kCPU);
@@ -175,8 +173,7 @@ TEST(Fused, UpdatesAreThoseOfTorchsOptimizers) {
         layer.update(kind, 0.01);
         optimizer->step();
       }
-      const double tolerance = dtype == at::kFloat ? 1e-6 : 1e-14;
-      EXPECT_LE(relative_difference(layer.parameters(), same[0]), tolerance) << text_of(kind);
+      EXPECT_LE(relative_difference(layer.parameters(), same[0]), dtype == at::kFloat ? 1e-6 : 1e-14) << text_of(kind);
     }
   }
 }
