@@ -169,10 +169,7 @@ TEST_P(Trainer, WeightsStayWhereTheyAreProjected) {
   for (const auto& data : forms(random_scene(3, 4))) {
     auto model = make_model(architecture(), {0, 3}, at::kDouble, at::kCPU);
     train_all(model, {data, {}}, config_of(OptimizerKind::adam, 0.3, 20));
-    const auto weights = weights_of(model);
-    const at::NoGradGuard no_grad;
-    variant_.project(model.parameters);
-    EXPECT_TRUE(torch::equal(weights_of(model), weights));
+    EXPECT_TRUE(torch::equal(weights_of(model), weights_of(model).clamp(0, 1))) << text_of(data.form);
   }
 }
 
