@@ -33,12 +33,10 @@ TEST_P(Tasks, IsTrainedOnTheSameScenesStepAfterStep) {
     const auto draw = own.sources[0].stream();
     auto scenes = draw();
     auto data = own.task.training_data(architecture(1), at::kDouble, at::kCPU);
-    for (std::int64_t step = 0, next = 0; step < 150; ++step, ++next) {  // beyond what is drawn at once
+    for (std::int64_t step = 0; step < 150; ++step) {  // beyond what is drawn at once
+      const auto next = step % scenes.a.size(0);
       if (step > 0) { data.first = data.redraw(); }
-      if (next == scenes.a.size(0)) {
-        scenes = draw();
-        next = 0;
-      }
+      if (step > 0 && next == 0) { scenes = draw(); }
       const auto scene = make_scene(scenes.a.narrow(0, next, 1), scenes.b.narrow(0, next, 1));
       const auto image = make_dataset(scene, DataForm::image, 1, variant_.encode);
       const auto expected = data.first.form == DataForm::patches ? unfolded(image, 1) : image;
