@@ -22,9 +22,8 @@ inline Scene small_rectangles() { return make_rectangles({12, 10}, {0, 0, 6, 7, 
 /// Every pixel of both images drawn uniformly from [-1, 1].
 inline Scene random_scene(std::int64_t height, std::int64_t width) {
   torch::manual_seed(7);
-  const auto draw = [&] { return torch::rand({1, 1, height, width}, torch::kDouble) * 2 - 1; };
-  const auto a = draw();
-  return make_scene(a, draw());
+  const auto images = torch::rand({2, 1, height, width}, torch::kDouble) * 2 - 1;
+  return make_scene(images.narrow(0, 0, 1), images.narrow(0, 1, 1));
 }
 
 /// The same with pixels that are exactly 0, in a and b at different places.
