@@ -21,7 +21,7 @@ using Files = std::map<std::string, std::string>;
 bool is_unfinished(const std::string& name) { return name.find(".conv_mult-") != std::string::npos; }
 
 /// How a text ends, by its kind.
-const Files ends{{".csv", "\n"},       {".gp", "\n"},   {".html", "</html>\n"},
+const Files endings{{".csv", "\n"},       {".gp", "\n"},   {".html", "</html>\n"},
                  {".svg", "</svg>\n"}, {".toml", "\n"}, {".tsv", "\n"}};
 
 /// As its kind of file has to be: no part of it is missing.
@@ -39,10 +39,10 @@ void expect_whole(const std::string& name, const std::string& content) {
   } else if (kind == ".f32") {
     EXPECT_EQ(content.size() % sizeof(float), 0U) << name;
   } else {
-    const auto end = content.rfind(ends.at(kind));
+    const auto end = content.rfind(endings.at(kind));
     ASSERT_NE(end, std::string::npos) << name;
     const auto last = content.substr(end);
-    EXPECT_TRUE(last == ends.at(kind) || last == "</svg>\n\n") << name;
+    EXPECT_TRUE(last == endings.at(kind) || last == "</svg>\n\n") << name;
   }
   if (kind == ".toml") { EXPECT_NE(content.find("variant="), std::string::npos) << name; }
   if (kind == ".csv") {
