@@ -32,7 +32,9 @@ void expect_png(const fs::path& path, std::vector<Rgb> colours) {
   EXPECT_TRUE(shown.equal(wanted.repeat_interleave(400 / 3, 0).repeat_interleave(400 / 3, 1))) << path;
 }
 
-TEST(ColourOf, InterpolatesBetweenStopsClampsAndMarksNan) {
+class Images : public TemporaryFolder {};
+
+TEST_F(Images, ColoursAreInterpolatedBetweenStopsClampedAndMarkNan) {
   const std::vector<Rgb> colours{{0, 0, 0}, {100, 200, 50}, {200, 0, 250}};
   for (const auto& [value, colour] : std::vector<std::pair<double, Rgb>>{{-INFINITY, {0, 0, 0}},
                                                                          {-7, {0, 0, 0}},
@@ -48,7 +50,7 @@ TEST(ColourOf, InterpolatesBetweenStopsClampsAndMarksNan) {
   }
 }
 
-TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
+TEST_F(Images, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
   double before = -1;
   for (const auto& [red, green, blue] : sequential_colours) {
     const double luminance = 0.2126 * std::pow(red / 255.0, 2.2) + 0.7152 * std::pow(green / 255.0, 2.2) +
@@ -61,7 +63,7 @@ TEST(Colours, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
 
 std::pair<double, double> ends(const Interval& scale) { return {scale.low, scale.high}; }
 
-TEST(SharedScale, SpansInputsAndTargetOnlyAndIsNeverEmpty) {
+TEST_F(Images, TheSharedScaleSpansInputsAndTargetOnlyAndIsNeverEmpty) {
   auto scene = small_result().scenes[0];
   scene.b[0][0] = NAN;
   scene.b[0][1] = -2;
@@ -74,7 +76,7 @@ TEST(SharedScale, SpansInputsAndTargetOnlyAndIsNeverEmpty) {
   }
 }
 
-TEST(ErrorScale, IsSymmetricOverAllVariantsAndOneWhereAllIsExact) {
+TEST_F(Images, TheErrorScaleIsSymmetricOverAllVariantsAndOneWhereAllIsExact) {
   auto result = small_result();
   result.variants.push_back(result.variants.front());
   result.variants[1].output = image_of(2, 3, {0, 1, 2, 3, -300, INFINITY});
@@ -83,9 +85,7 @@ TEST(ErrorScale, IsSymmetricOverAllVariantsAndOneWhereAllIsExact) {
   EXPECT_EQ(ends(error_scale(result)), std::pair(-1.0, 1.0));
 }
 
-class HeatMaps : public TemporaryFolder {};
-
-TEST_F(HeatMaps, ShowEveryPixel) {
+TEST_F(Images, HeatMapsShowEveryPixel) {
   write_heat_maps(small_result(), folder_);
   const auto shared = [](double value) { return colour_of(value, {0, 8}, sequential_colours); };
   const auto error = [](double value) { return colour_of(value, {-104, 104}, diverging_colours); };
@@ -96,7 +96,7 @@ TEST_F(HeatMaps, ShowEveryPixel) {
   expect_png(folder_ / "error-v_1.png", {error(0), error(0), error(0.5), error(97), error(-104), Rgb{128, 128, 128}});
 }
 
-TEST(Images, LargeImagesAreAveragedInBlocks) {
+TEST_F(Images, LargeImagesAreAveragedInBlocks) {
   const auto image = image_of(2, 5, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
   EXPECT_TRUE(averaged(image, 5).equal(image));
   EXPECT_TRUE(averaged(image, 3).equal(image_of(1, 3, {4, 6, 7.5})));  // of 2 x 2, the last of 2 x 1

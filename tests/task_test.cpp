@@ -136,7 +136,7 @@ TEST(Tasks, ATrainedBaselineLandsOnItsFloor) {
   auto model = make_model({&variants::baseline, {1}}, {0, 4}, at::kFloat, at::kCPU);
   train_all(model, own.task.training_data(model.architecture, at::kFloat, at::kCPU), training);
   const auto norms = own.task.errors(make_model(model.architecture, weights_of(model)), 0);
-  const auto ratio = norms.square() / own.record().splits[0].pixels * 144 / 16;
+  const auto ratio = norms.square() / own.record.splits[0].pixels * 144 / 16;
   EXPECT_LE((ratio - 1).abs().max().item<double>(), 0.06);  // 5,120 pixels: 2.5 % a deviation
 }
 }  // namespace
