@@ -117,6 +117,7 @@ class Experiment {
     for (std::size_t i = 0; i < plan_.rows.size(); ++i) {
       std::set<std::int64_t> done;
       for (const auto& run : result_.variants[i].runs) { done.insert(run.seed); }
+      result_.variants[i].runs.reserve(static_cast<std::size_t>(seeds.count));
       for (std::int64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
         if (done.count(seed) > 0) { continue; }
         // Cut at multiples of the size, so that a run that goes on has the blocks that it had.
