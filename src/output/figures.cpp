@@ -133,12 +133,18 @@ void all_rows(const ExperimentResult& result, Tables& tables) {
 
 // ---- What is shown beside the rows: of those on the first scene the best of every variant.
 
-/// A block for each row: the losses of its runs at each logged step; one that diverges counts while it is finite.
+/// A block for each row: the losses of its runs at the logged steps, or, of many, a thousand of them with the first and
+/// the last; a run that diverges counts while it is finite.
 void loss(const ExperimentResult& result, Tables& tables) {
   std::string& text = tables["loss.tsv"] = line("row", "step", "median", "q1", "q3");
   for (const Row& row : result.variants) {
     if (row.scene > 0 || !row.best) { continue; }
-    for (std::size_t i = 0;; ++i) {
+    std::size_t count = 1;
+    for (const RunRecord& run : row.runs) {
+      count = std::max(count, run.curve.size() - (run.status == RunStatus::diverged ? 1 : 0));
+    }
+    const std::size_t stride = 1 + (count - 1) / 1000;
+    for (std::size_t i = 0; i < count; i += i + 1 == count ? 1 : std::min(stride, count - 1 - i)) {
       std::int64_t step = 0;
       std::vector<double> losses;
       for (const RunRecord& run : row.runs) {
@@ -147,9 +153,8 @@ void loss(const ExperimentResult& result, Tables& tables) {
           losses.push_back(run.curve[i].loss);
         }
       }
-      const auto spread = spread_of(std::move(losses));
-      if (i > 0 && !spread) { break; }
-      text += line(row_name(row, result), step, spread.value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0}));
+      const auto spread = spread_of(std::move(losses)).value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0});
+      text += line(row_name(row, result), step, spread);
     }
     text += "\n";
   }
@@ -254,7 +259,7 @@ constexpr int kPatience = 60;  // in seconds
 // without a word and exits with 0; then its letters have no width. Fontconfig's cache is the usual or a writable one.
 constexpr auto shell_script = R"(exec 2>&1 </dev/null
 unset GNUTERM LD_PRELOAD CDPATH; export LC_ALL=C.UTF-8 XDG_CACHE_HOME="${{XDG_CACHE_HOME-${{HOME:+$HOME/}}.cache}}"
-case $XDG_CACHE_HOME in /*) mkdir -p "$XDG_CACHE_HOME" 2>/dev/null;; esac
+case $XDG_CACHE_HOME in /*) [ -d "$XDG_CACHE_HOME" ] || mkdir -p "$XDG_CACHE_HOME" 2>/dev/null;; esac
 [ -w "$XDG_CACHE_HOME" ] || XDG_CACHE_HOME=${{TMPDIR-/tmp}}
 cd -P -- '{}' && exec timeout --foreground -s KILL {} gnuplot -d -e 'format="{}"; drawing="../{}"' {}.gp -e '
   if (GPVAL_TERM_HCHAR < 100) {{ printerr "no font found; install fonts-dejavu-core"; exit status 1 }}')";
