@@ -15,7 +15,7 @@ int conv_mult_main(int argc, char** argv);
 
 namespace {
 namespace fs = std::filesystem;
-using conv_mult::read_file, conv_mult::Texts;
+using conv_mult::read_file, conv_mult::split, conv_mult::Texts;
 
 std::mt19937_64 random_engine;
 
@@ -70,52 +70,11 @@ const std::map<std::string, Texts> options{
     {"version", {""}}};
 
 /// What no option wants, but where it is text.
-const Texts hostile{"",
-                    "-",
-                    "--",
-                    "nan",
-                    "inf",
-                    "-inf",
-                    "1e400",
-                    "1e-400",
-                    "0",
-                    "-0",
-                    "-1",
-                    ",",
-                    ",,",
-                    "1,",
-                    "[1,2]",
-                    "[",
-                    "{}",
-                    "a\nb",
-                    "\x01",
-                    "\xff",
-                    "%s%n",
-                    "\"",
-                    "'",
-                    "\xc3\xa9",
-                    "1/0",
-                    "=",
-                    "npu=",
-                    "=1",
-                    "#",
-                    "\\",
-                    "0x10",
-                    "1e3",
-                    "1.5",
-                    "true",
-                    "exp=nan",
-                    "/dev/full",
-                    "1;2",
-                    " ",
-                    "~",
-                    "$(id)",
-                    "..",
-                    "1,2,3,4,5,6,7",
-                    "99999999999999999999",
-                    "-9223372036854775808",
-                    std::string(5000, '9'),
-                    std::string(100, ',')};
+const Texts hostile = split(
+    "|-|--|nan|inf|-inf|1e400|1e-400|0|-0|-1|,|,,|1,|[1,2]|[|{}|a\nb|\x01|\xff|%s%n|\"|'|\xc3\xa9|1/0|=|npu=|=1|#|\\|"
+    "0x10|1e3|1.5|true|exp=nan|/dev/full|1;2| |~|$(id)|..|1,2,3,4,5,6,7|99999999999999999999|-9223372036854775808|" +
+        std::string(5000, '9') + '|' + std::string(100, ','),
+    '|');
 
 std::string mutated(std::string text) {
   for (std::size_t n = below(4); n > 0 && !text.empty(); --n) {
@@ -225,16 +184,13 @@ int main(int argc, char** argv) {
   if (mkdtemp(folder.data()) == nullptr) { return 1; }
   fs::current_path(folder);
   std::ofstream("file") << "in the way";
-  const Texts saving{"conv_mult",      "--size=8",     "--steps=1", "--variant=exp",
-                     "--figures=none", "--save-model", "--out=s"};
+  const auto saving = split("conv_mult --size=8 --steps=1 --variant=exp --figures=none --save-model --out=s", ' ');
   if (exit_code(saving) != 0) { return 1; }
   fs::copy("s/model-exp.pt", "model.pt");
   std::ofstream("damaged.pt") << read_file("model.pt").substr(0, 500);
   std::map<int, long> codes;
   for (long i = 0; i < count; ++i) {
-    if (i % 20 == 0) {  // so that --resume finds something, but not everything
-      fs::remove_all("r");
-    }
+    if (i % 20 == 0) { fs::remove_all("r"); }  // so that --resume finds something, but not everything
     std::ofstream("settings.toml") << random_settings();
     const auto arguments = random_arguments();
     const int code = exit_code(arguments);
