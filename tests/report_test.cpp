@@ -56,12 +56,8 @@ TEST_F(Report, IsLeftOutOnRequestAndRemovedByTheNextRun) {
 
 /// Every file below the folder but the page, by its path there.
 std::map<std::string, std::string> others(const fs::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().filename() != "report.html") {
-      files[fs::relative(entry.path(), folder)] = read(entry.path());
-    }
-  }
+  auto files = files_in(folder);
+  files.erase("report.html");
   return files;
 }
 
@@ -108,17 +104,12 @@ TEST_F(Report, TellsOfShardsWhatTheWholeRunTells) {
 }
 
 TEST_F(Report, TellsWhatAnInterruptedRunHasAndTrainsNoMore) {
-  const auto interrupt_second_block = [&] {
+  do {
     fs::remove_all(folder_ / "r");
     Process process(folder_, "--data literal --size 600 --steps 150 --seeds 999 --threads 1 --figures none --out r");
-    process.wait_for_training();
-    while (!fs::exists(folder_ / "r/runs.csv")) { usleep(10000); }  // the first seed has ended: one is a block
-    process.send(SIGINT);
-    ASSERT_EQ(process.wait().code, 130);
-  };
-  do {
-    ASSERT_NO_FATAL_FAILURE(interrupt_second_block());
-  } while (read(folder_ / "r/runs.csv").find(",interrupted,") == std::string::npos);  // it had not begun
+    process.wait_for_lines("r/runs.csv", 1);  // the first seed has ended: one is a block
+    ASSERT_EQ(process.end(SIGINT).code, 130);
+  } while (read(folder_ / "r/runs.csv").find(",interrupted,") == std::string::npos);  // the second had not begun
   const auto finished = data("r");
   EXPECT_EQ(finished["summary"]["status"], "interrupted");
   EXPECT_GT(finished["summary"]["variants"][0]["success"]["of"].get<int>(), 0);
