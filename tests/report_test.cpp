@@ -1,6 +1,5 @@
 // The page that a run writes, as far as it can be judged without a browser; scripts/page has one.
 
-#include <map>
 #include "executable.hpp"
 
 namespace conv_mult {
@@ -23,7 +22,7 @@ class Report : public Executable {
 TEST_F(Report, HoldsTheSummaryTheTableAndTheFigures) {
   ASSERT_EQ(run("--variant baseline,exp --size 20 --steps 50 --seeds 3 --figures svg --out r").code, 0);
   const auto shown = data("r");
-  EXPECT_EQ(shown["summary"], nlohmann::json::parse(read(folder_ / "r/summary.json")));
+  EXPECT_EQ(shown["summary"], summary_of("r"));
   EXPECT_EQ(shown["settings"], read(folder_ / "r/config.toml"));
   ASSERT_EQ(shown["rows"].size(), 2U);
   EXPECT_EQ(shown["rows"][0]["name"], "baseline");
@@ -37,6 +36,8 @@ TEST_F(Report, HoldsTheSummaryTheTableAndTheFigures) {
     EXPECT_EQ(shown["figures"][name], read(folder_ / "r" / (std::string(name) + ".svg"))) << name;
   }
   EXPECT_EQ(shown["figures"].size(), 5U);
+  ASSERT_EQ(run("merge r --figures none --out merged").code, 0);
+  EXPECT_EQ(data("merged")["summary"], summary_of("merged"));
 }
 
 TEST_F(Report, NoNameIsMarkupAndOtherLettersStay) {
@@ -92,15 +93,6 @@ TEST_F(Report, OfWhatIsNoResultIsRefused) {
   EXPECT_EQ(outcome.code, 1);
   EXPECT_NE(outcome.err.find("r/summary.json"), std::string::npos) << outcome.err;
   EXPECT_TRUE(others(folder_ / "r") == before);
-}
-
-TEST_F(Report, TellsOfShardsWhatTheWholeRunTells) {
-  const std::string settings = "--size 20 --steps 50 --seeds 4 --figures none ";
-  ASSERT_EQ(run(settings + "--out whole").code, 0);
-  ASSERT_EQ(run(settings + "--shard 1/2 --out one").code, 0);
-  ASSERT_EQ(run(settings + "--shard 2/2 --out two").code, 0);
-  ASSERT_EQ(run("merge one two --out both").code, 0);
-  EXPECT_EQ(timeless(data("both")["summary"].dump()), timeless(data("whole")["summary"].dump()));
 }
 
 TEST_F(Report, TellsWhatAnInterruptedRunHasAndTrainsNoMore) {
