@@ -4,12 +4,6 @@
 #include "options/options.hpp"
 
 namespace conv_mult {
-/// Of what consists of numbers, and of learning rates.
-template <typename T>
-static std::enable_if_t<has_parts<T> || is_any<T, LearningRate>, bool> operator==(const T& one, const T& other) {
-  return text_of(one) == text_of(other);
-}
-
 namespace {
 using Arguments = std::vector<std::string>;
 
@@ -45,112 +39,84 @@ void expect_error(const Arguments& arguments, const std::vector<std::string>& wo
   }
 }
 
+/// What config.toml says then.
+void expect_lines(const Arguments& arguments, const Texts& lines) {
+  const auto toml = '\n' + toml_of(arguments);
+  for (const auto& line : lines) { EXPECT_PRED_FORMAT2(testing::IsSubstring, '\n' + line + '\n', toml); }
+}
+
 TEST(Config, DefaultsAreThoseOfTheStruct) { EXPECT_EQ(toml_of({}), conv_mult::toml_of(Config())); }
 
-TEST(Config, ListsAreRepeatableOrSeparatedByCommasAndNameNothingTwice) {
-  const Arguments both{"exp", "baseline"};
-  EXPECT_EQ(config_of({"--variant", "exp", "--variant", "baseline"}).variants, both);
-  EXPECT_EQ(config_of({"--variant", "exp", "baseline", "--quiet"}).variants, both);
-  EXPECT_EQ(config_of({"--variant=exp,baseline,exp"}).variants, both);
-  EXPECT_EQ(config_of({"--variant", "all"}).variants, vocabulary.variants);
-  EXPECT_EQ(config_of({"--depth", "3,1,3"}).depths, (std::vector<std::int64_t>{3, 1}));
-  EXPECT_EQ(config_of({"--optimizer", "sgd,adam"}).optimizers, (std::vector{OptimizerKind::sgd, OptimizerKind::adam}));
-}
-
-TEST(Config, OfOneValueTheLastCounts) {
-  EXPECT_EQ(config_of({"--steps", "5", "--steps=6"}).steps, 6);
-  const auto config = config_of({"--size", "7", "8", "--quiet=false", "--quiet", "--rect-a=0,0,1,1,-2"});
-  EXPECT_EQ(config.size, (ImageSize{7, 8}));
-  EXPECT_TRUE(config.quiet);
-  EXPECT_EQ(config.rect_a.value, -2);
-}
-
-TEST(Config, NumbersAreDecimal) {
-  const auto config = config_of({"--seed", "010", "--steps=08", "--seeds", "+0020", "--shard", "02/010", "--size",
-                                 "007, 011", "--lr", "npu=00.5,01", "--depth", "03,3", "--heldout-values=-01e1,1e+01",
-                                 "--range", "01,09.50", "--nmu-sparsity", "010,02,09"});
-  const auto toml = conv_mult::toml_of(config);
-  for (const char* line : {"seed=10", "steps=8", "seeds=20", "shard=\"2/10\"", "size=[7, 11]", "lr=[\"npu=0.5\", 1]",
-                           "depth=3", "heldout-values=[-10, 10]", "range=\"1,9.5\"", "nmu-sparsity=[10, 2, 9]"}) {
-    EXPECT_NE(toml.find('\n' + std::string(line) + '\n'), toml.npos) << line << " in\n" << toml;
+TEST(Config, ArgumentsGiveTheseLinesOfConfigToml) {
+  for (const auto& [arguments, lines] : std::vector<std::pair<std::string, Texts>>{
+           // Lists are repeatable or separated by commas, and name nothing twice.
+           {"--variant exp --variant baseline", {R"(variant=["exp", "baseline"])"}},
+           {"--variant exp baseline --quiet", {R"(variant=["exp", "baseline"])", "quiet=true"}},
+           {"--variant=exp,baseline,exp", {R"(variant=["exp", "baseline"])"}},
+           {"--variant all", {R"(variant=["baseline", "exp", "nmu", "npu", "stacked-exp"])"}},
+           {"--depth 3,1,3 --optimizer sgd,adam", {"depth=[3, 1]", R"(optimizer=["sgd", "adam"])"}},
+           // Of one value the last counts.
+           {"--steps 5 --steps=6 --quiet=false --quiet", {"steps=6", "quiet=true"}},
+           {"--size 7 8 --rect-a=0,0,1,1,-2", {"size=[7, 8]", "rect-a=[0, 0, 1, 1, -2]"}},
+           // Numbers are decimal.
+           {"--seed 010 --seeds +0020 --shard 02/010", {"seed=10", "seeds=20", R"(shard="2/10")"}},
+           {"--size 007,011 --lr npu=00.5,01 --depth 03,3", {"size=[7, 11]", R"(lr=["npu=0.5", 1])", "depth=3"}},
+           {"--heldout-values=-01e1,1e+01 --range 01,09.50", {"heldout-values=[-10, 10]", R"(range="1,9.5")"}},
+           {"--nmu-sparsity 010,02,09 --steps=08", {"nmu-sparsity=[10, 2, 9]", "steps=8"}},
+           {"--steps 1e3 --size 1e1,2.0", {"steps=1000", "size=[10, 2]"}},
+           {"--seed 4294967295", {"seed=4294967295"}},
+           {"--seed 4294967293 --seeds 3", {"seed=4294967293", "seeds=3"}},
+           // The size scales the default rectangles.
+           {"--size 200,50 --rect-b 1,2,3,4,5.5", {"rect-a=[40, 7, 90, 25, 1]", "rect-b=[1, 2, 3, 4, 5.5]"}},
+           {"--size 30", {"size=[30, 30]"}},
+           {"--size 1", {"rect-b=[0, 0, 1, 1, 2]"}},
+           // A variant may have a rate of its own.
+           {"--lr 0.1,npu=0.5,0.10", {R"(lr=[0.1, "npu=0.5"])"}},
+           {"--lr npu=1", {R"(lr=["npu=1", 0.01])"}},
+           {"--require-ratio 1 --lr 1,exp=2 baseline=1", {"require-ratio=1"}},
+           // Noise has ranges and test ranges.
+           {"--range -2,2 1,2 --test-range -6,-2,2,6 --test-range 2,6",
+            {R"(range=["-2,2", "1,2"])", R"(test-range=["-6,-2,2,6", "2,6"])"}},
+           {"--range 10,20 --range=-2,-1 --range=-1,2 --range=10,20",
+            {R"(test-range=["20,40", "-4,-2", "-2,-1,2,4", "20,40"])"}},
+           // Success is given, or the scene's.
+           {"--success auto", {R"(success="auto")"}},
+           {"--success 0.2", {"success=0.2"}},
+           {"--success near-exact", {R"(success="near-exact")"}},
+           {"--success near-exact=1e-4", {R"(success="near-exact=0.0001")"}},
+           {"--success mse=1e-5", {R"(success="mse=1e-05")"}},
+           // Schedules follow the number of steps.
+           {"--steps 50000 --nmu-sparsity 2", {"check-every=1000", "nmu-sparsity=[2, 20000, 35000]"}},
+           {"--nmu-sparsity 2,5,7 --check-every 3", {"check-every=3", "nmu-sparsity=[2, 5, 7]"}},
+           {"--steps 0", {"check-every=1"}},
+           // Many seeds are logged in about a hundred rows.
+           {"--steps 3000", {"log-every=1"}},
+           {"--steps 3000 --seeds 2", {"log-every=30"}},
+           {"--steps 50 --seeds 2", {"log-every=1"}},
+           {"--seeds 2 --log-every 7", {"log-every=7"}},
+           // Models that are loaded are evaluated, unless steps are asked for.
+           {"--load-model a.pt,b.pt", {R"(load-model=["a.pt", "b.pt"])", "steps=0"}},
+           {"--load-model a.pt --steps 5", {"steps=5"}}}) {
+    expect_lines(split(arguments, ' '), lines);
   }
-  const TemporaryFile file("seed = \"010\"\nlr = [\"010\"]\nrange = \"01,010\"\n");
-  EXPECT_EQ(config_of({"--config", file.path}).seed, 10);
-  EXPECT_EQ(config_of({"--config", file.path}).rates[0].rate, 10);
-  EXPECT_EQ(config_of({"--config", file.path}).ranges, (std::vector<Interval>{{1, 10}}));
-  EXPECT_EQ(config_of({"--steps", "1e3"}).steps, 1000);
-  EXPECT_EQ(config_of({"--size", "1e1,2.0"}).size, (ImageSize{10, 2}));
-  for (const char* no_number : {"0x10", "1_0", "1e", "1,0", "--1", "1 0", "١"}) {
-    expect_error({"--seed", no_number}, {"--seed", no_number, "whole number from 0 to 4294967295"});
+}
+
+TEST(Config, FilesGiveTheseLinesOfConfigToml) {
+  for (const auto& [content, lines] : std::vector<std::pair<std::string, Texts>>{
+           {"seed = \"010\"\nsize = \"007, 011\"\nlr = [\"010\"]\nrange = \"01,010\"\n",
+            {"seed=10", "size=[7, 11]", "lr=10", R"(range="1,10")"}},
+           {"range = [\"1,2\", \"-2,2\"]\ntest-range = [\"2,6\", \"-6,-2,2,6\"]\n",
+            {R"(range=["1,2", "-2,2"])", R"(test-range=["2,6", "-6,-2,2,6"])"}},
+           {"range = [-3, -2]\n", {R"(range="-3,-2")"}}}) {
+    const TemporaryFile file(content);
+    expect_lines({"--config", file.path}, lines);
   }
-}
-
-TEST(Config, SeedsThatPyTorchCannotTellApartAreRefused) {
-  EXPECT_EQ(config_of({"--seed", "4294967295"}).seed, 4294967295);
-  EXPECT_EQ(config_of({"--seed", "4294967293", "--seeds", "3"}).seeds, 3);
-  expect_error({"--seed", "4294967296"}, {"--seed", "4294967296", "32 bits"});
-  expect_error({"--seed", "4294967293", "--seeds", "4"}, {"--seed", "4294967293", "4294967295", "32 bits"});
-}
-
-TEST(Config, SizeScalesTheDefaultRectangles) {
-  const auto config = config_of({"--size", "200,50", "--rect-b", "1,2,3,4,5.5"});
-  EXPECT_EQ(config.rect_a, (Rectangle{40, 7, 90, 25, 1}));
-  EXPECT_EQ(config.rect_b, (Rectangle{1, 2, 3, 4, 5.5}));
-  EXPECT_EQ(config_of({"--size", "30"}).size, (ImageSize{30, 30}));
-  EXPECT_EQ(config_of({"--size", "1"}).rect_b, (Rectangle{0, 0, 1, 1, 2}));
-}
-
-TEST(Config, AVariantMayHaveARateOfItsOwn) {
-  EXPECT_EQ(config_of({"--lr", "0.1,npu=0.5,0.10"}).rates, (std::vector<LearningRate>{{"", 0.1}, {"npu", 0.5}}));
-  EXPECT_EQ(config_of({"--lr", "npu=1"}).rates, (std::vector<LearningRate>{{"npu", 1}, LearningRate()}));
-}
-
-TEST(Config, NoiseHasRangesAndTestRanges) {
-  using Ranges = std::vector<std::vector<Interval>>;
-  const auto two = config_of({"--range", "-2,2", "1,2", "--test-range", "-6,-2,2,6", "--test-range", "2,6"});
-  EXPECT_EQ(two.ranges, (std::vector<Interval>{{-2, 2}, {1, 2}}));
-  EXPECT_EQ(two.test_ranges, (Ranges{{{-6, -2}, {2, 6}}, {{2, 6}}}));
-  EXPECT_EQ(config_of({"--range", "10,20", "--range=-2,-1", "--range=-1,2", "--range=10,20"}).test_ranges,
-            (Ranges{{{20, 40}}, {{-4, -2}}, {{-2, -1}, {2, 4}}, {{20, 40}}}));
-  const TemporaryFile strings("range = [\"1,2\", \"-2,2\"]\ntest-range = [\"2,6\", \"-6,-2,2,6\"]\n");
-  EXPECT_EQ(config_of({"--config", strings.path}).test_ranges, (Ranges{{{2, 6}}, {{-6, -2}, {2, 6}}}));
-  const TemporaryFile numbers("range = [-3, -2]\n", "2");
-  EXPECT_EQ(config_of({"--config", numbers.path}).ranges, (std::vector<Interval>{{-3, -2}}));
-}
-
-TEST(Config, SuccessIsGivenOrTheScenes) {
-  EXPECT_FALSE(config_of({}).success.given);
-  EXPECT_FALSE(config_of({"--success", "auto"}).success.given);
-  EXPECT_EQ(config_of({"--success", "0.2"}).success.error, 0.2);
-  EXPECT_FALSE(config_of({"--success", "near-exact"}).success.error);
-  EXPECT_EQ(config_of({"--success", "near-exact=1e-4"}).success.near_exact, 1e-4);
-  EXPECT_EQ(config_of({"--success", "mse=1e-5"}).success.mse, 1e-5);
-}
-
-TEST(Config, SchedulesFollowTheNumberOfSteps) {
-  const auto config = config_of({"--steps", "50000", "--nmu-sparsity", "2"});
-  EXPECT_EQ(config.check_every, 1000);
-  EXPECT_EQ(config.sparsity, (Sparsity{2, 20000, 35000}));
-  const auto given = config_of({"--nmu-sparsity", "2,5,7", "--check-every", "3"});
-  EXPECT_EQ(given.sparsity, (Sparsity{2, 5, 7}));
-  EXPECT_EQ(given.check_every, 3);
-  EXPECT_EQ(config_of({"--steps", "0"}).check_every, 1);
-}
-
-TEST(Config, ManySeedsAreLoggedInAboutAHundredRows) {
-  EXPECT_EQ(config_of({"--steps", "3000"}).log_every, 1);
-  EXPECT_EQ(config_of({"--steps", "3000", "--seeds", "2"}).log_every, 30);
-  EXPECT_EQ(config_of({"--steps", "50", "--seeds", "2"}).log_every, 1);
-  EXPECT_EQ(config_of({"--seeds", "2", "--log-every", "7"}).log_every, 7);
 }
 
 TEST(Config, ModelsThatAreLoadedSayWhatTheyAre) {
-  const auto config = config_of({"--load-model", "a.pt,b.pt"});
-  EXPECT_EQ(config.load_model, (Arguments{"a.pt", "b.pt"}));
-  EXPECT_EQ(config.steps, 0);
-  EXPECT_EQ(config_of({"--load-model", "a.pt", "--steps", "5"}).steps, 5);
-  EXPECT_EQ(conv_mult::toml_of(config).rfind("seed=0\n", 0), 0U);  // no variant, depth, width
-  EXPECT_EQ(conv_mult::toml_of(config).find("kernel-size"), std::string::npos);
+  const auto toml = toml_of({"--load-model", "a.pt"});
+  EXPECT_EQ(toml.rfind("seed=0\n", 0), 0U);  // no variant, depth, width
+  EXPECT_EQ(toml.find("kernel-size"), std::string::npos);
   for (const char* option : {"--variant=exp", "--depth=1", "--width=1", "--kernel-size=1"}) {
     expect_error({"--load-model", "a.pt", option}, {std::string(option).substr(0, 7), "--load-model"});
   }
@@ -196,32 +162,23 @@ TEST(Config, MergeTakesTheSettingsOfItsFirstFolderAndTheSeedsOfAll) {
 TEST(Config, TheCommandLineWinsOverFilesAndALaterFileOverAnEarlierOne) {
   const TemporaryFile first(
       "steps = 7\nlr = 0.5\nvariant = ['exp']\nrect-a = [1, 2, 3, 4, 5.5]\nfigures = 'none'\nquiet = true\n");
-  const auto config = config_of({"--config", first.path, "--steps", "8", "--variant", "baseline"});
-  EXPECT_EQ(config.steps, 8);
-  EXPECT_EQ(config.variants, Arguments{"baseline"});
-  EXPECT_EQ(config.rect_a, (Rectangle{1, 2, 3, 4, 5.5}));
-  EXPECT_TRUE(config.figures.empty());
-  EXPECT_TRUE(config.quiet);
+  expect_lines({"--config", first.path, "--steps", "8", "--variant", "baseline"},
+               {"steps=8", R"(variant="baseline")", "rect-a=[1, 2, 3, 4, 5.5]", R"(figures="none")", "quiet=true"});
   const TemporaryFile second("lr = [0.1, \"npu=0.2\"]\nseed = 3\n", "2");
-  for (const Arguments& arguments :
-       {Arguments{"--config", first.path, "--config", second.path}, {"--config", first.path, second.path}}) {
-    const auto both = config_of(arguments);
-    EXPECT_EQ(both.steps, 7);
-    EXPECT_EQ(both.seed, 3);
-    EXPECT_EQ(both.rates, (std::vector<LearningRate>{{"", 0.1}, {"npu", 0.2}}));
-  }
+  const Texts of_both{"steps=7", "seed=3", R"(lr=[0.1, "npu=0.2"])"};
+  expect_lines({"--config", first.path, "--config", second.path}, of_both);
+  expect_lines({"--config", first.path, second.path}, of_both);
 }
 
 TEST(Config, ConfigTomlReadsBack) {
   for (const Arguments& arguments : std::vector<Arguments>{
            {},
-           {"--size",         "60,70",     "--lr",     "0.003",          "--variant",       "exp",
-            "baseline",       "--figures", "svg",      "--quiet",        "--kernel-size",   "5",
-            "--optimizer",    "sgd",       "--rect-b", "0,0,60,70,-1.5", "--require-ratio", "2",
-            "--dtype",        "float64",   "--data",   "image",          "--out",           "a b",
-            "--device=cuda:3"},
-           {"--scene", "noise", "--range", "1,2", "--range=-2,2", "--lr", "npu=0.1,0.2", "--depth", "1,4", "--resample",
-            "--loss", "mse", "--success", "near-exact", "--variant", "all", "--seeds=7", "--shard=2/7"},
+           split("--size 60,70 --lr 0.003 --variant exp baseline --figures svg --quiet --kernel-size 5 --optimizer sgd "
+                 "--rect-b 0,0,60,70,-1.5 --require-ratio 2 --dtype float64 --data image --out a --device=cuda:3",
+                 ' '),
+           split("--scene noise --range 1,2 --range=-2,2 --lr npu=0.1,0.2 --depth 1,4 --resample --loss mse "
+                 "--success near-exact --variant all --seeds=7 --shard=2/7",
+                 ' '),
            {"--out", "'\"\\\t\n # \xc3\xa4", "--success", "1e-30", "--rect-a", "0,0,1,1,1e-320", "--range=-1e38,1e38"},
            {"--load-model", "1.5", "0x1", "true", "--out", "007", "--save-model=true"}}) {
     const auto toml = toml_of(arguments);
@@ -323,7 +280,9 @@ TEST(Config, ComplaintsNameOptionAndValueAndWhatIsAllowed) {
            {"--heldout-values", "LO,HI within ±1e+38", {"1,1", "inf,1", "nan,2", "1", "1,2,3"}},
            {"--size", "H[,W]", {"0", "-5", "99999999999", "3.5", "10,0", "1,2,3", "nan", "5,,", ""}},
            {"--seeds", "from 1 to 100000000", {"0", "-1", "99999999999999999999", ""}},
-           {"--seed", "from 0 to 4294967295", {"-1", "18446744073709551616"}},
+           {"--seed",
+            "a whole number from 0 to 4294967295: PyTorch takes 32 bits",
+            {"-1", "4294967296", "18446744073709551616", "0x10", "1_0", "1e", "1,0", "1 0", "١"}},
            {"--steps", "from 0 to 100000000", {"-1", "1e9", "100000001", "nan", "many", "1.5"}},
            {"--kernel-size", "odd number from 1 to 31", {"0", "2", "4", "-3", "33", "9999999999999999999999"}},
            {"--depth", "from 1 to 64", {"0", "65", "-1"}},
@@ -343,9 +302,8 @@ TEST(Config, ComplaintsNameOptionAndValueAndWhatIsAllowed) {
            {"--load-model", "UTF-8", {""}},
            {"--figures", "none, png, svg, pdf", {"gif", "none,png", "png,none", ""}}}) {
     for (const auto& value : values) {
-      const auto last = value.find_first_of(",=") == value.npos ? value : value.substr(value.find_last_of(",=") + 1);
       expect_error({option + '=' + value},
-                   value.empty() ? Arguments{option + ": 1 required"} : Arguments{option + ": '", last + "'", allowed});
+                   value.empty() ? Texts{option + ": 1 required"} : Texts{option + ": '" + value + "'", allowed});
     }
   }
 }
@@ -354,6 +312,8 @@ TEST(Config, ComplaintsSayWhatDoesNotFit) {
   expect_error({"stray", "--no-such", "-x", "other=1"}, {"stray --no-such -x other=1"});
   expect_error({"--steps", "1", "2", "--", "--quiet"}, {": 2 -- --quiet"});
   expect_error({"--steps"}, {"--steps", "missing"});
+  expect_error({"--seed", "--1"}, {"--seed", "'--1'", "whole number from 0 to 4294967295"});
+  expect_error({"--seed", "4294967293", "--seeds", "4"}, {"--seed", "4294967293", "4294967295", "32 bits"});
   expect_error({"--rect-a", "60,0,50,10,1"}, {"--rect-a", "60..109", "100x100"});
   expect_error({"--size", "30", "--rect-b", "0,0,5,31,1"}, {"--rect-b", "0..30", "30x30"});
   expect_error({"--range", "1,2", "--test-range", "2,3", "--test-range", "4,5"}, {"--test-range", "2", "1"});
@@ -361,7 +321,6 @@ TEST(Config, ComplaintsSayWhatDoesNotFit) {
   for (const char* many : {"--optimizer=adam,sgd", "--lr=1,2", "--lr=exp=1,exp=2", "--scene=noise,rectangles"}) {
     expect_error({"--require-ratio", "1", many}, {"--require-ratio", "one row"});
   }
-  EXPECT_EQ(config_of({"--require-ratio", "1", "--lr", "1,exp=2", "baseline=1"}).require_ratio, 1);
 }
 
 TEST(Config, ComplaintsAboutAFileNameTheKey) {
