@@ -1,6 +1,7 @@
 #pragma once
-// Runs the real executable and looks at what it leaves.
+// Runs the real executable and looks at what it leaves; and a result as it might have left it.
 
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
@@ -17,6 +18,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <system_error>
+#include "run/results.hpp"
 
 namespace conv_mult {
 namespace fs = std::filesystem;
@@ -234,4 +236,44 @@ class Process {
   int terminal_ = -1;
   std::string words_;
 };
+
+/// A run that went through these losses, in float32.
+inline RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, std::int64_t steps) {
+  Config config;
+  config.steps = steps;
+  config.log_every = 2;
+  Recorder recorder(seed, 1, config, 0.5);
+  std::int64_t step = 0;
+  for (const double loss : losses) { recorder.take(step++, &loss); }
+  auto run = recorder.finish().front();
+  run.weights = {static_cast<double>(0.1F), static_cast<double>(1e30F)};
+  if (run.final_loss) { run.split_losses = {*run.final_loss, 0.3}; }
+  return run;
+}
+
+/// baseline: a run of three steps; exp: one that diverges at its first.
+inline ExperimentResult sample() {
+  ExperimentResult result;
+  result.dtype = "float32";
+  auto& scene = result.scenes.emplace_back();
+  scene.splits = {{"train", "", 1, 10, 6}, {"moved", "other places", 4, 2, 24}};
+  scene.success_error = 0.05;
+  scene.success_norm = 0.5;
+  scene.target = at::zeros({2, 3});
+  VariantResult baseline;
+  baseline.variant = "baseline";
+  baseline.optimizer = "adam";
+  baseline.learning_rate = 0.01;
+  baseline.parameters = 2;
+  baseline.floor = 5.0;
+  baseline.seconds = 0.5;
+  baseline.runs = {run_of(4, {8, 7, 6, static_cast<double>(5.1F)}, 3)};
+  VariantResult exp = baseline;
+  exp.variant = "exp";
+  exp.floor.reset();
+  exp.runs = {run_of(4, {8, std::nan("")}, 3)};
+  result.variants = {baseline, exp};
+  for (auto& row : result.variants) { row.statistics = statistics_of(row.runs, scene); }
+  return result;
+}
 }  // namespace conv_mult
