@@ -70,9 +70,7 @@ TEST(Tables, SummaryGivesNullForWhatDoesNotExist) {
   EXPECT_EQ(summary["variants"][0]["floor"], 5.0);
   EXPECT_TRUE(summary["variants"][0]["evaluation"]["moved"]["median"].is_null());  // infinite
   const auto& diverged = summary["variants"][1];
-  EXPECT_TRUE(diverged["floor"].is_null());
-  EXPECT_TRUE(diverged["final_loss"].is_null());
-  EXPECT_TRUE(diverged["relative_error"].is_null());
+  for (const auto* key : {"floor", "final_loss", "relative_error"}) { EXPECT_TRUE(diverged[key].is_null()) << key; }
   EXPECT_TRUE(diverged["evaluation"]["moved"].is_null());
   EXPECT_TRUE(diverged["first_success"]["median"].is_null());
   EXPECT_EQ(diverged["diverged"], 1);
