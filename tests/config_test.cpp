@@ -127,9 +127,8 @@ TEST(Config, ADifferenceNamesTheSettingThatDecides) {
   const auto of = [](const Arguments& ours, const Arguments& theirs) {
     return difference(config_of(ours), config_of(theirs)).value_or("same");
   };
-  EXPECT_EQ(of({}, {"--out", "elsewhere", "--figures", "none", "--quiet", "--resume", "--save-model", "--no-lock",
-                    "--require-ratio", "2"}),
-            "same");
+  const auto* const others = "--out x --figures none --quiet --resume --save-model --no-lock --require-ratio 2";
+  EXPECT_EQ(of({}, split(others, ' ')), "same");
   EXPECT_EQ(of({"--seeds", "4"}, {"--seeds", "4", "--shard", "2/4"}), "--shard: 1/1, not 2/4");
   EXPECT_EQ(of({"--log-every", "5", "--steps", "100"}, {"--log-every", "5"}), "--steps: 100, not 3000");
   EXPECT_EQ(of({"--nmu-sparsity=1"}, {"--nmu-sparsity=2"}), "--nmu-sparsity: 1,1200,2100, not 2,1200,2100");
@@ -191,8 +190,7 @@ TEST(Config, ConfigTomlReadsBack) {
 
 // The bytes of f8cf891.
 TEST(Config, ConfigTomlIsWhatItWas) {
-  EXPECT_EQ(toml_of({"--seeds", "5", "--lr", "0.1", "npu=1", "--figures", "none", "--quiet", "--out", "o",
-                     "--require-ratio", "0.5"}),
+  EXPECT_EQ(toml_of(split("--seeds 5 --lr 0.1 npu=1 --figures none --quiet --out o --require-ratio 0.5", ' ')),
             R"(variant=["baseline", "exp"]
 depth=2
 seed=0
