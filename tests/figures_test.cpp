@@ -8,9 +8,7 @@
 
 namespace conv_mult {
 namespace {
-using Notes = std::vector<std::string>;
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-const double kNoNumber = std::nan("");
+using Notes = Texts;
 
 struct Picture {
   explicit Picture(const fs::path& path) {
@@ -105,16 +103,16 @@ class Figures : public TemporaryFolder {
     result_.variants[0].runs.assign(4, result_.variants[0].runs[0]);
     VariantResult& row = result_.variants[1];
     row.runs = {a_run(1, {8, 4, 2}, 10), a_run(2, {12, 6, 3}, 10), a_run(3, {16, 10, 6}, 10),
-                a_run(4, {20, kInfinity}, 10)};
+                a_run(4, {20, INFINITY}, 10)};
     row.shown = 1;
     row.statistics.final_loss = Spread{3, 2.5, 4.5, 2, 6};
     row.statistics.success = {1, 4, 0.25, 0.0456, 0.6994};
     row.statistics.diverged = 1;
-    row.statistics.split_errors = {Spread{0.75, 0.625, 1.125, 0.5, 1.5}, Spread{1500, 800, kInfinity, 9, kInfinity}};
+    row.statistics.split_errors = {Spread{0.75, 0.625, 1.125, 0.5, 1.5}, Spread{1500, 800, INFINITY, 9, INFINITY}};
   }
 
   /// Every optimizer x rate for each variant: rates of success 0, 1/8, 2/8 ...; the second row is the best.
-  void grid_of(const Notes& variants, const Notes& optimizers, const std::vector<double>& rates) {
+  void grid_of(const Texts& variants, const Texts& optimizers, const std::vector<double>& rates) {
     result_.seeds = 8;
     result_.variants.clear();
     for (const std::string& name : variants) {
@@ -124,8 +122,7 @@ class Figures : public TemporaryFolder {
         row.optimizer = optimizers[i / rates.size()];
         row.learning_rate = rates[i % rates.size()];
         row.best = i == 1;
-        const double share = static_cast<double>(i % 9) / 8;
-        row.statistics.success = {static_cast<std::int64_t>(i % 9), 8, share, share * 0.9, share * 0.9 + 0.1};
+        row.statistics.success = wilson(static_cast<std::int64_t>(i % 9), 8);
         result_.variants.push_back(row);
       }
     }
@@ -230,7 +227,7 @@ TEST_F(Figures, ACurveIsWhereItsNumbersAre) {
 
 TEST_F(Figures, MapsHaveTheColoursOfTheHeatMaps) {
   result_.variants[1].output = torch::zeros({4, 4});
-  result_.variants[1].output[0] = torch::tensor({1000., kNoNumber, -3., 0.});
+  result_.variants[1].output[0] = torch::tensor({1000.F, NAN, -3.F, 0.F});
   result_.variants[1].output[3][3] = 2.5;
   ASSERT_EQ(draw({FigureFormat::png}), Notes{});
   const Picture panel(out_ / "panel.png");
@@ -239,7 +236,7 @@ TEST_F(Figures, MapsHaveTheColoursOfTheHeatMaps) {
                                                        {0, 3, 3, false, 3},
                                                        {1, 2, 1, false, 1},
                                                        {4, 0, 0, false, 1000},
-                                                       {4, 1, 0, false, kNoNumber},
+                                                       {4, 1, 0, false, NAN},
                                                        {4, 2, 0, false, -3},
                                                        {4, 3, 3, false, 2.5},
                                                        {4, 0, 0, true, 995},
@@ -284,21 +281,21 @@ TEST_F(Figures, WhatNoAxisHasAPlaceForIsDrawn) {
   noise.success_error.reset();
   noise.splits.back().name = "outside";
   for (const std::optional<Spread>& spread : std::initializer_list<std::optional<Spread>>{
-           Spread{kNoNumber, kNoNumber, kNoNumber, kInfinity, kInfinity}, Spread{2.5e9, 0, kInfinity, 0, kInfinity},
-           all(0), all(kNoNumber), std::nullopt, Spread{5e29, 2e29, 7e29, 1e-30, 1e30}}) {
+           Spread{NAN, NAN, NAN, INFINITY, INFINITY}, Spread{2.5e9, 0, INFINITY, 0, INFINITY}, all(0), all(NAN),
+           std::nullopt, Spread{5e29, 2e29, 7e29, 1e-30, 1e30}}) {
     for (VariantResult& row : result_.variants) {  // in one row, then in both
       row.statistics.split_errors = {spread, spread};
       row.statistics.final_loss = spread;
-      row.statistics.first_success = row.statistics.sparsity_error = spread.value_or(all(kNoNumber)).median;
-      row.runs = {a_run(1, {9, 1e30, kInfinity}), a_run(2, {kInfinity}), a_run(3, {0, 0}), a_run(4, {kNoNumber})};
+      row.statistics.first_success = row.statistics.sparsity_error = spread.value_or(all(NAN)).median;
+      row.runs = {a_run(1, {9, 1e30, INFINITY}), a_run(2, {INFINITY}), a_run(3, {0, 0}), a_run(4, {NAN})};
       row.seconds = 0;
       EXPECT_EQ(draw({FigureFormat::svg}), Notes{});
     }
   }
   scene().splits[0].target_norm = 0;
   for (VariantResult& row : result_.variants) {
-    row.runs = {a_run(1, {kInfinity}), a_run(2, {kNoNumber})};  // all diverged at once
-    row.output = torch::full({4, 4}, kNoNumber);
+    row.runs = {a_run(1, {INFINITY}), a_run(2, {NAN})};  // all diverged at once
+    row.output = torch::full({4, 4}, NAN);
     row.statistics = {};
     row.statistics.split_errors.resize(2);
   }
