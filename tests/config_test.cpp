@@ -5,14 +5,12 @@
 
 namespace conv_mult {
 namespace {
-using Arguments = std::vector<std::string>;
-
 const Vocabulary vocabulary{{"baseline", "exp", "nmu", "npu", "stacked-exp"}, {"rectangles", "noise"}};
 
-CommandLine parse(const Arguments& arguments) { return parse_command_line(arguments, vocabulary, "conv_mult 1.2.3"); }
+CommandLine parse(const Texts& arguments) { return parse_command_line(arguments, vocabulary, "conv_mult 1.2.3"); }
 
-Config config_of(const Arguments& arguments) { return parse(arguments).config; }
-std::string toml_of(const Arguments& arguments) { return conv_mult::toml_of(config_of(arguments)); }
+Config config_of(const Texts& arguments) { return parse(arguments).config; }
+std::string toml_of(const Texts& arguments) { return conv_mult::toml_of(config_of(arguments)); }
 
 /// A file that is gone with the test.
 struct TemporaryFile {
@@ -28,7 +26,7 @@ struct TemporaryFile {
 };
 
 /// Every complaint is one line and names the culprit and its value.
-void expect_error(const Arguments& arguments, const std::vector<std::string>& words) {
+void expect_error(const Texts& arguments, const Texts& words) {
   try {
     parse(arguments);
     ADD_FAILURE() << "accepted: " << testing::PrintToString(arguments);
@@ -40,7 +38,7 @@ void expect_error(const Arguments& arguments, const std::vector<std::string>& wo
 }
 
 /// What config.toml says then.
-void expect_lines(const Arguments& arguments, const Texts& lines) {
+void expect_lines(const Texts& arguments, const Texts& lines) {
   const auto toml = '\n' + toml_of(arguments);
   for (const auto& line : lines) { EXPECT_PRED_FORMAT2(testing::IsSubstring, '\n' + line + '\n', toml); }
 }
@@ -124,7 +122,7 @@ TEST(Config, ModelsThatAreLoadedSayWhatTheyAre) {
 }
 
 TEST(Config, ADifferenceNamesTheSettingThatDecides) {
-  const auto of = [](const Arguments& ours, const Arguments& theirs) {
+  const auto of = [](const Texts& ours, const Texts& theirs) {
     return difference(config_of(ours), config_of(theirs)).value_or("same");
   };
   const auto* const others = "--out x --figures none --quiet --resume --save-model --no-lock --require-ratio 2";
@@ -144,7 +142,7 @@ TEST(Config, MergeTakesTheSettingsOfItsFirstFolderAndTheSeedsOfAll) {
   std::ofstream(folder / "config.toml") << conv_mult::toml_of(shard);
   std::ofstream(other / "config.toml") << "seed=9\nseeds=3\n";
   const auto merge = parse({"merge", folder.string(), other.string(), "--out=all", "--figures", "none", "--quiet"});
-  EXPECT_EQ(merge.merge, (Arguments{folder.string(), other.string()}));
+  EXPECT_EQ(merge.merge, (Texts{folder.string(), other.string()}));
   EXPECT_EQ(merge.config.out, "all");
   EXPECT_TRUE(merge.config.figures.empty());
   auto whole = shard;
@@ -170,7 +168,7 @@ TEST(Config, TheCommandLineWinsOverFilesAndALaterFileOverAnEarlierOne) {
 }
 
 TEST(Config, ConfigTomlReadsBack) {
-  for (const Arguments& arguments : std::vector<Arguments>{
+  for (const Texts& arguments : std::vector<Texts>{
            {},
            split("--size 60,70 --lr 0.003 --variant exp baseline --figures svg --quiet --kernel-size 5 --optimizer sgd "
                  "--rect-b 0,0,60,70,-1.5 --require-ratio 2 --dtype float64 --data image --out a --device=cuda:3",
@@ -257,7 +255,7 @@ TEST(Config, HelpHasALineForEachOptionAndFitsATerminal) {
 }
 
 TEST(Config, ComplaintsNameOptionAndValueAndWhatIsAllowed) {
-  for (const auto& [option, allowed, values] : std::vector<std::tuple<std::string, std::string, Arguments>>{
+  for (const auto& [option, allowed, values] : std::vector<std::tuple<std::string, std::string, Texts>>{
            {"--variant", "all, baseline, exp, nmu", {"cubic", "", "exp,", "Exp"}},
            {"--optimizer", "adam, adamw, rmsprop, sgd", {"lion"}},
            {"--loss", "l2, mse", {"l1"}},
@@ -322,20 +320,20 @@ TEST(Config, ComplaintsSayWhatDoesNotFit) {
 }
 
 TEST(Config, ComplaintsAboutAFileNameTheKey) {
-  for (const auto& [content, words] : std::vector<std::pair<std::string, Arguments>>{
-           {"stepz = 7\n", {"unknown key 'stepz'"}},
-           {"resume = true\n", {"unknown key 'resume'"}},
-           {"help = true\n", {"unknown key 'help'"}},
-           {"[training]\nsteps = 7\n", {"unknown key 'training'"}},
-           {"steps = \"many\"\n", {"--steps", "many", "ComplaintsAboutAFile"}},
-           {"steps = [1, 2]\n", {"--steps", "1,2"}},
-           {"out = [\"a\", \"b\"]\n", {"--out", "a,b"}},
-           {"out = \"a\\u0000b\"\n", {"--out"}},
-           {"steps = []\n", {"'steps'", "empty"}},
-           {"steps = 1979-05-27\n", {"'steps'", "date"}},
-           {"steps = 7\nsteps = 8\n", {"line 2"}},
-           {"steps = 07\n", {"line 1"}},
-           {std::string(1 << 20, '#') + "#", {"1 MiB"}}}) {
+  for (const auto& [content, words] :
+       std::vector<std::pair<std::string, Texts>>{{"stepz = 7\n", {"unknown key 'stepz'"}},
+                                                  {"resume = true\n", {"unknown key 'resume'"}},
+                                                  {"help = true\n", {"unknown key 'help'"}},
+                                                  {"[training]\nsteps = 7\n", {"unknown key 'training'"}},
+                                                  {"steps = \"many\"\n", {"--steps", "many", "ComplaintsAboutAFile"}},
+                                                  {"steps = [1, 2]\n", {"--steps", "1,2"}},
+                                                  {"out = [\"a\", \"b\"]\n", {"--out", "a,b"}},
+                                                  {"out = \"a\\u0000b\"\n", {"--out"}},
+                                                  {"steps = []\n", {"'steps'", "empty"}},
+                                                  {"steps = 1979-05-27\n", {"'steps'", "date"}},
+                                                  {"steps = 7\nsteps = 8\n", {"line 2"}},
+                                                  {"steps = 07\n", {"line 1"}},
+                                                  {std::string(1 << 20, '#') + "#", {"1 MiB"}}}) {
     const TemporaryFile file(content);
     expect_error({"--config", file.path}, words);
   }
