@@ -243,8 +243,7 @@ TEST(Config, HelpAndVersionAreMessages) {
 TEST(Config, HelpHasALineForEachOptionAndFitsATerminal) {
   for (const bool merging : {false, true}) {
     const auto help = merging ? *parse({"merge", "--help"}).message : *parse({"--help"}).message;
-    std::istringstream lines(help);
-    for (std::string line; std::getline(lines, line);) { EXPECT_LE(line.size(), 80U) << line; }
+    for (const auto& line : split(help, '\n')) { EXPECT_LE(line.size(), 80U) << line; }
     for (const auto& option : merging ? merge_table() : option_table(vocabulary)) {
       const auto line = help.find((option.name == "help" ? "\n  -h, --" : "\n  --") + option.name + ' ');
       ASSERT_NE(line, std::string::npos) << option.name;
