@@ -246,7 +246,7 @@ inline RunRecord run_of(std::int64_t seed, const std::vector<double>& losses, st
   std::int64_t step = 0;
   for (const double loss : losses) { recorder.take(step++, &loss); }
   auto run = recorder.finish().front();
-  run.weights = {static_cast<double>(0.1F), static_cast<double>(1e30F)};
+  run.weights = {0.1F, 1e30F};
   if (run.final_loss) { run.split_losses = {*run.final_loss, 0.3}; }
   return run;
 }
@@ -260,20 +260,18 @@ inline ExperimentResult sample() {
   scene.success_error = 0.05;
   scene.success_norm = 0.5;
   scene.target = at::zeros({2, 3});
-  VariantResult baseline;
-  baseline.variant = "baseline";
-  baseline.optimizer = "adam";
-  baseline.learning_rate = 0.01;
-  baseline.parameters = 2;
-  baseline.floor = 5.0;
-  baseline.seconds = 0.5;
-  baseline.runs = {run_of(4, {8, 7, 6, static_cast<double>(5.1F)}, 3)};
-  VariantResult exp = baseline;
-  exp.variant = "exp";
-  exp.floor.reset();
-  exp.runs = {run_of(4, {8, std::nan("")}, 3)};
-  result.variants = {baseline, exp};
-  for (auto& row : result.variants) { row.statistics = statistics_of(row.runs, scene); }
+  for (const auto& [variant, losses] :
+       std::map<std::string, std::vector<double>>{{"baseline", {8, 7, 6, 5.1F}}, {"exp", {8, NAN}}}) {
+    auto& row = result.variants.emplace_back();
+    row.variant = variant;
+    row.optimizer = "adam";
+    row.learning_rate = 0.01;
+    row.parameters = 2;
+    row.seconds = 0.5;
+    row.runs = {run_of(4, losses, 3)};
+    row.statistics = statistics_of(row.runs, scene);
+  }
+  result.variants[0].floor = 5.0;
   return result;
 }
 }  // namespace conv_mult

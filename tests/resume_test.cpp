@@ -11,7 +11,7 @@ ExperimentResult three_runs(bool grid = false) {
   auto result = sample();
   if (grid) { std::tie(result.variants[0].variant, result.variants[0].learning_rate) = std::pair("exp", 0.1); }
   for (auto& row : result.variants) {
-    row.runs = {run_of(0, {8, 7, 0.25, static_cast<double>(5.1F)}, 3), run_of(1, {8, NAN}, 3), run_of(2, {8, 7}, 3)};
+    row.runs = {run_of(0, {8, 7, 0.25, 5.1F}, 3), run_of(1, {8, NAN}, 3), run_of(2, {8, 7}, 3)};
     row.statistics = statistics_of(row.runs, result.scenes.front());
   }
   return result;
