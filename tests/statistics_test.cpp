@@ -52,19 +52,12 @@ std::vector<RunRecord> record(const std::vector<std::vector<double>>& losses, st
   return recorder.finish();
 }
 
-/// As runs.csv has them: seed, status, last step, final loss, first success, success at best.
-std::string told(const std::vector<RunRecord>& runs) {
+/// The lines of loss.csv, "seed,step,loss", the first of csv_files, or of runs.csv, the last: "seed,status,last_step,
+/// final_loss,first_success_step,success_at_best".
+std::string lines_in(const CsvFile& file, const std::vector<RunRecord>& runs) {
   Text text;
-  for (const auto& run : runs) { csv_files.back().append(text, fmt::format("{},", run.seed), run, {}, false); }
+  for (const auto& run : runs) { file.append(text, fmt::format("{},", run.seed), run, {}, false); }
   return fmt::to_string(text);
-}
-
-using Steps = std::vector<std::int64_t>;
-
-Steps steps_of(const RunRecord& run) {
-  Steps steps;
-  for (const auto& point : run.curve) { steps.push_back(point.step); }
-  return steps;
 }
 
 /// A finished run that ended with this loss; not finite: diverged.
@@ -77,17 +70,16 @@ RunRecord ended(std::int64_t seed, double loss) {
 
 TEST(Statistics, RunsAreRecordedSideBySide) {
   const auto runs = record({{20, 20, 20}, {0.51, 19, inf}, {0.5, 18, 0.1}, {0.7, 17, 0.1}}, 3);
-  EXPECT_EQ(told(runs), "7,ok,3,0.7,2,\n8,ok,3,17,,\n9,diverged,1,,,\n");  // what comes after that does not count
-  EXPECT_EQ(steps_of(runs[2]), (Steps{0, 1}));
+  EXPECT_EQ(lines_in(csv_files.back(), runs), "7,ok,3,0.7,2,\n8,ok,3,17,,\n9,diverged,1,,,\n");
+  EXPECT_EQ(lines_in(csv_files.front(), {runs[2]}), "9,0,20\n9,1,\n");  // what comes after that does not count
 }
 
 TEST(Statistics, CurvesKeepEveryNthStepAndTheLast) {
   const auto runs = record({{5, 5}, {4, 4}, {3, not_a_number}, {2, 2}, {1, 1}, {0, 0}}, 5, 3);
-  EXPECT_EQ(steps_of(runs[0]), (Steps{0, 3, 5}));
-  EXPECT_EQ(steps_of(runs[1]), (Steps{0, 2}));
-  const auto interrupted = record({{5}, {0.4}, {3}}, 5, 100).front();
-  EXPECT_EQ(told({interrupted}), "7,interrupted,2,,1,\n");  // succeeded between two points of the curve
-  EXPECT_EQ(steps_of(interrupted), (Steps{0, 2}));
+  EXPECT_EQ(lines_in(csv_files.front(), runs), "7,0,5\n7,3,2\n7,5,0\n8,0,5\n8,2,\n");
+  const auto interrupted = record({{5}, {0.4}, {3}}, 5, 100);
+  EXPECT_EQ(lines_in(csv_files.back(), interrupted), "7,interrupted,2,,1,\n");  // succeeded between two points
+  EXPECT_EQ(lines_in(csv_files.front(), interrupted), "7,0,5\n7,2,3\n");
 }
 
 TEST(Statistics, DivergedRunsAreCountedNotAveraged) {
@@ -176,7 +168,7 @@ TEST(Statistics, SuccessIsReadOffTheJudgedSplit) {
   EXPECT_TRUE(recorder.take(51, std::vector{inf, 1.0}.data()));
   EXPECT_FALSE(recorder.take(52, std::vector{1.0, not_a_number}.data()));
   // Best at step 50 the one, at step 0 the other.
-  EXPECT_EQ(told(recorder.finish()), "0,diverged,51,,50,true\n1,diverged,52,,,false\n");
+  EXPECT_EQ(lines_in(csv_files.back(), recorder.finish()), "0,diverged,51,,50,true\n1,diverged,52,,,false\n");
 }
 
 TEST(Statistics, RowsAreNamedByWhatTellsThemApart) {
