@@ -117,13 +117,12 @@ class Figures : public TemporaryFolder {
     result_.variants.clear();
     for (const std::string& name : variants) {
       for (std::size_t i = 0; i < optimizers.size() * rates.size(); ++i) {
-        VariantResult row = a_row(name, {9, 4, 2}, 1.5, scene().a);
+        VariantResult& row = result_.variants.emplace_back(a_row(name, {9, 4, 2}, 1.5, scene().a));
         row.runs.assign(8, row.runs[0]);
         row.optimizer = optimizers[i / rates.size()];
         row.learning_rate = rates[i % rates.size()];
         row.best = i == 1;
         row.statistics.success = wilson(static_cast<std::int64_t>(i % 9), 8);
-        result_.variants.push_back(row);
       }
     }
   }
