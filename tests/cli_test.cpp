@@ -1,9 +1,6 @@
 // The contract of the command line, on the real executable.
 
-#include <cstdint>
 #include <regex>
-#include <set>
-#include <sstream>
 #include "executable.hpp"
 #include "train/machine.hpp"
 #include "variants/variant.hpp"

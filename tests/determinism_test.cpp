@@ -1,6 +1,5 @@
 // The same configuration gives the same bytes: run after run, and whatever the optimisation level is.
 
-#include <tuple>
 #include "executable.hpp"
 #include "output/records.hpp"
 #include "run/experiment.hpp"

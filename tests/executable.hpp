@@ -7,17 +7,7 @@
 #include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <algorithm>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <string>
-#include <system_error>
 #include "run/results.hpp"
 
 namespace conv_mult {

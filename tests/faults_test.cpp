@@ -1,12 +1,7 @@
 // Faults of the machine, on the real executable: what is in --out afterwards is whole, and what is said is so.
 
 #include <torch/version.h>
-#include <chrono>
-#include <random>
 #include <regex>
-#include <set>
-#include <sstream>
-#include <thread>
 #include "executable.hpp"
 #include "options/options.hpp"
 #include "output/records.hpp"

@@ -1,7 +1,6 @@
 // Man page and bash completion, as the build made them, against --help.
 
 #include <regex>
-#include <set>
 #include "executable.hpp"
 
 namespace conv_mult {
