@@ -126,17 +126,6 @@ TEST_F(Cli, AnOutputFolderThatCannotBeWrittenFailsBeforeTraining) {
   EXPECT_EQ(read(folder_ / "file"), "in the way");
 }
 
-TEST_F(Cli, NoOverlapLeavesNothingToMultiply) {
-  for (const std::string rectangles : {"0,0,5,5,1 --rect-b 10,10,5,5,2 --figures png", "0,0,15,15,0 --figures none"}) {
-    const auto outcome = run("--size 20 --steps 20 --out r --rect-a " + rectangles);
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    EXPECT_NE(outcome.out.find("\nexp: there was nothing to multiply: the target is 0\n"), std::string::npos)
-        << outcome.out;
-    EXPECT_EQ(summary_of("r")["scenes"][0]["target_norm"], 0);
-    EXPECT_TRUE(summary_of("r")["variants"][0]["relative_error"].is_null());
-  }
-}
-
 TEST_F(Cli, ADivergedRunIsAResult) {
   const auto outcome = run("--variant exp,baseline --optimizer sgd --lr 1e30 --out r --figures png --size 20");
   EXPECT_EQ(outcome.code, 0) << outcome.err;

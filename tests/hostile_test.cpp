@@ -71,8 +71,9 @@ TEST_F(Hostile, WhatIsInTheWayIsNamed) {
 TEST_F(Hostile, ExtremeNumbersAreResults) {
   for (const std::string arguments :
        {"--rect-a 2,2,9,9,1e38 --rect-b 5,5,9,9,1e38", "--rect-a 2,2,9,9,-1e30 --rect-b 5,5,9,9,1e30",
-        "--rect-a 2,2,9,9,1e-320 --rect-b 5,5,9,9,1e-320", "--rect-a 2,2,9,9,0 --rect-b 5,5,9,9,0", "--lr 1e308",
-        "--lr 1e-320", "--seed 4294967295", "--scene noise --range=-1e38,1e38", "--scene noise --range 0,1e-320",
+        "--rect-a 2,2,9,9,1e-320 --rect-b 5,5,9,9,1e-320", "--rect-a 2,2,9,9,0 --rect-b 5,5,9,9,0",
+        "--rect-a 0,0,5,5,1 --rect-b 9,9,5,5,2", "--lr 1e308", "--lr 1e-320", "--seed 4294967295",
+        "--scene noise --range=-1e38,1e38", "--scene noise --range 0,1e-320",
         "--scene noise --range 1e37,1e38 --loss mse --resample", "--heldout-values=-1e38,1e38", "--success 1e-300",
         "--success 1e300", "--nmu-sparsity 1e38,0,0"}) {
     expect_drawn("--variant all --size 16 --steps 5 --figures svg --out r " + arguments);
