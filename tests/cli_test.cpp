@@ -45,17 +45,13 @@ TEST_F(Cli, NoPictureOfAnOlderRunStays) {
   }
 }
 
-TEST_F(Cli, TheFormOfTheDataIsThatAskedFor) {
+TEST_F(Cli, TheFormOfTheDataIsThatAskedForAndThreadsAreNoMoreThanCores) {
   for (const std::string form : {"literal", "image", "patches"}) {
-    ASSERT_EQ(run("--data " + form + " --out r " + small).code, 0);
+    ASSERT_EQ(run("--threads 512 --data " + form + " --out r " + small).code, 0);
     const auto summary = summary_of("r");
     for (const auto& row : summary["variants"]) { EXPECT_EQ(row["form"], form); }
+    EXPECT_EQ(summary["threads"], usable_cores());
   }
-}
-
-TEST_F(Cli, MoreThreadsThanCoresAreNotUsed) {
-  ASSERT_EQ(run("--threads 512 --out r " + std::string(small)).code, 0);
-  EXPECT_EQ(summary_of("r")["threads"], usable_cores());
 }
 
 TEST_F(Cli, SmokeConfigurationHoldsItsRatioAndFailsAnImpossibleOne) {
