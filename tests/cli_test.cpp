@@ -106,20 +106,9 @@ TEST_F(Cli, WrongUsageIsOneLineAndWritesNothing) {
   expect_usage_error("--seeds 4 --shard 1/5", "number of seeds");
   expect_usage_error("--heldout-values 3,1", "3,1");
   expect_usage_error("merge nowhere", "nowhere");
-}
-
-// Where a GPU is at hand, a device number that cannot exist takes the place of the missing device.
-TEST_F(Cli, AMissingDeviceIsWrongUsage) {
+  // Where a GPU is at hand, a device number that cannot exist takes the place of the missing device.
   const bool has_gpu = run("--device cuda --out probe " + std::string(small)).code == 0;
   expect_usage_error(has_gpu ? "--device cuda:99" : "--device cuda", "cuda");
-}
-
-TEST_F(Cli, AnOutputFolderThatCannotBeWrittenFailsBeforeTraining) {
-  std::ofstream(folder_ / "file") << "in the way";
-  for (const std::string out : {"file", "file/below", "/proc/conv_mult"}) {
-    EXPECT_EQ(expect_failure("--out " + out, out).out, "");
-  }
-  EXPECT_EQ(read(folder_ / "file"), "in the way");
 }
 
 TEST_F(Cli, ADivergedRunIsAResult) {
