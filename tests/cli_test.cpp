@@ -10,8 +10,7 @@ namespace {
 class Cli : public Executable {};
 
 TEST_F(Cli, WritesTheDocumentedFiles) {
-  const auto outcome = run("--size 20 --steps 50 --out r --figures png,svg,pdf");
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const auto outcome = expect_drawn("--size 20 --steps 50 --out r --figures png,svg,pdf");
   EXPECT_EQ(outcome.out.substr(0, 7), "variant");
   EXPECT_EQ(outcome.err.find("warning"), std::string::npos) << outcome.err;
   std::string names;
@@ -34,8 +33,7 @@ TEST_F(Cli, NoPictureOfAnOlderRunStays) {
   ASSERT_TRUE(fs::exists(folder_ / "r/panel.png"));
   std::ofstream(folder_ / "r/output-mine.png") << "not ours";
   EXPECT_EQ(run("--size 20 --steps 5 --figures png --out r").err.find("replace"), std::string::npos);  // the same again
-  const auto outcome = run("--variant exp --out r " + std::string(small));
-  ASSERT_EQ(outcome.code, 0);
+  const auto outcome = expect_drawn("--variant exp --out r " + std::string(small));
   EXPECT_EQ(outcome.err.find("conv_mult: 'r' holds a run of other settings"), 0U) << outcome.err;
   EXPECT_NE(outcome.err.find("(--variant: exp, not baseline,exp)"), std::string::npos) << outcome.err;
   EXPECT_TRUE(fs::exists(folder_ / "r/output-exp.png"));
@@ -112,9 +110,8 @@ TEST_F(Cli, WrongUsageIsOneLineAndWritesNothing) {
 }
 
 TEST_F(Cli, ADivergedRunIsAResult) {
-  const auto outcome = run("--variant exp,baseline --optimizer sgd --lr 1e30 --out r --figures png --size 20");
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("diverged at step"), std::string::npos) << outcome.out;
+  const auto table = expect_drawn("--optimizer sgd --lr 1e30 --out r --figures png --size 20").out;
+  EXPECT_NE(table.find("diverged at step"), std::string::npos) << table;
   const auto runs = read(folder_ / "r/runs.csv");
   EXPECT_NE(runs.find("\nbaseline,0,diverged,1,,,\n"), std::string::npos) << runs;
 }
@@ -254,10 +251,9 @@ TEST_F(Cli, ScenesAndSizesAreMergedAndResumed) {
 
 // On [1, 2] with one weight for each input the NMU finds the product, and the affine layer its closed form.
 TEST_F(Cli, TheLiteraturesTaskTellsAProductFromItsApproximation) {
-  const auto outcome =
-      run("--scene noise --range 1,2 --test-range 2,6 --kernel-size 1 --size 1,128 --resample --loss mse --seeds 8 "
-          "--variant baseline,nmu --steps 6000 --lr 0.003,baseline=0.01 --out r --figures none");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  expect_drawn(
+      "--scene noise --range 1,2 --test-range 2,6 --kernel-size 1 --size 1,128 --resample --loss mse --seeds 8 "
+      "--variant baseline,nmu --steps 6000 --lr 0.003,baseline=0.01 --out r --figures none");
   const auto summary = summary_of("r");
   const auto& baseline = summary["variants"][0];
   EXPECT_EQ(baseline["success"]["count"], 0);
@@ -300,8 +296,7 @@ TEST_F(Cli, ModelsThatPythonSavedAreTheSame) {
   for (const std::string kind : {"again", "module", "parameters", "double"}) {
     std::string files;
     for (const auto* variant : all_variants) { files += ",r/" + kind + "/model-" + variant->name + ".pt"; }
-    const auto outcome = run(scene + "--load-model " + files.substr(1) + " --out " + kind);
-    EXPECT_EQ(outcome.code, 0) << kind << outcome.err;
+    expect_drawn(scene + "--load-model " + files.substr(1) + " --out " + kind);
     for (const auto* name : {"evaluation.csv", "weights.csv"}) {
       EXPECT_EQ(read(folder_ / kind / name), read(folder_ / "r" / name)) << kind;
     }

@@ -104,7 +104,7 @@ class Executable : public TemporaryFolder {
     EXPECT_TRUE(timeless(files.at("summary.json")) == timeless(expected.at("summary.json"))) << one;
   }
 
-  /// A run that draws every figure that it is asked for.
+  /// A run that succeeds and draws every figure that it is asked for.
   Outcome expect_drawn(const std::string& arguments, const std::string& prefix = "") const {
     auto outcome = run(arguments, prefix);
     EXPECT_EQ(outcome.code, 0) << arguments << outcome.err;

@@ -132,11 +132,10 @@ TEST_F(Files, PairsOfTestsDecide) {
   write(folder_ / "flat.pgm", pgm(at::full({1, 1, 9, 9}, 3, at::kDouble), 10));
   write(folder_ / "other.pgm", pgm(random, 10));
   write(folder_ / "any.pgm", pgm(random.flip(2), 10));
-  const auto outcome =
-      run("--variant baseline,bilinear --image-a any.pgm --image-b flat.pgm --test-a any.pgm "
-          "--test-b other.pgm --seeds 5 --figures none --steps 3000 --out r");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  const auto outcome = expect_drawn(
+      "--variant baseline,bilinear --image-a any.pgm --image-b flat.pgm --test-a any.pgm "
+      "--test-b other.pgm --seeds 5 --figures none --steps 3000 --out r");
+  const auto summary = summary_of("r");
   EXPECT_EQ(summary["scenes"][0]["success"]["split"], "given");
   EXPECT_EQ(summary["variants"][0]["success"]["count"], 0) << outcome.out;
   EXPECT_LT(summary["variants"][0]["evaluation"]["train"]["median"], 0.05) << outcome.out;
@@ -153,11 +152,10 @@ TEST_F(Files, ATargetOfTheirOwn) {
   EXPECT_TRUE(identical(own.train().target, target));
   EXPECT_EQ(own.splits.size(), 1U);  // nobody knows what others would come to
   EXPECT_TRUE(identical(cast(own.train(), at::kFloat).target, target.to(at::kFloat)));
-  const auto outcome =
-      run("--variant baseline,exp,bilinear --image-a a.pgm --image-b b.pgm --scale 0,10 --target "
-          "target.npy --steps 4000 --figures none --out r");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const auto summary = nlohmann::json::parse(read(folder_ / "r/summary.json"));
+  const auto outcome = expect_drawn(
+      "--variant baseline,exp,bilinear --image-a a.pgm --image-b b.pgm --scale 0,10 --target "
+      "target.npy --steps 4000 --figures none --out r");
+  const auto summary = summary_of("r");
   EXPECT_EQ(summary["variants"][0]["floor"], 0);
   EXPECT_LT(summary["variants"][0]["relative_error"], 0.01) << outcome.out;
   for (const auto i : {1, 2}) { EXPECT_TRUE(summary["variants"][i]["floor"].is_null()); }
@@ -189,9 +187,7 @@ TEST_F(Files, WhatHasChangedIsNotGoneOnWith) {
   write(folder_ / "b.pgm", pgm(b_.flip(2), 10));
   for (const auto& command :
        {words + "--seeds 3 --resume --out s1", std::string("merge s1 s2 --out s"), std::string("report s1")}) {
-    const auto outcome = run(command);
-    EXPECT_EQ(outcome.code, 2) << command;
-    EXPECT_NE(outcome.err.find("'b.pgm' has changed"), std::string::npos) << outcome.err;
+    expect_failure(command, "'b.pgm' has changed", 2);
   }
   EXPECT_EQ(read(folder_ / "s1/summary.json"), before);
   EXPECT_EQ(run(words + "--out s1").code, 0);  // a run of its own
@@ -199,9 +195,7 @@ TEST_F(Files, WhatHasChangedIsNotGoneOnWith) {
 
 TEST_F(Files, AModelIsAppliedToThem) {
   ASSERT_EQ(run("--scene noise --size 16 --variant bilinear --figures none --save-model --out r").code, 0);
-  const auto outcome =
-      run("--load-model r/model-bilinear.pt --image-a a.pgm --image-b b.pgm --scale 0,10 --figures none --out o");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  expect_drawn("--load-model r/model-bilinear.pt --image-a a.pgm --image-b b.pgm --scale 0,10 --figures none --out o");
   EXPECT_TRUE(fs::exists(folder_ / "o/output-bilinear.png"));
   const auto output = read_image(read(folder_ / "o/output-bilinear.npy"), unit);
   const auto model = parse_model_file(read(folder_ / "r/model-bilinear.pt"));
