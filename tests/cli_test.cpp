@@ -143,21 +143,6 @@ TEST_F(Cli, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
   EXPECT_EQ(process.wait().code, 143);
 }
 
-TEST_F(Cli, MergedShardsAreTheWhole) {
-  const std::string sweep = "--seeds 7 --lr 0.01,0.1 " + std::string(small);
-  const auto whole = expect_drawn(sweep + "--out whole");
-  for (const std::string i : {"1", "2", "3"}) { expect_drawn(sweep + "--shard " + i + "/3 --out part" + i); }
-  const auto merged = expect_drawn("merge part2 part1 part3 --out merged");
-  expect_same_results("merged", "whole");
-  const auto without_times = [](const std::string& table) {
-    return std::regex_replace(table, std::regex(R"(\s+(\d+\.\d\d(?=\s))?)"), " ");
-  };
-  EXPECT_EQ(without_times(merged.out), without_times(whole.out));
-  ASSERT_EQ(run("--config merged/config.toml --out again").code, 0);
-  EXPECT_EQ(read(folder_ / "again/loss.csv"), read(folder_ / "whole/loss.csv"));
-  expect_usage_error("merge part1 part3", "seed 3 are in none");
-}
-
 TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
   // One thread has blocks of 1,024 seeds; the signal comes after the first.
   const int seeds = checked_build ? 3072 : 20480;
@@ -181,20 +166,30 @@ TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
   expect_same_results("part", "whole");
 }
 
-TEST_F(Cli, AFinishedRunTakesMoreSeedsAndNeighboursAreMerged) {
-  const std::string sweep = "--variant exp,nmu,bilinear --seed 2 " + std::string(small);
-  ASSERT_EQ(run(sweep + "--out whole --seeds 7 --log-every 20").code, 0);
-  for (const auto* seeds : {"1 --log-every 20", "4", "7"}) {
-    ASSERT_EQ(run(sweep + "--out grown --resume --seeds " + seeds).code, 0) << seeds;
+// Shards, neighbours, what takes more seeds once it is finished, and what is run again from their settings.
+TEST_F(Cli, ManyWaysLeadToTheSameSeeds) {
+  const std::string sweep = "--variant exp,nmu,bilinear --lr 0.01,0.1 --seed 2 " + std::string(small);
+  const auto seven = sweep + "--seeds 7 --log-every 20 ";
+  const auto whole = expect_drawn(seven + "--out whole");
+  for (const std::string i : {"1", "2", "3"}) { expect_drawn(seven + "--shard " + i + "/3 --out part" + i); }
+  const auto merged = expect_drawn("merge part2 part1 part3 --out merged");
+  const auto without_times = [](const std::string& table) {
+    return std::regex_replace(table, std::regex(R"(\s+(\d+\.\d\d(?=\s))?)"), " ");
+  };
+  EXPECT_EQ(without_times(merged.out), without_times(whole.out));
+  expect_usage_error("merge part1 part3", "seed 5 are in none");
+  expect_drawn("--config merged/config.toml --out again");
+  expect_drawn(sweep + "--out low --seeds 3 --log-every 20");
+  expect_drawn(sweep + "--out high --seed 5 --seeds 4 --log-every 20");  // of --seed the last counts
+  expect_drawn("merge high low --out joined");
+  for (const std::string seeds : {"1 --log-every 20", "4", "7"}) {
+    expect_drawn(sweep + "--out grown --resume --seeds " + seeds);
   }
   expect_failure(sweep + "--out grown --resume --seeds 6", "; --seeds: 6, not 7", 2);
-  ASSERT_EQ(run(sweep + "--out low --seeds 3 --log-every 20").code, 0);
-  ASSERT_EQ(run(sweep + "--out high --seed 5 --seeds 4 --log-every 20").code, 0);  // of --seed the last counts
-  ASSERT_EQ(run("merge high low --out merged").code, 0);
   const auto settings_of = [&](const std::string& folder) {
     return std::regex_replace(read(folder_ / folder / "config.toml"), std::regex("out=.*"), "");
   };
-  for (const auto* folder : {"grown", "merged"}) {
+  for (const auto* folder : {"merged", "again", "joined", "grown"}) {
     expect_same_results(folder, "whole");
     EXPECT_EQ(settings_of(folder), settings_of("whole")) << folder;
   }
