@@ -25,10 +25,7 @@ class Determinism : public Executable {
       SCOPED_TRACE(experiment);
       ASSERT_EQ(run(experiment + " --figures none --out one").code, 0);
       ASSERT_EQ(run(experiment + " --figures none --out other", "", executable).code, 0);
-      for (const auto* name : {"loss.csv", "evaluation.csv", "weights.csv"}) {
-        EXPECT_TRUE(read(folder_ / "one" / name) == read(folder_ / "other" / name)) << name;
-      }
-      EXPECT_TRUE(timeless(read(folder_ / "one/summary.json")) == timeless(read(folder_ / "other/summary.json")));
+      expect_same_results("other", "one");
     }
   }
 };
