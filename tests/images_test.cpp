@@ -35,19 +35,13 @@ void expect_png(const fs::path& path, std::vector<Rgb> colours) {
 class Images : public TemporaryFolder {};
 
 TEST_F(Images, ColoursAreInterpolatedBetweenStopsClampedAndMarkNan) {
-  const std::vector<Rgb> colours{{0, 0, 0}, {100, 200, 50}, {200, 0, 250}};
-  for (const auto& [value, colour] : std::vector<std::pair<double, Rgb>>{{-INFINITY, {0, 0, 0}},
-                                                                         {-7, {0, 0, 0}},
-                                                                         {-1, {0, 0, 0}},
-                                                                         {0, {50, 100, 25}},
-                                                                         {1, {100, 200, 50}},
-                                                                         {2, {150, 100, 150}},
-                                                                         {3, {200, 0, 250}},
-                                                                         {7, {200, 0, 250}},
-                                                                         {INFINITY, {200, 0, 250}},
-                                                                         {NAN, {128, 128, 128}}}) {
-    EXPECT_EQ(colour_of(value, {-1, 3}, colours), colour) << value;
-  }
+  const auto of = [](double value) { return colour_of(value, {-1, 3}, {{0, 0, 0}, {100, 200, 50}, {200, 0, 250}}); };
+  for (const double low : {-INFINITY, -7.0F, -1.0F}) { EXPECT_EQ(of(low), (Rgb{0, 0, 0})) << low; }
+  EXPECT_EQ(of(0), (Rgb{50, 100, 25}));
+  EXPECT_EQ(of(1), (Rgb{100, 200, 50}));
+  EXPECT_EQ(of(2), (Rgb{150, 100, 150}));
+  for (const double high : {3.0F, 7.0F, INFINITY}) { EXPECT_EQ(of(high), (Rgb{200, 0, 250})) << high; }
+  EXPECT_EQ(of(NAN), (Rgb{128, 128, 128}));
 }
 
 TEST_F(Images, ViridisRisesInLuminanceAndZeroErrorIsWhite) {
