@@ -437,13 +437,11 @@ class FaultsKilled : public Faults {
       const bool old = a_files_.count(name) == 1 && content == a_files_.at(name);
       bool is_new = b_files_.count(name) == 1 && (differs_each_time(name) || content == b_files_.at(name));
       if (!old && !is_new && fs::path(name).extension() == ".csv") {
-        const std::string whole = '\n' + b_files_.at(name);
-        std::istringstream lines(content);
-        int unknown = 0;
-        for (std::string line; std::getline(lines, line);) {
-          unknown += whole.find('\n' + line + '\n') == std::string::npos ? 1 : 0;
-        }
-        const auto in_training = 2 * static_cast<int>(usable_cores());
+        const auto lines = split(content, '\n');
+        const auto whole = split(b_files_.at(name), '\n');
+        const auto unknown =
+            std::count_if(lines.begin(), lines.end(), [&](auto& line) { return !contains(whole, line); });
+        const auto in_training = 2 * usable_cores();
         is_new = unknown <= (interrupted && (name == "loss.csv" || name == "runs.csv") ? in_training : 0);
       }
       EXPECT_TRUE(old || is_new) << name;
