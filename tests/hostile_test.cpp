@@ -1,5 +1,6 @@
 // Hostile input, on the real executable: what is said is one line, and nothing of a user's text is interpreted.
 
+#include <regex>
 #include "executable.hpp"
 #include "output/records.hpp"
 #include "variants/variant.hpp"
@@ -7,9 +8,7 @@
 namespace conv_mult {
 namespace {
 std::string shell_quoted(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) { quoted += c == '\'' ? std::string("'\\''") : std::string(1, c); }
-  return quoted + "'";
+  return "'" + std::regex_replace(text, std::regex("'"), R"('\'')") + "'";
 }
 
 class Hostile : public Executable {};
