@@ -70,17 +70,21 @@ TEST_F(Cli, EveryConfigurationRunsAndShowsWhatItIsThereFor) {
   const std::string smoke = "--config smoke/config.toml --resume --quiet --require-ratio ";
   EXPECT_EQ(run(smoke + "0.2").code, 0);
   expect_failure(smoke + "1e-9", "--require-ratio 1e-09", 3);
-  // exp at one learning rate works, at another it dies, and plain SGD fails at both; in two steps there is no telling.
-  const auto stability = summary_of("stability");
-  EXPECT_EQ(stability["variants"].size(), 2U * 2 * 3);
-  for (const auto& row : stability["variants"]) {
-    if (checked_build || row["variant"] != "exp") { continue; }
+  const auto stability = summary_of("stability")["variants"];
+  EXPECT_EQ(stability.size(), 2U * 2 * 3);
+  if (checked_build) { return; }  // in two steps there is no telling
+  // exp at one learning rate works, at another it dies, and plain SGD fails at both.
+  for (const auto& row : stability) {
+    if (row["variant"] != "exp") { continue; }
     const bool adam = row["optimizer"] == "adam";
     EXPECT_EQ(row["success"]["of"], 100);
     if (!adam) { EXPECT_EQ(row["success"]["count"], 0); }
     if (adam && row["learning_rate"] == 0.01) { EXPECT_GE(row["success"]["count"], 95); }
     if (adam && row["learning_rate"] == 0.1) { EXPECT_GE(row["dead"], 50); }
   }
+  const auto errors = summary_of("blog")["variants"][1]["evaluation"];  // exp's: it learns an AND gate, no product
+  EXPECT_LE(errors["train"]["median"], 0.05);
+  EXPECT_GE(errors["values"]["median"], 1);  // an output of zero would score 1
 }
 
 TEST_F(Cli, TheVersionGoesToStdout) {
@@ -242,13 +246,6 @@ TEST_F(Cli, TheLiteraturesTaskTellsAProductFromItsApproximation) {
   EXPECT_EQ(nmu["first_success"]["never"], 0);
   EXPECT_EQ(nmu["first_success"]["median"].get<int>() % 60, 0);  // between two of every 120th
   EXPECT_LE(nmu["sparsity_error"], 1e-4);
-}
-
-TEST_F(Cli, HeldOutScenesTellAnAndGateFromAProduct) {
-  ASSERT_EQ(run("--variant exp --out r --figures none").code, 0);
-  const auto errors = summary_of("r")["variants"][0]["evaluation"];
-  EXPECT_LE(errors["train"]["median"], 0.05);
-  EXPECT_GE(errors["values"]["median"], 1);  // an output of zero would score 1
 }
 
 // The script computes the loss from the definitions in Python.
