@@ -17,20 +17,19 @@ at::Tensor numbers(const std::vector<double>& values, std::int64_t height) {
 
 void write(const fs::path& path, const std::string& content) { std::ofstream(path, std::ios::binary) << content; }
 
-/// A plain PGM of whole numbers.
-std::string pgm(const at::Tensor& image, int white) {
-  std::string text = fmt::format("P2 {} {} {}\n", image.size(-1), image.size(-2), white);
+/// A plain PGM of whole numbers up to 10.
+std::string pgm(const at::Tensor& image) {
   const auto flat = image.contiguous();
-  for (std::int64_t i = 0; i < flat.numel(); ++i) { text += fmt::format("{} ", flat.data_ptr<double>()[i]); }
-  return text;
+  const auto* const begin = flat.data_ptr<double>();
+  return fmt::format("P2 {} {} 10 {}", image.size(-1), image.size(-2), fmt::join(begin, begin + flat.numel(), " "));
 }
 
 class Files : public Executable {
  protected:
   void SetUp() override {
     Executable::SetUp();
-    write(folder_ / "a.pgm", pgm(a_, 10));
-    write(folder_ / "b.pgm", pgm(b_, 10));
+    write(folder_ / "a.pgm", pgm(a_));
+    write(folder_ / "b.pgm", pgm(b_));
   }
 
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
@@ -118,7 +117,7 @@ TEST_F(Files, HeldOutScenesAreTheseShiftedAndScaled) {
 }
 
 TEST_F(Files, PairsOfTestsDecide) {
-  write(folder_ / "b2.pgm", pgm(b_ * 2, 10));
+  write(folder_ / "b2.pgm", pgm(b_ * 2));
   const auto tested = source(
       {"--test-a=" + path("a.pgm") + "," + path("a.pgm"), "--test-b=" + path("b2.pgm"), "--test-b=" + path("b.pgm")});
   const auto& given = tested.splits.at(tested.judged);
@@ -129,9 +128,9 @@ TEST_F(Files, PairsOfTestsDecide) {
   // baseline learns a constant b, which fits where it was trained on, and not there; bilinear multiplies.
   torch::manual_seed(1);
   const auto random = torch::randint(0, 10, {1, 1, 9, 9}, at::kDouble);
-  write(folder_ / "flat.pgm", pgm(at::full({1, 1, 9, 9}, 3, at::kDouble), 10));
-  write(folder_ / "other.pgm", pgm(random, 10));
-  write(folder_ / "any.pgm", pgm(random.flip(2), 10));
+  write(folder_ / "flat.pgm", pgm(at::full({1, 1, 9, 9}, 3, at::kDouble)));
+  write(folder_ / "other.pgm", pgm(random));
+  write(folder_ / "any.pgm", pgm(random.flip(2)));
   const auto outcome = expect_drawn(
       "--variant baseline,bilinear --image-a any.pgm --image-b flat.pgm --test-a any.pgm "
       "--test-b other.pgm --seeds 5 --figures none --steps 3000 --out r");
@@ -184,7 +183,7 @@ TEST_F(Files, WhatHasChangedIsNotGoneOnWith) {
   EXPECT_EQ(run("--image-a again.pgm --image-b b.pgm --steps 20 --figures none --seeds 3 --resume --out r").code, 0);
   fs::rename(folder_ / "again.pgm", folder_ / "a.pgm");
   const auto before = read(folder_ / "s1/summary.json");
-  write(folder_ / "b.pgm", pgm(b_.flip(2), 10));
+  write(folder_ / "b.pgm", pgm(b_.flip(2)));
   for (const auto& command :
        {words + "--seeds 3 --resume --out s1", std::string("merge s1 s2 --out s"), std::string("report s1")}) {
     expect_failure(command, "'b.pgm' has changed", 2);
