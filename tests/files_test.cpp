@@ -264,16 +264,13 @@ TEST_F(Files, WhatCannotBeReadIsNamed) {
 // Nothing but a reason or an image comes of them; the sanitizers see the rest.
 TEST_F(Files, AThousandDamagedOnes) {
   run_python(folder_, "save_images.py");
-  std::vector<std::string> contents;
-  for (const auto* name : {"2-8.png", "0-16.png", "palette.png", "5-255.pnm", "3-100.pnm", "colours.bmp",
-                           "f8-big-F.npy", "i2-little-C.npy", "float32.pt", "int64.pt"}) {
-    contents.push_back(read(folder_ / name));
-  }
+  const std::vector<std::string> names{"2-8.png",     "0-16.png",     "palette.png",     "5-255.pnm",  "3-100.pnm",
+                                       "colours.bmp", "f8-big-F.npy", "i2-little-C.npy", "float32.pt", "int64.pt"};
   std::mt19937 random(3);
   const auto below = [&](std::size_t end) { return random() % end; };
   int read_anyway = 0;
   for (int i = 0; i < 3000; ++i) {
-    auto content = contents[below(contents.size())];
+    auto content = read(folder_ / names[below(names.size())]);
     for (auto changes = 1 + below(4); changes > 0 && !content.empty(); --changes) {
       const auto at = below(content.size());
       switch (below(4)) {
