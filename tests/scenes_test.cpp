@@ -32,9 +32,7 @@ std::vector<std::pair<Rectangle, Rectangle>> pairs_of(const Split& split) {
   return pairs;
 }
 
-using Place = std::tuple<std::int64_t, std::int64_t>;
-
-Place place_of(const Rectangle& r) { return {r.top, r.left}; }
+using Place = std::pair<std::int64_t, std::int64_t>;
 
 std::vector<Split> splits_of(const Config& config) { return sources_of(config).at(0).splits; }
 
@@ -58,8 +56,8 @@ TEST(Scenes, EachSplitOfRectanglesChangesWhatItsNameSays) {
       EXPECT_EQ(std::tuple(a.height, a.width, b.height, b.width), std::tuple(12, 2, 3, 3));
       EXPECT_TRUE(a.left < b.left + 3 && b.left < a.left + 2);  // they overlap
       EXPECT_TRUE(i >= 2 || std::pair(a.value, b.value) == std::pair(1.0, 2.0));
-      places_of_a.insert(place_of(a));
-      places_of_b.insert(place_of(b));
+      places_of_a.insert({a.top, a.left});
+      places_of_b.insert({b.top, b.left});
       values.insert({a.value, b.value});
     }
     const bool moved = i == 1 || i == 3;
@@ -130,8 +128,7 @@ TEST(Scenes, MoreScenesBeginWithTheFewer) {
 TEST(Scenes, HeldOutScenesAreTheSameEverywhere) {
   const auto splits = splits_of({});
   const auto [a, b] = pairs_of(splits[1])[0];
-  EXPECT_EQ(place_of(a), Place(29, 21));
-  EXPECT_EQ(place_of(b), Place(6, 40));
+  EXPECT_EQ(std::tuple(a.top, a.left, b.top, b.left), std::tuple(29, 21, 6, 40));
   EXPECT_EQ(splits[2].draw(0, 1).a.max().item<double>(), 1.3894216628647857);
   EXPECT_EQ(splits[2].draw(0, 1).b.max().item<double>(), 0.6658676787817184);
 }
