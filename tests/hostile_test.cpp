@@ -80,8 +80,7 @@ TEST_F(Hostile, ExtremeNumbersAreResults) {
         "--scene noise --range 1e37,1e38 --loss mse --resample", "--heldout-values=-1e38,1e38", "--success 1e-300",
         "--success 1e300", "--nmu-sparsity 1e38,0,0"}) {
     expect_drawn("--variant all --size 16 --steps 5 --figures svg --out r " + arguments);
-    EXPECT_NO_THROW(parse_summary(read(folder_ / "r/summary.json"))) << arguments;
-    EXPECT_EQ(summary_of("r")["variants"].size(), all_variants.size()) << arguments;
+    EXPECT_EQ(parse_summary(read(folder_ / "r/summary.json")).rows.size(), all_variants.size()) << arguments;
   }
 }
 

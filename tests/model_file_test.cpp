@@ -117,7 +117,6 @@ TEST_F(Pickle, WhateverItHoldsIsReadOrRefusedInOurWords) {
 }
 
 TEST_F(Pickle, WhatIsNoModelIsNamed) {
-  const std::string begin = "\x80\x02";
   std::string twice_in_itself;  // a tuple, sixty times over: whoever looks at all its parts is never done
   for (int i = 0; i < 60; ++i) { twice_in_itself += "q\0h\0\x86"s; }
   for (const auto& [pickle, words] : std::vector<std::pair<std::string, std::string>>{
@@ -134,7 +133,7 @@ TEST_F(Pickle, WhatIsNoModelIsNamed) {
            {"(.", "not there"},
            {"\x80\x04}.", "protocol"},
            {"", "too early"}}) {
-    pickle_ = begin + pickle;
+    pickle_ = "\x80\x02" + pickle;
     const auto why = refusal_of(archive_of(records_));
     EXPECT_NE(why.find(words), std::string::npos) << words << ": " << why;
   }
