@@ -54,11 +54,8 @@ TEST_F(Hostile, LinksAndDotsLeadWhereTheyAlwaysDo) {
 TEST_F(Hostile, WhatIsInTheWayIsNamed) {
   for (const std::string name : {"config.toml", "loss.csv", "summary.json", "panel.png", "a.png", "figures"}) {
     fs::create_directories(folder_ / "r");
-    if (name == "figures") {
-      std::ofstream(folder_ / "r/figures") << "a file";
-    } else {
-      fs::create_directories(folder_ / "r" / name / "full");
-    }
+    if (name == "figures") { std::ofstream(folder_ / "r/figures") << "a file"; }
+    if (name != "figures") { fs::create_directories(folder_ / "r" / name / "full"); }
     expect_failure("--quiet --size 20 --steps 5 --figures png --out r", name);
     fs::remove_all(folder_ / "r");
   }
@@ -109,9 +106,8 @@ TEST_F(Hostile, DamagedResultsAreNamed) {
     expect_failure(options + "--resume --out r", file);
     expect_failure("merge r --out merged", file);
     fs::remove(folder_ / "r" / file);
-    if (file != "summary.json") {  // without it nothing is known to be finished: a run anew
-      expect_failure(options + "--resume --out r", file);
-    }
+    if (file == "summary.json") { continue; }  // without it nothing is known to be finished: a run anew
+    expect_failure(options + "--resume --out r", file);
   }
   EXPECT_FALSE(fs::exists(folder_ / "merged"));
   ASSERT_EQ(run(options + "--resume --out r").code, 0);
