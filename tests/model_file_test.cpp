@@ -95,12 +95,10 @@ TEST_F(Pickle, WhateverItHoldsIsReadOrRefusedInOurWords) {
     for (auto changes = random() % 3; changes < 3; ++changes) {
       const auto at = random() % pickle_.size();
       const auto from = random() % whole.size();
-      if (random() % 4 == 0) {
-        pickle_.insert(at, whole, from, random() % 40);
-      } else if (random() % 3 == 0) {
-        pickle_.erase(at, random() % 40);
-      } else {
-        pickle_[at] = random() % 2 == 0 ? whole[from] : static_cast<char>(random());
+      switch (random() % 4) {
+        case 0: pickle_.insert(at, whole, from, random() % 40); break;
+        case 1: pickle_.erase(at, random() % 40); break;
+        default: pickle_[at] = random() % 2 == 0 ? whole[from] : static_cast<char>(random());
       }
       if (pickle_.empty()) { break; }
     }
