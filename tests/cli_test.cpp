@@ -154,8 +154,7 @@ TEST_F(Cli, AnInterruptedSweepIsResumedToTheSameBytes) {
   EXPECT_GE(finished, 1024);
   EXPECT_LT(finished, seeds);
   EXPECT_EQ(finished % 1024, 0);
-  EXPECT_NE(interrupted.err.find("conv_mult: interrupted: the finished blocks of seeds are in 'part'"),
-            std::string::npos);
+  EXPECT_NE(interrupted.err.find("interrupted: the finished blocks of seeds are in 'part'"), std::string::npos);
   expect_failure(sweep + "--steps 201 --resume --out part", "other settings", 2);
   ASSERT_EQ(run(sweep + "--resume --out part").code, 0);
   ASSERT_EQ(run(sweep + "--out whole").code, 0);
