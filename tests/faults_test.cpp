@@ -273,9 +273,8 @@ TEST_F(Faults, TheMemoryThatIsNamedIsNeeded) {
         "--variant relu --depth 3 --width 512 --size 12",
         "--variant stacked-exp --depth 2 --width 64 --size 600 --data image",
         "--seeds 40000 --log-every 1 --size 12 --variant exp --heldout-scenes 0"}) {
-    std::istringstream words("--steps 3 " + arguments);
     const Vocabulary names{{"baseline", "exp", "npu", "relu", "stacked-exp"}, {"rectangles", "noise"}};
-    const auto plan = make_plan(parse_command_line({std::istream_iterator<std::string>(words), {}}, names, "").config);
+    const auto plan = make_plan(parse_command_line(split("--steps 3 " + arguments, ' '), names, "").config);
     const auto outcome = run("--steps 3 --figures none --out r " + arguments + " 2>&1 | tail -1",
                              "env python3 -c 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], "
                              "stdout=subprocess.DEVNULL); "
