@@ -1,6 +1,7 @@
 // The same configuration gives the same bytes: run after run, and whatever the optimisation level is.
 
 #include "executable.hpp"
+#include "options/options.hpp"
 #include "output/records.hpp"
 #include "run/experiment.hpp"
 #include "util/pool.hpp"
@@ -42,17 +43,12 @@ TEST_F(Determinism, AnotherBuildGivesTheSameBytes) {
 }
 
 TEST_F(Determinism, ThreadsDoNotChangeAByte) {
-  Config config;
-  config.variants.clear();
-  for (const auto* variant : all_variants) { config.variants.emplace_back(variant->name); }
-  std::tie(config.depths, config.widths, config.size) = std::tuple(
-      std::vector<std::int64_t>{2, 3}, std::vector<std::int64_t>{2, checked_build ? 3 : 40}, ImageSize{24, 24});
-  config.rect_a = {2, 3, 10, 12, 1};
-  config.rect_b = {8, 8, 9, 11, 2};
-  config.scenes = {"rectangles", "noise"};
-  std::tie(config.steps, config.seeds, config.device) =
-      std::tuple(checked_build ? 1 : 20, checked_build ? 18 : 37, "cpu");
-  const auto plan = make_plan(config);
+  Vocabulary names{{}, {"rectangles", "noise"}};
+  for (const auto* variant : all_variants) { names.variants.emplace_back(variant->name); }
+  const std::string size = checked_build ? "--width 2,3 --steps 1 --seeds 18 " : "--width 2,40 --steps 20 --seeds 37 ";
+  const auto words =
+      size + "--variant all --depth 2,3 --scene rectangles,noise --size 24 --check-every 60 --device cpu";
+  const auto plan = make_plan(parse_command_line(split(words, ' '), names, "").config);
   const auto csv_of = [&](std::int64_t threads) {
     set_thread_count(threads);
     const auto result =
