@@ -216,8 +216,7 @@ TEST_F(Cli, ScenesAndSizesAreMergedAndResumed) {
   expect_usage_error(noise + "--scene rectangles", "--resample");
   const auto sweep = noise + "--variant nmu,log-exp,relu,stacked-exp ";
   ASSERT_EQ(run(sweep + "--out whole").code, 0);
-  ASSERT_EQ(run(sweep + "--shard 1/2 --out part1").code, 0);
-  ASSERT_EQ(run(sweep + "--shard 2/2 --out part2").code, 0);
+  for (const std::string i : {"1", "2"}) { expect_drawn(sweep + "--shard " + i + "/2 --out part" + i); }
   ASSERT_EQ(run("merge part1 part2 --out merged").code, 0);
   ASSERT_EQ(run("merge whole --out resumed").code, 0);  // nothing left to train
   expect_same_results("resumed", "whole");
