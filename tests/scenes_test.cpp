@@ -136,7 +136,6 @@ TEST(Scenes, HeldOutScenesAreTheSameEverywhere) {
 TEST(Scenes, SourcesAreInTheOrderOfTheirKinds) {
   auto config = noise_config(1);
   config.scenes = {"noise", "rectangles"};
-  config.size = {};
   config.ranges = {{-2, 2}, {5, 6}};
   config.test_ranges.push_back({{7, 8}});
   std::string names;
