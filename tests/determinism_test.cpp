@@ -55,9 +55,8 @@ TEST_F(Determinism, ThreadsDoNotChangeAByte) {
         run_experiment(plan, start_of(plan), {[](const auto&) {}, [](const auto&, double) {}, [](const auto&) {}});
     set_thread_count(1);
     std::string text;
-    for (const auto& file : csv_files) {
-      write_csv(file, result, [&](std::string_view piece) { text += piece; });
-    }
+    const auto append = [&](std::string_view piece) { text += piece; };
+    for (const auto& file : csv_files) { write_csv(file, result, append); }
     return text;
   };
   const auto alone = csv_of(1);
