@@ -29,8 +29,7 @@ TEST_F(Cli, WritesTheDocumentedFiles) {
 }
 
 TEST_F(Cli, NoPictureOfAnOlderRunStays) {
-  ASSERT_EQ(run("--size 20 --steps 5 --figures png --out r").code, 0);
-  ASSERT_TRUE(fs::exists(folder_ / "r/panel.png"));
+  expect_drawn("--size 20 --steps 5 --figures png --out r");
   std::ofstream(folder_ / "r/output-mine.png") << "not ours";
   EXPECT_EQ(run("--size 20 --steps 5 --figures png --out r").err.find("replace"), std::string::npos);  // the same again
   const auto outcome = expect_drawn("--variant exp --out r " + std::string(small));
