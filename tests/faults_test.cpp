@@ -17,7 +17,7 @@ bool is_unfinished(const std::string& name) { return name.find(".conv_mult-") !=
 
 /// How a text ends, by its kind.
 const Files endings{{".csv", "\n"},       {".gp", "\n"},   {".html", "</html>\n"},
-                 {".svg", "</svg>\n"}, {".toml", "\n"}, {".tsv", "\n"}};
+                    {".svg", "</svg>\n"}, {".toml", "\n"}, {".tsv", "\n"}};
 
 /// As its kind of file has to be: no part of it is missing.
 void expect_whole(const std::string& name, const std::string& content) {
