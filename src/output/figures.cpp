@@ -153,8 +153,8 @@ void loss(const ExperimentResult& result, Tables& tables) {
           losses.push_back(run.curve[i].loss);
         }
       }
-      const auto spread = spread_of(std::move(losses)).value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0});
-      text += line(row_name(row, result), step, spread);
+      const auto spread = spread_of(std::move(losses));
+      text += line(row_name(row, result), step, spread.value_or(Spread{INFINITY, INFINITY, INFINITY, 0, 0}));
     }
     text += "\n";
   }
