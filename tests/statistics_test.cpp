@@ -55,7 +55,7 @@ std::vector<RunRecord> record(const std::vector<std::vector<double>>& losses, st
 /// The lines of loss.csv, "seed,step,loss", the first of csv_files, or of runs.csv, the last: "seed,status,last_step,
 /// final_loss,first_success_step,success_at_best".
 std::string lines_in(const CsvFile& file, const std::vector<RunRecord>& runs) {
-  Text text;
+  Buffer text;
   for (const auto& run : runs) { file.append(text, fmt::format("{},", run.seed), run, {}, false); }
   return fmt::to_string(text);
 }

@@ -21,7 +21,7 @@ std::optional<Number> number_of(std::string_view text) {
 }
 
 /// With as few digits as identify it in the run's type: 35.97, not 35.970001220703125.
-void append_number(Text& text, const std::string& begin, std::int64_t index, double value, bool single) {
+void append_number(Buffer& text, const std::string& begin, std::int64_t index, double value, bool single) {
   const auto digits = single ? shortest(std::optional(static_cast<float>(value))) : shortest(std::optional(value));
   fmt::format_to(fmt::appender(text), FMT_COMPILE("{}{},{}\n"), begin, index, digits);
 }
@@ -91,14 +91,14 @@ void read_csv(const CsvFile& file, const Path& path, const Summary& summary, con
 
 const std::vector<CsvFile> csv_files{
     {"loss.csv", "step,loss",
-     [](Text& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool single) {
+     [](Buffer& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool single) {
        for (const auto& [step, loss] : run.curve) { append_number(text, begin, step, loss, single); }
      },
      [](RunRecord& run, const Fields& fields, bool single) {
        run.curve.push_back({number_of<std::int64_t>(fields[1]).value_or(-1), typed_number(fields[2], single)});
      }},
     {"evaluation.csv", "split,loss,relative_error",
-     [](Text& text, const std::string& begin, const RunRecord& run, const SceneResult& scene, bool) {
+     [](Buffer& text, const std::string& begin, const RunRecord& run, const SceneResult& scene, bool) {
        for (std::size_t i = 0; i < scene.splits.size() && run.status != RunStatus::interrupted; ++i) {
          const auto& [name, norm] = std::tie(scene.splits[i].name, scene.splits[i].target_norm);
          const double loss = run.split_losses.empty() ? NAN : run.split_losses[i];
@@ -110,13 +110,13 @@ const std::vector<CsvFile> csv_files{
        if (run.status == RunStatus::ok) { run.split_losses.push_back(number_of<double>(fields[2]).value_or(INFINITY)); }
      }},
     {"weights.csv", "index,value",
-     [](Text& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool single) {
+     [](Buffer& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool single) {
        std::int64_t index = 0;
        for (const double weight : run.weights) { append_number(text, begin, index++, weight, single); }
      },
      [](RunRecord& run, const Fields& fields, bool single) { run.weights.push_back(typed_number(fields[2], single)); }},
     {"runs.csv", "status,last_step,final_loss,first_success_step,success_at_best",
-     [](Text& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool) {
+     [](Buffer& text, const std::string& begin, const RunRecord& run, const SceneResult&, bool) {
        fmt::format_to(fmt::appender(text), FMT_COMPILE("{}{},{},{},{},{}\n"), begin, text_of(run.status), run.last_step,
                       shortest(run.final_loss), shortest(run.first_success_step), shortest(run.success_at_best));
      },
@@ -131,7 +131,7 @@ const std::vector<CsvFile> csv_files{
 
 void write_csv(const CsvFile& file, const ExperimentResult& result, const Sink& sink) {
   sink(heading(file, result));
-  Text text;
+  Buffer text;
   for (const auto& row : result.variants) {
     const auto key = csv_key(result, row);
     for (const auto& run : row.runs) {

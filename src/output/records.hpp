@@ -7,7 +7,7 @@
 
 namespace conv_mult {
 using Fields = std::vector<std::string_view>;
-using Text = fmt::memory_buffer;
+using Buffer = fmt::memory_buffer;
 
 /// A file with a heading and then lines for every run, row by row in order of the seeds. Numbers have as few digits as
 /// identify them in their type; a field is empty where there is no finite number. Lines begin with `variant,seed,`, and
@@ -16,7 +16,7 @@ struct CsvFile {
   const char* name;
   const char* columns;  ///< after these
   /// `single`: losses and weights are float32.
-  void (*append)(Text& text, const std::string& begin, const RunRecord& run, const SceneResult& scene, bool single);
+  void (*append)(Buffer& text, const std::string& begin, const RunRecord& run, const SceneResult& scene, bool single);
   void (*take)(RunRecord& run, const Fields& fields, bool single);  ///< the inverse, of a line from `seed` on
 };
 
