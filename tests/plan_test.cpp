@@ -79,5 +79,20 @@ TEST(Plan, BlocksKeepAStepSmallAndThreadsBusy) {
   EXPECT_EQ(block(variants::relu, {3, 2, 16}, DataForm::image, 1 << 14, 5), 1);  // a seed fills vectors by itself
   set_thread_count(1);
 }
+
+// As where results cannot be written: nothing is won by the days that others would train.
+TEST(Plan, ABlockThatFailsEndsTheOthers) {
+  Config config;
+  config.steps = 1'000'000'000;
+  const auto plan = make_plan(config);
+  set_thread_count(2);
+  std::set<std::string> seen;
+  const auto fail_when_both_train = [&](const Progress& progress) {
+    seen.insert(progress.row);
+    if (seen.size() == 2) { throw std::runtime_error("disk full"); }
+  };
+  EXPECT_THROW(run_experiment(plan, start_of(plan), {fail_when_both_train, {}, {}}), std::runtime_error);
+  set_thread_count(1);
+}
 }  // namespace
 }  // namespace conv_mult

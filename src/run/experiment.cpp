@@ -137,7 +137,7 @@ class Experiment {
   }
 
   /// Nothing, once training is to stop.
-  void train_block(Block& block) {
+  void train_block(Block& block) try {
     if (stop_signal != 0) { return; }
     const auto start = Clock::now();
     block.runs = trained(plan_.rows[block.row], result_.variants[block.row], block.seeds);
@@ -155,6 +155,9 @@ class Experiment {
     publishing_ = false;
     next_publication_ = Clock::now() + 20 * (Clock::now() - begin);  // at most a twentieth of the time is spent on it
     take_finished();
+  } catch (...) {
+    failed_ = true;
+    throw;
   }
 
   /// Moves what is finished into the result, which nobody may be publishing.
@@ -216,7 +219,7 @@ class Experiment {
       progress_.done += static_cast<double>(losses.numel());
       progress_.seconds = seconds_since(started_);
       callbacks_.on_progress(progress_);
-      return stop_signal == 0 && any_left;
+      return stop_signal == 0 && !failed_ && any_left;
     };
     const auto look = [&](std::int64_t step) {
       const auto looked_at = in_float64(model);
@@ -265,7 +268,8 @@ class Experiment {
   std::mutex mutex_;          ///< of what follows, while blocks are trained
   ExperimentResult& result_;  ///< whoever is publishing has it without
   bool publishing_ = false;
-  std::vector<Block> finished_;  ///< that the result does not have yet
+  std::atomic<bool> failed_ = false;  ///< whether a block threw, for which the others need not go on
+  std::vector<Block> finished_;       ///< that the result does not have yet
   std::vector<std::int64_t> block_sizes_ = std::vector<std::int64_t>(plan_.rows.size());  ///< of each row
   Progress progress_;
   Clock::time_point started_, next_publication_;
