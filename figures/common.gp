@@ -1,7 +1,9 @@
-# What all figures share; each loads it first. Lengths are in CSS pixels: a PNG has twice as many, a PDF 72 to the inch.
+# What all figures share; each loads it first. Lengths are in CSS pixels: a PNG has `scale` as many, a PDF 72 to the inch.
 #   cd figures && gnuplot loss.gp                        draws ../loss.png again
+#   cd figures && gnuplot -e "scale=3" loss.gp           for print
 #   cd figures && gnuplot -e "format='pdf'" loss.gp      or another format: png, svg, pdf
 if (!exists("format")) format = 'png'
+if (!exists("scale")) scale = 1.5
 font = 'DejaVu Sans'
 small = sprintf(',%.1f', format eq 'svg' ? 11 : 8.5)   # a font for notes
 dot = format eq 'svg' ? 0.55 : 1                       # the unit of point sizes: the SVG's are larger
@@ -20,7 +22,7 @@ canvas(name, w, h) = (width = real(w), height = real(h), terminal(w, h)." backgr
 terminal(w, h) = \
   format eq 'svg' ? sprintf("set terminal svg noenhanced size %d,%d font '%s, sans-serif,13'", w, h, font) : \
   format eq 'pdf' ? sprintf("set terminal pdfcairo noenhanced size %f,%f font '%s,10' linewidth 1.6", w / 72., h / 72., font) : \
-  sprintf("set terminal pngcairo noenhanced size %d,%d font '%s,10' fontscale 2 linewidth 2", 2 * w, 2 * h, font)
+  sprintf("set terminal pngcairo noenhanced size %d,%d font '%s,10' fontscale %f linewidth %f", scale * w, scale * h, font, scale, scale)
 place(left, top, w, h) = sprintf('set lmargin at screen %f; set rmargin at screen %f; ', left / width, (left + w) / width). \
   sprintf('set tmargin at screen %f; set bmargin at screen %f', 1 - top / height, 1 - (top + h) / height)
 

@@ -157,7 +157,6 @@ int run(int argc, char** argv) {
   const auto result = run_experiment(plan, std::move(begun), {on_progress, on_row, write});
   const bool printed = print(result_table(result, style) + (config.quiet ? "" : '\n' + verdicts(result)));
   if (result.status != ExperimentStatus::interrupted) {
-    write_heat_maps(result, config.out);
     for (const auto& row : result.variants) {
       const auto file = fmt::format("{}/model-{}.pt", config.out, row.variant);
       if (!row.saved_model.empty()) { write_file(file, row.saved_model); }

@@ -150,7 +150,7 @@ HWY_INLINE V sums_of_products(D d, const PatchData<Scalar>& patches, bool biased
     bias_gradients[j] = hn::Zero(d);
   }
   // A weight is loaded once for all of a tile, whose sums have to fit into 16 registers.
-  for_tiles<sums == 1 ? 8 : 4, 4, 1>(patches.count, [&](std::int64_t p, auto tile) HWY_ATTR {
+  for_tiles<sums == 1 ? 8 : 4, sums == 1 ? 4 : 1, 1>(patches.count, [&](std::int64_t p, auto tile) HWY_ATTR {
     constexpr std::size_t size = tile;
     const Scalar* numbers = patches.input + p * patches.numbers;
     // n: of the patch n / sums the sum n % sums. Nested loops, or z in the hands of unit, would keep it from registers.

@@ -32,8 +32,7 @@ std::string typed_text(const toml::node& value, const std::string& key) {
   if (const auto whole = value.value_exact<std::int64_t>()) { return fmt::format("{}", *whole); }
   if (const auto real = value.value_exact<double>()) { return fmt::format("{}", *real); }
   refuse_if(value.is_table(), unknown_key, key);
-  constexpr auto message = "--config: '{}' is a date or an empty list; allowed: numbers, strings, lists of them";
-  throw UsageError(fmt::format(message, key));
+  throw UsageError("--config: '" + key + "' is a date or an empty list; allowed: numbers, strings, lists of them");
 }
 
 /// toml++ calls it unreachable that a letter such as ä stands outside of strings and comments. So it first reads the
@@ -247,8 +246,7 @@ CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, 
   Texts unknown;
   std::copy_if(others.begin(), others.end(), std::back_inserter(unknown),
                [&](const auto& word) { return !merging || word.rfind('-', 0) == 0; });
-  refuse_if(!unknown.empty(), "The following argument{} not expected: {}", unknown.size() == 1 ? " was" : "s were",
-            join(unknown, " "));
+  refuse_if(!unknown.empty(), "what follows was not expected: {}", join(unknown, " "));
   if (merging) {  // the settings of the first folder, as one run of all shards
     refuse_if(others.empty() || given.count("out") == 0, "merge: the folders of the shards and --out DIR are required");
     given["config"].texts = {others.front() + "/config.toml"};

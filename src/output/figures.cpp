@@ -1,6 +1,5 @@
 #include "output/figures.hpp"
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <regex>
 #include "options/text.hpp"
 #include "util/files.hpp"
@@ -11,6 +10,7 @@ namespace conv_mult {
 namespace {
 namespace fs = std::filesystem;
 using Row = VariantResult;
+using Notes = std::set<std::string>;
 
 // ---- Tables: fields between tabs under a line of names; a blank line ends a block, so a block is never empty.
 
@@ -255,47 +255,63 @@ void scenes(const ExperimentResult& result, Tables& tables) {
 constexpr int kPatience = 60;  // in seconds
 
 // In the foreground, where Ctrl-C reaches gnuplot. GNUTERM or, without -d, a ~/.gnuplot would change the scripts'
-// meaning. In a locale of plain C it warns that it cannot convert a degree sign. Without a font it draws figures
-// without a word and exits with 0; then its letters have no width. Fontconfig's cache is the usual or a writable one.
+// meaning. In plain C's locale it cannot convert a degree sign. Fontconfig's cache is the usual or a writable one.
 constexpr auto shell_script = R"(exec 2>&1 </dev/null
 unset GNUTERM LD_PRELOAD CDPATH; export LC_ALL=C.UTF-8 XDG_CACHE_HOME="${{XDG_CACHE_HOME-${{HOME:+$HOME/}}.cache}}"
 case $XDG_CACHE_HOME in /*) [ -d "$XDG_CACHE_HOME" ] || mkdir -p "$XDG_CACHE_HOME" 2>/dev/null;; esac
 [ -w "$XDG_CACHE_HOME" ] || XDG_CACHE_HOME=${{TMPDIR-/tmp}}
-cd -P -- '{}' && exec timeout --foreground -s KILL {} gnuplot -d -e 'format="{}"; drawing="../{}"' {}.gp -e '
-  if (GPVAL_TERM_HCHAR < 100) {{ printerr "no font found; install fonts-dejavu-core"; exit status 1 }}')";
+cd -P -- '{}' && exec timeout --foreground -s KILL {} gnuplot -d)";
 
-/// Has gnuplot draw a figure, whole or not at all. Tells the user why there is none, or what gnuplot said, if anything.
-std::string draw(const fs::path& path) try {
-  const fs::path part = unfinished(path);
-  const std::string format = path.extension().string().substr(1);
-  const auto folder = replaced(path.parent_path() / "figures", '\'', "'\\''");  // a word of a shell command
-  const auto command =
-      fmt::format(shell_script, folder, kPatience, format, part.filename().string(), path.stem().string());
-  std::FILE* const said = stop_signal == 0 ? popen(command.c_str(), "re") : nullptr;
-  if (said == nullptr) { throw std::runtime_error("gnuplot: " + last_error().message()); }
-  std::string words;  // the last line that says something: before an error, gnuplot repeats the line of the script
-  for (char line[4096]; std::fgets(line, sizeof line, said) != nullptr;) {
-    const auto end = std::string_view(line).find_last_not_of(" \t\r\n");
-    if (end != std::string::npos) { words.assign(line, end + 1); }
-  }
-  const int status = pclose(said);
-  if (WEXITSTATUS(status) == 127) {
-    return "gnuplot not found: the scripts and tables in figures/ are written, no figure drawn";
-  }
-  check(WEXITSTATUS(status) != 128 + SIGKILL, fmt::format("gnuplot took longer than {} s", kPatience));
-  check(status == 0, "gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
+// For each picture. Without a font it draws without a word and exits with 0; then its letters have no width.
+constexpr auto arguments = R"( -e 'format="{}"; drawing="../{}"' {}.gp -e '
+  if (GPVAL_TERM_HCHAR < 100) {{ printerr "no font found; install fonts-dejavu-core"; exit status 1 }};
+  unset multiplot; unset output; reset session')";
+
+/// Gives a picture its name. On a full disk gnuplot exits with 0 and without a word.
+void publish_picture(const fs::path& path, FigureFormat format) {
+  const auto part = unfinished(path);
   const std::string content = fs::exists(part) ? read_file(part) : "";
-  // On a full disk gnuplot exits with 0 and without a word.
-  const auto end = content.rfind(format == "png" ? "IEND" : format == "svg" ? "</svg>" : "%%EOF");
+  const auto end = content.rfind(std::array{"IEND", "</svg>", "%%EOF"}.at(static_cast<std::size_t>(format)));
   check(end != std::string::npos && content.size() - end <= 16,
         "the file that gnuplot wrote is not complete; is the disk full?");
   const std::regex tooltips("<title>gnuplot_plot_\\w+</title>\n?");
-  write_file(path, format == "svg" ? std::regex_replace(content, tooltips, "") : content);
-  return words.empty() ? "" : "the figures are drawn, but gnuplot said: " + words;
-} catch (const std::exception& error) {
-  std::error_code ignored;
-  fs::remove(unfinished(path), ignored);
-  return fmt::format("{} not drawn: {}", path.filename().string(), stop_signal != 0 ? "interrupted" : error.what());
+  write_file(path, format == FigureFormat::svg ? std::regex_replace(content, tooltips, "") : content);
+}
+
+/// Has a gnuplot draw a figure in these formats, each whole or not at all. Tells the user why one is not there, or what
+/// gnuplot said, if anything.
+Notes draw(const fs::path& directory, const std::string& figure, const std::vector<FigureFormat>& formats) {
+  const auto path_in = [&](FigureFormat format) { return directory / fmt::format("{}.{}", figure, text_of(format)); };
+  const auto folder = replaced(directory / "figures", '\'', "'\\''");  // a word of a shell command
+  auto command = fmt::format(shell_script, folder, kPatience);
+  for (const auto format : formats) {
+    command += fmt::format(arguments, text_of(format), unfinished(path_in(format)).filename().string(), figure);
+  }
+  std::FILE* const said = stop_signal == 0 ? popen(command.c_str(), "re") : nullptr;
+  std::string words = said == nullptr ? last_error().message() : "";
+  for (char line[4096]; said != nullptr && std::fgets(line, sizeof line, said) != nullptr;) {
+    const auto end = std::string_view(line).find_last_not_of(" \t\r\n");
+    if (end != std::string::npos) { words.assign(line, end + 1); }  // the last line: before it the script's is repeated
+  }
+  const int status = said == nullptr ? -1 : pclose(said);
+  if (WEXITSTATUS(status) == 127) {
+    return {"gnuplot not found: the scripts and tables in figures/ are written, no figure drawn"};
+  }
+  Notes notes;
+  if (status == 0 && !words.empty()) { notes = {"the figures are drawn, but gnuplot said: " + words}; }
+  for (const auto format : formats) {
+    const auto path = path_in(format);
+    try {
+      check(WEXITSTATUS(status) != 128 + SIGKILL, fmt::format("gnuplot took longer than {} s", kPatience));
+      check(status == 0, "gnuplot failed: " + (words.empty() ? fmt::format("status {}", status) : words));
+      publish_picture(path, format);
+    } catch (const std::exception& error) {
+      std::remove(unfinished(path).c_str());
+      const auto* reason = stop_signal != 0 ? "interrupted" : error.what();
+      notes.insert(fmt::format("{} not drawn: {}", path.filename().string(), reason));
+    }
+  }
+  return notes;
 }
 }  // namespace
 
@@ -303,26 +319,24 @@ const std::vector<std::string> figure_names{"panel", "loss",  "distribution", "h
                                             "grid",  "units", "outcomes",     "price"};
 
 void remove_figures(const fs::path& directory) {
-  const auto tables = directory / "figures";
   for (const char* name : {"about.tsv", "rows.tsv", "loss.tsv", "panel.tsv", "panel.f32", "dots.tsv", "heldout.tsv",
                            "kernels.tsv", "scenes.tsv"}) {
-    fs::remove(tables / name);
+    fs::remove(directory / "figures" / name);
   }
-  for (const auto& [name, text] : figure_scripts) { fs::remove(tables / name); }
+  for (const auto& [name, text] : figure_scripts) { fs::remove(directory / "figures" / name); }
   for (const std::string& name : figure_names) {
     for (const auto& format : names_of(FigureFormat())) { fs::remove(directory / fmt::format("{}.{}", name, format)); }
   }
 }
 
-std::vector<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
-                                       const fs::path& directory) {
-  if (formats.empty()) { return {}; }
+Notes write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
+                    const fs::path& directory) {
+  if (formats.empty()) { return write_heat_maps(result, directory), Notes(); }
   Tables files{{"common.gp", figure_scripts.at("common.gp")}};
   for (const auto write : {about, all_rows, loss, panel, heldout, kernels}) { write(result, files); }
   if (result.seeds > 1) { dots(result, files); }
   if (result.scenes.size() > 1) { scenes(result, files); }
-  // Variants are neighbours: these differ if there is anything to compare.
-  const bool several = result.variants.front().variant != result.variants.back().variant;
+  const bool several = result.variants.front().variant != result.variants.back().variant;  // the same are neighbours
   std::vector<std::string> drawn{"loss", "panel", "heldout", "kernels"};
   if (result.seeds > 1) { drawn.emplace_back("distribution"); }
   if (result.grid()) { drawn.emplace_back("grid"); }
@@ -332,18 +346,12 @@ std::vector<std::string> write_figures(const ExperimentResult& result, const std
   for (const std::string& name : drawn) { files[name + ".gp"] = figure_scripts.at(name + ".gp"); }
   fs::create_directories(directory / "figures");
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
-  std::signal(SIGCHLD, SIG_DFL);                   // or pclose has nothing to wait for
-  std::vector<std::future<std::string>> drawings;  // all at once: each takes a second or so
-  for (const std::string& name : drawn) {
-    for (const FigureFormat format : formats) {
-      drawings.push_back(std::async(draw, directory / fmt::format("{}.{}", name, text_of(format))));
-    }
-  }
-  std::vector<std::string> notes;
-  for (auto& drawing : drawings) {
-    const auto note = drawing.get();
-    if (!note.empty() && !contains(notes, note)) { notes.push_back(note); }
-  }
+  std::signal(SIGCHLD, SIG_DFL);             // or pclose has nothing to wait for
+  std::vector<std::future<Notes>> drawings;  // all at once: each takes a second or so
+  for (const std::string& name : drawn) { drawings.push_back(std::async(draw, directory, name, formats)); }
+  write_heat_maps(result, directory);  // meanwhile
+  Notes notes;
+  for (auto& drawing : drawings) { notes.merge(drawing.get()); }
   return notes;
 }
 }  // namespace conv_mult

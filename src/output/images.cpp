@@ -1,5 +1,4 @@
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <stb/stb_image_write.h>
 #include "output/figures.hpp"
 #include "util/files.hpp"

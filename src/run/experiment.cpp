@@ -87,10 +87,9 @@ class Experiment {
  private:
   /// One after the other where an image is so large that memory is short, and has work for all threads.
   void for_all(std::size_t count, const std::function<void(std::size_t)>& body) const {
-    const auto is_large = [](const SceneSource& source) {
+    const bool alone = std::any_of(plan_.sources.begin(), plan_.sources.end(), [](const SceneSource& source) {
       return source.own_images && source.height * source.width > 1 << 20;
-    };
-    const bool alone = std::any_of(plan_.sources.begin(), plan_.sources.end(), is_large);
+    });
     for (std::size_t i = 0; alone && i < count; ++i) { body(i); }
     parallel_for(alone ? 0 : static_cast<std::int64_t>(count),
                  [&](std::int64_t i) { body(static_cast<std::size_t>(i)); });
@@ -307,8 +306,7 @@ std::int64_t block_size(const Plan& plan, std::size_t row, const Dataset& data) 
   const auto& architecture = plan.rows[row].architecture;
   if (is_fused(architecture, data)) {
     if (thread_count() == 1) { return most_seeds; }
-    // At least four blocks a thread, since they take different times, of whole vectors; of wide layers a row, since
-    // such rows may take longest and come last.
+    // At least four blocks a thread, since they take different times, of whole vectors; of wide layers, of each row.
     const bool wide = architecture.size.width >= lanes;  // whole vectors of one seed
     const auto rows = wide ? 1 : static_cast<std::int64_t>(plan.rows.size());
     const std::int64_t together = wide ? 1 : lanes;

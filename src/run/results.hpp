@@ -1,7 +1,7 @@
 #pragma once
 // What a run found out: plain records, pure functions on them. Images: float32 on the CPU, [H, W], row 0 at the top.
 
-#include <ATen/core/Tensor.h>
+#include <ATen/TensorOperators.h>
 #include "options/text.hpp"
 
 namespace conv_mult {

@@ -1,5 +1,4 @@
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <c10/core/InferenceMode.h>
 #include "run/experiment.hpp"
 

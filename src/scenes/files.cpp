@@ -4,7 +4,6 @@
 
 #include "util/files.hpp"
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <stb/stb_image.h>
 #include <iterator>
 #include <regex>

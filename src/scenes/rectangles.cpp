@@ -5,7 +5,6 @@
 // Each split has a stream of --heldout-seed: the same on every machine, and more scenes begin with the fewer.
 
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include "scenes/scene.hpp"
 
 namespace conv_mult {

@@ -1,6 +1,5 @@
 #include "scenes/scene.hpp"
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include "options/text.hpp"
 
 namespace conv_mult {

@@ -1,7 +1,6 @@
 #include "train/model.hpp"
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/util/accumulate.h>
 #include <caffe2/serialize/inline_container.h>

@@ -2,7 +2,6 @@
 // What the variants' files begin with: LibTorch's operators, and what several of them share.
 
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <c10/util/MathConstants.h>
 #include "variants/variant.hpp"
 

@@ -1,7 +1,6 @@
 #pragma once
 // What a variant is. Everything that is known of one stands in its file, and a line in variants.cpp.
 
-#include <ATen/core/Tensor.h>
 #include "kernels/passes.hpp"
 #include "scenes/scene.hpp"
 
