@@ -348,6 +348,7 @@ Notes write_figures(const ExperimentResult& result, const std::vector<FigureForm
   for (const auto& [name, text] : files) { write_file(directory / "figures" / name, text); }
   std::signal(SIGCHLD, SIG_DFL);             // or pclose has nothing to wait for
   std::vector<std::future<Notes>> drawings;  // all at once: each takes a second or so
+  drawings.reserve(drawn.size());
   for (const std::string& name : drawn) { drawings.push_back(std::async(draw, directory, name, formats)); }
   write_heat_maps(result, directory);  // meanwhile
   Notes notes;
