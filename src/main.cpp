@@ -161,7 +161,7 @@ int run(int argc, char** argv) {
       const auto file = fmt::format("{}/model-{}.pt", config.out, row.variant);
       if (!row.saved_model.empty()) { write_file(file, row.saved_model); }
     }
-    for (const auto& text : write_figures(result, config.figures, config.out)) {
+    for (const auto& text : write_pictures(result, config.figures, config.out)) {
       if (stop_signal == 0) { note(config, "{}", text); }
     }
   }

@@ -79,7 +79,7 @@ class Figures : public TemporaryFolder {
     result_.variants = {a_row("baseline", {9, 4, 3.25}, 3.125, scene.b), a_row("exp", {8, 2, 0.5}, 0, scene.a)};
   }
 
-  Notes draw(const std::vector<FigureFormat>& formats) const { return write_figures(result_, formats, out_); }
+  Notes draw(const std::vector<FigureFormat>& formats) const { return write_pictures(result_, formats, out_); }
   bool exists(const std::string& name) const { return fs::exists(out_ / name); }
   bool holds(const std::string& name, const std::string& words) const {
     return read(out_ / name).find(words) != std::string::npos;

@@ -246,7 +246,7 @@ CommandLine parse_command_line(const Texts& arguments, const Vocabulary& words, 
   Texts unknown;
   std::copy_if(others.begin(), others.end(), std::back_inserter(unknown),
                [&](const auto& word) { return !merging || word.rfind('-', 0) == 0; });
-  refuse_if(!unknown.empty(), "what follows was not expected: {}", join(unknown, " "));
+  refuse_if(!unknown.empty(), "not expected: {}; allowed: what --help lists", join(unknown, " "));
   if (merging) {  // the settings of the first folder, as one run of all shards
     refuse_if(others.empty() || given.count("out") == 0, "merge: the folders of the shards and --out DIR are required");
     given["config"].texts = {others.front() + "/config.toml"};

@@ -329,8 +329,8 @@ void remove_figures(const fs::path& directory) {
   }
 }
 
-Notes write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
-                    const fs::path& directory) {
+Notes write_pictures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
+                     const fs::path& directory) {
   if (formats.empty()) { return write_heat_maps(result, directory), Notes(); }
   Tables files{{"common.gp", figure_scripts.at("common.gp")}};
   for (const auto write : {about, all_rows, loss, panel, heldout, kernels}) { write(result, files); }

@@ -22,8 +22,8 @@ void remove_figures(const std::filesystem::path& directory);
 /// a script. Each picture is drawn under a temporary name and renamed. Returns notes for the user: why a picture is
 /// missing (no gnuplot, its exit code, no font, no end of the file, more than 60 s, a stop_signal before), and what
 /// gnuplot said. Throws std::runtime_error.
-std::set<std::string> write_figures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
-                                    const std::filesystem::path& directory);
+std::set<std::string> write_pictures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
+                                     const std::filesystem::path& directory);
 
 using Rgb = std::array<std::uint8_t, 3>;
 
