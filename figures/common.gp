@@ -1,4 +1,4 @@
-# What all figures share; each loads it first. Lengths are in CSS pixels: a PNG has `scale` as many, a PDF 72 to the inch.
+# What all figures share; each loads it first. Lengths are in CSS pixels: a PNG has `scale` times as many, a PDF 72 to the inch.
 #   cd figures && gnuplot loss.gp                        draws ../loss.png again
 #   cd figures && gnuplot -e "scale=3" loss.gp           for print
 #   cd figures && gnuplot -e "format='pdf'" loss.gp      or another format: png, svg, pdf

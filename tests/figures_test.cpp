@@ -8,8 +8,6 @@
 
 namespace conv_mult {
 namespace {
-using Notes = std::set<std::string>;
-
 struct Picture {
   explicit Picture(const fs::path& path) {
     int channels = 0;

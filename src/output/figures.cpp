@@ -10,7 +10,6 @@ namespace conv_mult {
 namespace {
 namespace fs = std::filesystem;
 using Row = VariantResult;
-using Notes = std::set<std::string>;
 
 // ---- Tables: fields between tabs under a line of names; a blank line ends a block, so a block is never empty.
 
@@ -274,8 +273,8 @@ void publish_picture(const fs::path& path, FigureFormat format) {
   const auto end = content.rfind(std::array{"IEND", "</svg>", "%%EOF"}.at(static_cast<std::size_t>(format)));
   check(end != std::string::npos && content.size() - end <= 16,
         "the file that gnuplot wrote is not complete; is the disk full?");
-  const std::regex tooltips("<title>gnuplot_plot_\\w+</title>\n?");
-  write_file(path, format == FigureFormat::svg ? std::regex_replace(content, tooltips, "") : content);
+  const auto* tooltips = "<title>gnuplot_plot_\\w+</title>\n?";
+  write_file(path, format == FigureFormat::svg ? std::regex_replace(content, std::regex(tooltips), "") : content);
 }
 
 /// Has a gnuplot draw a figure in these formats, each whole or not at all. Tells the user why one is not there, or what

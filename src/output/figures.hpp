@@ -14,16 +14,17 @@ extern const std::map<std::string, std::string> figure_scripts;
 /// Removes the scripts, tables and pictures that an earlier run left in `directory`, of all figures.
 void remove_figures(const std::filesystem::path& directory);
 
-/// Writes heat maps, and where formats are asked for tables, and the scripts that read them, into `directory`/figures
-/// for the figures that apply to the result, and has gnuplot draw NAME.* beside that folder in every format asked for:
+using Notes = std::set<std::string>;  ///< for the user, each once
+
+/// Writes the heat maps and, where formats are asked for, tables and the scripts that read them into
+/// `directory`/figures for the figures that apply to the result, and has gnuplot draw NAME.* beside that folder:
 /// `distribution` for several seeds, `grid` for a grid, `units` for several scenes, `outcomes` for several depths or
 /// widths and `price` for these beside another variant, the others always. The result is complete: every row has a run
 /// of each seed, none was interrupted, no cell of a grid is missing, and there are splits. No path of the user's enters
-/// a script. Each picture is drawn under a temporary name and renamed. Returns notes for the user: why a picture is
-/// missing (no gnuplot, its exit code, no font, no end of the file, more than 60 s, a stop_signal before), and what
-/// gnuplot said. Throws std::runtime_error.
-std::set<std::string> write_pictures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
-                                     const std::filesystem::path& directory);
+/// a script. Each picture is drawn under a temporary name and renamed. Returns why a picture is missing (no gnuplot,
+/// its exit code, no font, no end of the file, over 60 s, a stop_signal before) and what it said; throws runtime_error.
+Notes write_pictures(const ExperimentResult& result, const std::vector<FigureFormat>& formats,
+                     const std::filesystem::path& directory);
 
 using Rgb = std::array<std::uint8_t, 3>;
 
